@@ -1,0 +1,245 @@
+#include "base/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/banned.h"
+
+/* Depth by one pass over the bytes, before anything recursive sees them. */
+static bool depth_within(const char *text, size_t size, int limit) {
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\') i++;
+            else if (c == '"') in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > limit) return false;
+        } else if (c == ']' || c == '}') {
+            depth--;
+        }
+    }
+    return true;
+}
+
+yyjson_doc *json_parse(const char *text, size_t size, Error *err) {
+    if (!depth_within(text, size, JSON_MAX_DEPTH)) {
+        error_set(err, STATUS_MALFORMED_JSON, "JSON is nested deeper than %d levels", JSON_MAX_DEPTH);
+        return NULL;
+    }
+    yyjson_read_err why = {0};
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, size, YYJSON_READ_NOFLAG, NULL, &why);
+    if (!doc) error_set(err, STATUS_MALFORMED_JSON, "Not valid JSON at byte %zu: %s", why.pos, why.msg ? why.msg : "empty");
+    return doc;
+}
+
+yyjson_doc *json_parse_file(const char *path, size_t maximum, Error *err) {
+    Buffer text;
+    buffer_init(&text, maximum);
+    yyjson_doc *doc = NULL;
+    if (file_read(path, &text, err) == STATUS_OK) {
+        doc = json_parse(buffer_text(&text), text.size, err);
+        if (!doc) error_prefix(err, "%s", path);
+    }
+    buffer_clear(&text);
+    return doc;
+}
+
+const char *json_get_string(yyjson_val *object, const char *key, const char *otherwise) {
+    yyjson_val *v = yyjson_obj_get(object, key);
+    return yyjson_is_str(v) ? yyjson_get_str(v) : otherwise;
+}
+
+int64_t json_get_int(yyjson_val *object, const char *key, int64_t otherwise) {
+    yyjson_val *v = yyjson_obj_get(object, key);
+    return yyjson_is_int(v) ? yyjson_get_sint(v) : otherwise;
+}
+
+double json_get_number(yyjson_val *object, const char *key, double otherwise) {
+    yyjson_val *v = yyjson_obj_get(object, key);
+    return yyjson_is_num(v) ? yyjson_get_num(v) : otherwise;
+}
+
+bool json_get_bool(yyjson_val *object, const char *key, bool otherwise) {
+    yyjson_val *v = yyjson_obj_get(object, key);
+    return yyjson_is_bool(v) ? yyjson_get_bool(v) : otherwise;
+}
+
+void json_writer_init(JsonWriter *w, Buffer *out) { *w = (JsonWriter){.out = out, .first = true}; }
+
+static void new_line(JsonWriter *w) {
+    if (!w->indent) return;
+    buffer_append_byte(w->out, '\n');
+    for (int i = 0; i < w->depth * w->indent; i++) buffer_append_byte(w->out, ' ');
+}
+
+/* What stands before any value or key: nothing after a key, else a comma unless it is the first. */
+static void separate(JsonWriter *w) {
+    if (w->after_key) {
+        w->after_key = false;
+        return;
+    }
+    if (!w->first) buffer_append_byte(w->out, ',');
+    if (w->depth) new_line(w);
+    w->first = false;
+}
+
+static void begin(JsonWriter *w, char bracket) {
+    separate(w);
+    buffer_append_byte(w->out, bracket);
+    w->depth++;
+    w->first = true;
+}
+
+static void end(JsonWriter *w, char bracket) {
+    w->depth--;
+    if (!w->first) new_line(w);
+    buffer_append_byte(w->out, bracket);
+    w->first = false;
+}
+
+void json_begin_object(JsonWriter *w) { begin(w, '{'); }
+void json_end_object(JsonWriter *w) { end(w, '}'); }
+void json_begin_array(JsonWriter *w) { begin(w, '['); }
+void json_end_array(JsonWriter *w) { end(w, ']'); }
+
+static void quoted(Buffer *out, const char *text, size_t length) {
+    static const char HEX[] = "0123456789abcdef";
+    buffer_append_byte(out, '"');
+    size_t run = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        buffer_append(out, text + run, i - run);
+        run = i + 1;
+        const char *shorthand = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : NULL;
+        if (shorthand) {
+            buffer_append(out, shorthand, 2);
+        } else {
+            char code[6] = {'\\', 'u', '0', '0', HEX[c >> 4], HEX[c & 15]};
+            buffer_append(out, code, sizeof code);
+        }
+    }
+    buffer_append(out, text + run, length - run);
+    buffer_append_byte(out, '"');
+}
+
+void json_key(JsonWriter *w, const char *key) {
+    separate(w);
+    quoted(w->out, key, strlen(key));
+    buffer_append(w->out, ": ", w->indent ? 2 : 1);
+    w->after_key = true;
+}
+
+void json_string_n(JsonWriter *w, const char *text, size_t length) {
+    separate(w);
+    quoted(w->out, text, length);
+}
+
+void json_string(JsonWriter *w, const char *text) {
+    if (text) json_string_n(w, text, strlen(text));
+    else json_null(w);
+}
+
+void json_int(JsonWriter *w, int64_t value) {
+    separate(w);
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%lld", (long long)value);
+    buffer_append(w->out, digits, (size_t)n);
+}
+
+void json_number(JsonWriter *w, double value) {
+    if (!isfinite(value)) {
+        json_null(w);
+        return;
+    }
+    if (value == floor(value) && fabs(value) < 9007199254740992.0) {
+        json_int(w, (int64_t)value);
+        return;
+    }
+    separate(w);
+    /* Four decimals cover pixels. r and 10000 are exact, so r / 10000 is the double nearest to that decimal: equality proves it. */
+    char text[40];
+    double scaled = nearbyint(value * 10000.0);
+    if (fabs(scaled) < 1e15 && scaled / 10000.0 == value) {
+        long long whole = (long long)fabs(scaled);
+        int n = snprintf(text, sizeof text, "%s%lld.%04lld", value < 0 ? "-" : "", whole / 10000, whole % 10000);
+        while (text[n - 1] == '0') n--;
+        buffer_append(w->out, text, (size_t)n);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    buffer_append_text(w->out, text);
+}
+
+void json_bool(JsonWriter *w, bool value) {
+    separate(w);
+    buffer_append_text(w->out, value ? "true" : "false");
+}
+
+void json_null(JsonWriter *w) {
+    separate(w);
+    buffer_append_text(w->out, "null");
+}
+
+void json_raw(JsonWriter *w, const char *json, size_t size) {
+    separate(w);
+    buffer_append(w->out, json, size);
+}
+
+static void write_container(JsonWriter *w, yyjson_val *value) {
+    size_t index, count;
+    yyjson_val *key, *item;
+    if (yyjson_is_arr(value)) {
+        json_begin_array(w);
+        yyjson_arr_foreach(value, index, count, item) json_value(w, item);
+        json_end_array(w);
+        return;
+    }
+    json_begin_object(w);
+    yyjson_obj_foreach(value, index, count, key, item) {
+        json_string_n(w, yyjson_get_str(key), yyjson_get_len(key));
+        buffer_append(w->out, ": ", w->indent ? 2 : 1);
+        w->after_key = true;
+        json_value(w, item);
+    }
+    json_end_object(w);
+}
+
+void json_value(JsonWriter *w, yyjson_val *value) {
+    if (yyjson_is_ctn(value)) write_container(w, value);
+    else if (yyjson_is_str(value)) json_string_n(w, yyjson_get_str(value), yyjson_get_len(value));
+    else if (yyjson_is_bool(value)) json_bool(w, yyjson_get_bool(value));
+    else if (yyjson_is_sint(value)) json_int(w, yyjson_get_sint(value));
+    else if (yyjson_is_num(value)) json_number(w, yyjson_get_num(value));
+    else json_null(w);
+}
+
+void json_field_string(JsonWriter *w, const char *key, const char *text) {
+    json_key(w, key);
+    json_string(w, text);
+}
+
+void json_field_int(JsonWriter *w, const char *key, int64_t value) {
+    json_key(w, key);
+    json_int(w, value);
+}
+
+void json_field_number(JsonWriter *w, const char *key, double value) {
+    json_key(w, key);
+    json_number(w, value);
+}
+
+void json_field_bool(JsonWriter *w, const char *key, bool value) {
+    json_key(w, key);
+    json_bool(w, value);
+}

@@ -1,0 +1,76 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/banned.h"
+
+bool text_equal(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+bool text_starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+
+bool text_ends_with(const char *text, const char *suffix) {
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && memcmp(text + n - m, suffix, m) == 0;
+}
+
+bool text_equal_ignoring_case(const char *a, const char *b) { return strcasecmp(a, b) == 0; }
+
+/* Length of the sequence that starts at p, 0 when it is malformed. */
+static size_t utf8_sequence(const unsigned char *p, size_t left) {
+    if (p[0] < 0x80) return 1;
+    size_t n = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
+    if (p[0] < 0xC2 || p[0] > 0xF4 || n > left) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xC0) != 0x80) return 0;
+    if (p[0] == 0xE0 && p[1] < 0xA0) return 0;
+    if (p[0] == 0xED && p[1] > 0x9F) return 0;
+    if (p[0] == 0xF0 && p[1] < 0x90) return 0;
+    if (p[0] == 0xF4 && p[1] > 0x8F) return 0;
+    return n;
+}
+
+bool text_is_utf8(const char *text, size_t size) {
+    for (size_t i = 0; i < size;) {
+        size_t n = utf8_sequence((const unsigned char *)text + i, size - i);
+        if (n == 0) return false;
+        i += n;
+    }
+    return true;
+}
+
+size_t text_length(const char *text) {
+    size_t n = 0;
+    for (; *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
+    return n;
+}
+
+bool text_is_blank(const char *text) {
+    while (isspace((unsigned char)*text)) text++;
+    return *text == '\0';
+}
+
+bool text_to_int(const char *text, int64_t *out) {
+    if (!text || !(isdigit((unsigned char)*text) || *text == '-')) return false;
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end) return false;
+    *out = value;
+    return true;
+}
+
+bool text_to_number(const char *text, double *out) {
+    if (!text || !*text || isspace((unsigned char)*text)) return false;
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value)) return false;
+    *out = value;
+    return true;
+}
+
+int text_compare(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }

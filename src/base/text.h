@@ -1,0 +1,21 @@
+/* Small questions about text. All text is UTF-8, NUL-terminated unless a length is passed. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool text_equal(const char *a, const char *b); /* NULL equals only NULL */
+bool text_starts_with(const char *text, const char *prefix);
+bool text_ends_with(const char *text, const char *suffix);
+bool text_equal_ignoring_case(const char *a, const char *b); /* ASCII letters only */
+/* True when the bytes are well-formed UTF-8: no surrogates, no overlong forms. */
+bool text_is_utf8(const char *text, size_t size);
+/* Code points in well-formed UTF-8; the unit of the contract's minLength and maxLength. */
+size_t text_length(const char *text);
+/* Nothing but white space, or empty. */
+bool text_is_blank(const char *text);
+/* Whole-string number parsers: false on rubbish, trailing bytes or overflow. */
+bool text_to_int(const char *text, int64_t *out);
+bool text_to_number(const char *text, double *out);
+/* Names in the order that people expect: by Unicode code point, as strcmp; for qsort over const char *. */
+int text_compare(const void *a, const void *b);
