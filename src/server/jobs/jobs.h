@@ -1,0 +1,64 @@
+/* Jobs: long work as rows with a lease and a heartbeat, so that it survives kill -9 of the server or of a worker.
+ *
+ * A feature registers its kinds (one row each) at start. To start a job it calls job_enqueue inside its own write transaction, next to
+ * its own row (an export, a training run, a batch), which the job's payload names. A runner thread leases the job, calls run(), renews the
+ * lease, and ends the job. A job that was running when the server died is taken up again when its lease ends (at once at start of the
+ * same server), at most max_attempts times; then failed() is called. The feature's row, not the job row, is what users see.
+ *
+ * run() works outside any transaction and writes with db_write. It must check job_cancelled at least once a second.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "server/store/db.h"
+
+typedef struct Server Server;
+typedef struct Jobs Jobs;
+
+typedef struct Job {
+    const char *id;
+    const char *kind;
+    yyjson_val *payload; /* object, as enqueued */
+    int attempt;         /* 1 for the first */
+    Server *server;
+    Arena *arena; /* of this run */
+    Jobs *jobs;
+} Job;
+
+typedef struct JobKind {
+    const char *name;
+    const char *queue; /* jobs of one queue run one after the other unless `parallel` says more: "training", "export", "vision" */
+    int parallel;
+    int max_attempts;
+    /* Does the work and brings the feature's row to its final state. STATUS_CANCELLED after a cancellation it has acted upon. */
+    Status (*run)(Job *job, Error *err);
+    /* Called once, in a write transaction, when run() failed for good (any status but OK and CANCELLED, after the last attempt), or when the
+     * job was cancelled before or while it ran: brings the feature's row to failed or cancelled and returns what was charged. */
+    Status (*ended)(DbSession *tx, const Job *job, Status why, const char *message, Error *err);
+} JobKind;
+
+Status jobs_open(Jobs **out, Server *server, Error *err);
+/* Before jobs_start. The row must outlive jobs. */
+void jobs_register(Jobs *jobs, const JobKind *kind);
+/* Takes up what an earlier process left, then runs. */
+Status jobs_start(Jobs *jobs, Error *err);
+/* Stops leasing, asks running jobs to pause (job_stopping turns true, they return STATUS_CANCELLED without acting on it and are taken up at the
+ * next start), waits for them. */
+void jobs_stop(Jobs *jobs);
+void jobs_close(Jobs *jobs);
+
+/* Inside a write transaction. payload is JSON text of an object; project_id may be NULL. */
+Status job_enqueue(DbSession *tx, const char *id, const char *kind, const char *organization_id, const char *project_id,
+                   const char *payload, Error *err);
+/* Wakes a runner; call it after the transaction that enqueued was committed. */
+void jobs_wake(Jobs *jobs);
+/* Asks a job to end, inside a write transaction. A job that is not running yet ends here and now through its ended(). */
+Status job_cancel(DbSession *tx, Jobs *jobs, const char *id, Error *err);
+
+/* For run(): true once someone cancelled the job, or the server stops. */
+bool job_cancelled(const Job *job);
+bool job_stopping(const Job *job);

@@ -1,0 +1,39 @@
+/* Worker processes: started, watched, restarted, and called over their channel (worker/channel.h).
+ *
+ * A pool holds up to `count` processes of one program; a call takes a free one, or waits. A worker that dies, overruns its time or speaks
+ * rubbish is killed and replaced; the call ends with STATUS_UNDECODABLE_MEDIA (media) or STATUS_MODEL_UNAVAILABLE (vision), as the pool was told.
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/json.h"
+
+typedef struct WorkerPool WorkerPool;
+
+typedef struct WorkerProgram {
+    const char *path;       /* of the executable */
+    const char *name;       /* for logs and metrics: "media" */
+    int count;              /* most processes at once; started on demand, ended after idle_seconds without work */
+    double idle_seconds;
+    const char *directory;  /* working directory; the only place where the worker may write */
+    Status died;            /* status of a call whose worker died */
+} WorkerProgram;
+
+Status workers_open(WorkerPool **out, const WorkerProgram *program, Error *err);
+void workers_close(WorkerPool *pool);
+
+/* Calls method with params (JSON text of an object). On success *out is the parsed answer, "result" its member; free it with
+ * yyjson_doc_free. An error of the worker comes back as its status and text. timeout in seconds. `stop` may be NULL; it is asked about four
+ * times a second and ends the call with STATUS_CANCELLED. */
+Status workers_call(WorkerPool *pool, yyjson_doc **out, const char *method, const char *params, double timeout, bool (*stop)(void *context),
+                    void *context, Error *err);
+/* Restarts since the pool was opened, for metrics. */
+long workers_restarts(const WorkerPool *pool);
+bool workers_available(const WorkerPool *pool); /* the program exists and the last start did not fail */
+
+/* One process for one job (pictograph-train): argv ended by NULL, JSON lines of its stdout to `line`, which returns false to stop it: SIGTERM,
+ * after 2 s SIGKILL. Its stderr goes to log_path. Returns STATUS_OK and the exit code; line() is also called with NULL four times a second. */
+Status process_run(int *out_exit_code, const char *const argv[], const char *directory, const char *log_path,
+                   bool (*line)(const char *json, void *context), void *context, Error *err);

@@ -1,0 +1,58 @@
+/* Objects: bytes by content. A local object is the file DATA/objects/ab/cd/<sha256>; it is written under a temporary name, synced and
+ * renamed, so it is there whole or not at all. Rows in the store say which objects are in use; objects without a row older than 24 h are swept.
+ *
+ * Signed addresses: /storage/v1/objects/<token>, the token being base64url of its claims and an HMAC-SHA-256 over them with the
+ * installation's secret. Whoever holds it may do what it says until it expires; it holds no key.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+typedef struct Objects Objects;
+
+typedef struct ObjectInfo {
+    char sha256[SHA256_HEX_SIZE]; /* also the name */
+    char md5[MD5_HEX_SIZE];
+    int64_t size; /* bytes */
+} ObjectInfo;
+
+Status objects_open(Objects **out, const char *directory, Error *err);
+void objects_close(Objects *objects);
+
+/* Streaming write: begin, write any number of times, then commit or abort. STATUS_PAYLOAD_TOO_LARGE once more than maximum bytes came. */
+typedef struct ObjectWriter ObjectWriter;
+Status object_writer_begin(ObjectWriter **out, Objects *objects, int64_t maximum, Error *err);
+Status object_writer_write(ObjectWriter *writer, const void *data, size_t size, Error *err);
+/* Durable after return. The writer is freed in both cases. */
+Status object_writer_commit(ObjectWriter *writer, ObjectInfo *out, Error *err);
+void object_writer_abort(ObjectWriter *writer);
+
+/* Takes over a finished file of this machine (moved when on the same file system, else copied). Durable after return. */
+Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, Error *err);
+/* Path of an object's file in the arena; says nothing about its existence. */
+char *objects_path(const Objects *objects, const char *sha256, Arena *arena);
+bool objects_exist(const Objects *objects, const char *sha256);
+/* Removes the file; a missing one is no error. Only the sweep and permanent deletion call it, after the last row is gone. */
+Status objects_remove(Objects *objects, const char *sha256, Error *err);
+/* Every object file older than age_seconds: visit returns true to remove it. */
+Status objects_sweep(Objects *objects, double age_seconds, bool (*unused)(const char *sha256, void *context), void *context, Error *err);
+/* A fresh empty folder under DATA/work for a job; remove it with file_remove_tree. */
+char *objects_work_directory(Objects *objects, const char *name, Arena *arena, Error *err);
+
+/* What a signed address allows. */
+typedef enum ObjectAction { OBJECT_GET = 'g', OBJECT_PUT = 'p', OBJECT_ANNOTATIONS = 'a' } ObjectAction;
+typedef struct ObjectClaim {
+    ObjectAction action;
+    const char *subject;      /* GET: sha256; PUT: upload id; ANNOTATIONS: image id */
+    const char *filename;     /* suggested name for Content-Disposition; may be NULL */
+    const char *content_type; /* may be NULL */
+    int64_t expires_at;       /* ms */
+} ObjectClaim;
+/* Absolute address in the arena: base_url + "/storage/v1/objects/" + token. */
+char *object_sign(const Objects *objects, const char *base_url, const ObjectClaim *claim, Arena *arena);
+/* Verifies a token in constant time. STATUS_SIGNATURE_INVALID or STATUS_SIGNATURE_EXPIRED. Strings of the claim live in the arena. */
+Status object_verify(const Objects *objects, const char *token, ObjectClaim *out, Arena *arena, Error *err);
