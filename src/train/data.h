@@ -1,0 +1,64 @@
+/* Training data: an export in Pictograph's own layout, read once, its pictures decoded on demand and kept in memory at input size.
+ *
+ *     dataset.json                          name, classes
+ *     annotations/<folder>/<filename>.json  the annotations of one picture
+ *     images/<folder>/<filename>            the picture
+ *
+ * Boxes come from rectangles and from the enclosing rectangles of polygons; other kinds are passed over. A box without area, of an
+ * unknown class or wholly outside its picture is left out with a warning that names the file, and so is a picture that does not decode.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "train/augment.h"
+
+/* Told what was left out and why. The loader calls it from its threads, one call at a time. */
+typedef void (*TrainWarning)(void *context, const char *text);
+
+typedef struct TrainImage {
+    char *name;        /* path below images/, with its folders */
+    int width, height; /* pixels as annotated, after EXIF rotation */
+    AugmentBox *boxes; /* in those pixels, cut to the picture */
+    size_t box_count;
+} TrainImage;
+
+typedef struct TrainDataset {
+    char *folder;       /* where images/ lies */
+    char *name;
+    char **class_names; /* in the order of dataset.json */
+    size_t class_count;
+    TrainImage *images; /* sorted by name; pictures without boxes are kept as background */
+    size_t image_count;
+    size_t box_count;
+    TrainWarning warn; /* may be NULL */
+    void *warn_context;
+} TrainDataset;
+
+/* Once per process, before anything is decoded. */
+Status train_images_init(const char *program, Error *err);
+
+/* Reads an export. path is its folder, or its .zip, which is unpacked into work_folder/dataset first (work_folder may be NULL
+ * for a folder). STATUS_NOT_FOUND without dataset.json, STATUS_VALIDATION_ERROR when it is not an export or no picture is left. Free it. */
+Status train_dataset_open(TrainDataset **out, const char *path, const char *work_folder, TrainWarning warn, void *warn_context, Error *err);
+void train_dataset_free(TrainDataset *dataset);
+
+/* Splits by a hash of the names, so that the same picture falls on the same side in every run and whatever else is there: about
+ * `fraction` of the pictures are held out (at least one when there are two or more and fraction > 0). Both arrays hold indexes into
+ * dataset->images in ascending order; free() them. */
+void train_dataset_split(const TrainDataset *dataset, double fraction, uint32_t **train, size_t *train_count, uint32_t **held_out,
+                         size_t *held_out_count);
+
+/* Pictures scaled to fit width × height, kept while they fit into `limit` bytes and decoded again each time beyond that. Thread-safe. */
+typedef struct TrainCache TrainCache;
+TrainCache *train_cache_new(TrainDataset *dataset, int width, int height, size_t limit);
+void train_cache_free(TrainCache *cache);
+/* The scaled picture, its longer side fitting; `scale` maps annotated pixels to its pixels. Give it back with the same index. A picture
+ * that does not decode comes as one grey pixel with scale 0 and is warned of once. */
+AugmentPicture train_cache_get(TrainCache *cache, uint32_t index, float *scale);
+void train_cache_give_back(TrainCache *cache, uint32_t index, AugmentPicture *picture);
+
+/* Unpacks a zip below folder (which is made), refusing links, absolute names, "..", and more than `limit` bytes in all. */
+Status train_unpack(const char *archive, const char *folder, int64_t limit, Error *err);
