@@ -1,0 +1,88 @@
+import io
+import os
+import pathlib
+
+import pytest
+from PIL import Image
+
+from contract import Contract, load_bundle
+from server import Client, Server
+
+CONTRACT = None
+
+
+def contract():
+    global CONTRACT
+    if CONTRACT is None:
+        folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"contract-{os.getpid()}.json"
+        CONTRACT = Contract(load_bundle(folder))
+        folder.unlink()
+    return CONTRACT
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("pictograph") / "data").start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def owner(server):
+    return Client(server.url, server.key, contract())
+
+
+@pytest.fixture(scope="session")
+def anonymous(server):
+    return Client(server.url, None, contract())
+
+
+@pytest.fixture(scope="session")
+def with_role(owner):
+    """Clients with a key of each role, made once."""
+    organization = owner.get("/organizations/me").json()["organization"]["id"]
+    made = {}
+
+    def client(role):
+        if role not in made:
+            key = owner.post("//api/v1/api-keys/", {"organization_id": organization, "name": f"test {role}", "role": role}, 201).json()["full_key"]
+            made[role] = Client(owner.url, key, owner.contract)
+        return made[role]
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def stranger(server):
+    """The owner of another organization on the same server."""
+    key = server.command("org", "create", "--org", "Other", "--email", "other@example.org").strip()
+    return Client(server.url, key, contract())
+
+
+def picture(width=64, height=48, colour=(200, 30, 30), kind="JPEG", **options):
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def jpeg():
+    return picture()
+
+
+@pytest.fixture
+def image(owner, jpeg):
+    """A fresh project with one image: (project, image)."""
+    project = owner.project(classes=("cell", "nucleus"))
+    return project, owner.upload(project, "a.jpg", jpeg)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """A served operation that no test got an answer from is a hole in the tests: the run fails. Only whole runs are judged."""
+    if CONTRACT is None or session.config.getoption("keyword") or any("::" in a or a.endswith(".py") for a in session.config.args):
+        return
+    print("\n" + CONTRACT.table())
+    missing = CONTRACT.unexercised()
+    if missing:
+        print(f"\nOperations without a successful exchange in any test: {', '.join(missing)}")
+        session.exitstatus = 1
