@@ -109,7 +109,8 @@ static void wrong_boxes_are_refused_by_number(void **state)
     arena_init(&arena, 1 << 20);
     Evaluation out;
     Error err = {0};
-    EvaluationBox wrong[] = {{.w = 1, .h = 1, .class_index = 2}, {.w = NAN, .h = 1}, {.w = -1, .h = 1}, {.w = 1, .h = 1, .score = INFINITY}};
+    EvaluationBox wrong[] = {
+        {.w = 1, .h = 1, .class_index = 2}, {.w = NAN, .h = 1}, {.w = -1, .h = 1}, {.w = 1, .h = 1, .score = INFINITY}};
     for (size_t i = 0; i < COUNT(wrong); i++)
         assert_int_equal(evaluation_run(&out, &arena, NULL, 0, &wrong[i], 1, 2, &err), STATUS_VALIDATION_ERROR);
     arena_clear(&arena);
