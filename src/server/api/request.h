@@ -18,7 +18,8 @@
 #include "server/server.h"
 #include "server/store/db.h"
 
-typedef struct Route Route; /* generated: server/api/api_routes.h */
+typedef struct Route Route;               /* server/api/route.h; the table is generated */
+typedef struct ObjectWriter ObjectWriter; /* server/objects/objects.h */
 
 typedef enum AccessRole { ACCESS_NONE, ACCESS_VIEWER, ACCESS_MEMBER, ACCESS_ADMIN, ACCESS_OWNER } AccessRole;
 /* "viewer" … "owner"; NULL for ACCESS_NONE */
@@ -40,13 +41,14 @@ typedef enum HttpMethod { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, 
 
 enum { RESPONSE_HEADERS_MAXIMUM = 16, PATH_PARAMETERS_MAXIMUM = 4 };
 
+/* A handler of a typed reply touches only `status` (and only where the operation has several good ones) and the headers; the generated
+ * writer does the rest. Strings are literals or live in the request's arena. */
 typedef struct Response {
     int status;
     Buffer body;              /* unless file_path is set */
     const char *content_type; /* "application/json" at start */
-    const char *file_path;    /* body from this file instead: offset and length */
-    int64_t file_offset;
-    int64_t file_length;
+    const char *file_path;    /* body from this file instead, see response_file */
+    const char *etag;         /* quoted; If-None-Match is answered with 304 by it */
     struct { const char *name, *value; } headers[RESPONSE_HEADERS_MAXIMUM];
     int header_count;
 } Response;
@@ -63,17 +65,21 @@ typedef struct Request {
     const char *base_url;       /* of absolute addresses: config.public_url or scheme://Host */
     const char *remote_address; /* "127.0.0.1"; for limits per address */
     const char *path_parameters[PATH_PARAMETERS_MAXIMUM]; /* decoded, in the order of the template */
-    const char *body; /* whole body of JSON and form operations; streamed bodies (putObject) come by way of the http room */
+    const char *body; /* whole, NUL-terminated body of JSON, form and multipart operations; "" when there is none */
     size_t body_size;
-    void *input;  /* decoded input, set by route->decode */
-    void *http;   /* the adapter's own state */
+    int64_t content_length; /* of the announced body; -1 when it comes in chunks, 0 without a body */
+    void *input;            /* decoded input, set by route->decode */
+    void *http;             /* the adapter's own state */
     FieldErrors errors; /* fields that failed; a 422 lists them */
     Error error;
     JsonWriter *error_context; /* see request_error_context */
     Buffer context;
     DbSession *session; /* lazily borrowed by request_db */
     Response response;
-    void *pending_object; /* ObjectWriter of a streamed PUT, managed by system/objects handler and the http room */
+    /* Streamed body: route->begin opens it, the http room writes what arrives, route->run commits it (and sets NULL). Whatever is left
+     * here at the end is aborted. */
+    ObjectWriter *pending_object;
+    struct Passage *passage; /* the pipeline's own state */
 } Request;
 
 /* Value of a request header, case-insensitive; NULL when absent. Borrowed for the life of the request. */
@@ -97,6 +103,13 @@ const char *request_creator(const Request *rq);
 /* STATUS_OK, or a 403 whose context says which role this very request needs. */
 Status request_require_role(Request *rq, AccessRole role);
 
+/* The reply holds a secret: it is kept out of the idempotency table, replayed from memory for ten minutes and afterwards answered with
+ * 409 already_exists, whose context names what was made by {name: id}. */
+void request_reply_is_secret(Request *rq, const char *name, const char *id);
+
 void response_header(Request *rq, const char *name, const char *value);
-/* Answers with a file (Range, ETag, Content-Length are the http room's work). */
-void response_file(Request *rq, const char *path, const char *content_type, const char *etag, const char *download_name);
+/* Answers with a file of this machine: Range, If-None-Match, HEAD and Content-Length are the http room's work. md5 (hex, may be NULL) becomes
+ * ETag and Content-MD5; download_name (may be NULL) becomes Content-Disposition. A file that is gone gives 404 "Object not found". */
+Status response_file(Request *rq, const char *path, const char *content_type, const char *md5, const char *download_name);
+/* Answers with bytes that are no JSON, or with JSON that is stored as text; the memory is copied. */
+void response_bytes(Request *rq, const char *content_type, const void *data, size_t size);

@@ -1,8 +1,9 @@
 /* Objects: bytes by content. A local object is the file DATA/objects/ab/cd/<sha256>; it is written under a temporary name, synced and
  * renamed, so it is there whole or not at all. Rows in the store say which objects are in use; objects without a row older than 24 h are swept.
  *
- * Signed addresses: /storage/v1/objects/<token>, the token being base64url of its claims and an HMAC-SHA-256 over them with the
- * installation's secret. Whoever holds it may do what it says until it expires; it holds no key.
+ * Signed addresses: /storage/v1/objects/<token>?expires=<unix seconds>&signature=<43 characters>. The token is base64url of the claim, at most
+ * 512 characters; the signature is base64url of the HMAC-SHA-256 over action, token and expiry with the installation's secret. Whoever holds
+ * the address may do what it says until it expires; it holds no key.
  */
 #pragma once
 #include <stdbool.h>
@@ -50,9 +51,10 @@ typedef struct ObjectClaim {
     const char *subject;      /* GET: sha256; PUT: upload id; ANNOTATIONS: image id */
     const char *filename;     /* suggested name for Content-Disposition; may be NULL */
     const char *content_type; /* may be NULL */
-    int64_t expires_at;       /* ms */
+    int64_t expires_at;       /* ms, signed as whole seconds, rounded up */
 } ObjectClaim;
-/* Absolute address in the arena: base_url + "/storage/v1/objects/" + token. */
+/* Absolute address in the arena: base_url + "/storage/v1/objects/" + … A file name that would make the token too long is left out. */
 char *object_sign(const Objects *objects, const char *base_url, const ObjectClaim *claim, Arena *arena);
-/* Verifies a token in constant time. STATUS_SIGNATURE_INVALID or STATUS_SIGNATURE_EXPIRED. Strings of the claim live in the arena. */
-Status object_verify(const Objects *objects, const char *token, ObjectClaim *out, Arena *arena, Error *err);
+/* Verifies in constant time. expires in unix seconds, as the address says. STATUS_SIGNATURE_INVALID or STATUS_SIGNATURE_EXPIRED; whether the
+ * claim's action fits the request is the caller's question. Strings of the claim live in the arena. */
+Status object_verify(const Objects *objects, ObjectClaim *out, const char *token, int64_t expires, const char *signature, Arena *arena, Error *err);
