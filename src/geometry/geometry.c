@@ -76,18 +76,20 @@ bool polygon_contains(const Polygon *polygon, Point p) {
     return inside;
 }
 
-/* Whether ring i lies inside an odd number of the others, by majority of its edge midpoints: shared points do not decide. */
+/* Whether ring i lies inside an odd number of the others, by majority of some edge midpoints: shared points do not decide. */
 static bool is_hole(const Polygon *polygon, size_t i) {
+    enum { SAMPLES = 5 };
     const Ring *ring = &polygon->rings[i];
     bool hole = false;
-    for (size_t other = 0; other < polygon->count; other++) {
+    for (size_t other = 0; other < polygon->count && ring->count; other++) {
         if (other == i) continue;
-        size_t inside = 0;
-        for (size_t k = 0; k < ring->count; k++) {
+        int inside = 0;
+        for (size_t s = 0; s < SAMPLES; s++) {
+            size_t k = s * ring->count / SAMPLES;
             Point a = ring->points[k], b = ring->points[k + 1 < ring->count ? k + 1 : 0];
             inside += ring_contains(&polygon->rings[other], (Point){(a.x + b.x) / 2, (a.y + b.y) / 2});
         }
-        hole ^= 2 * inside > ring->count;
+        hole ^= 2 * inside > SAMPLES;
     }
     return hole;
 }
