@@ -1,0 +1,47 @@
+/* Images: the record, and what other features may ask of it. Text lives in the arena that was passed. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "server/api/request.h"
+#include "server/store/db.h"
+
+typedef struct ImageRecord {
+    const char *id, *project_id, *folder, *filename, *stage;
+    bool is_archived;
+    int64_t annotation_count, file_size;
+    const char *object, *md5, *mime_type; /* object: sha256 of the bytes */
+    bool has_size;
+    int64_t width, height; /* pixels after EXIF rotation, when has_size */
+    const char *display_name, *created_by;
+    int64_t created_at, updated_at; /* ms */
+} ImageRecord;
+
+/* Columns in the order of image_read_row, of a table named i. */
+#define IMAGE_COLUMNS                                                                                                               \
+    "i.id, i.project_id, i.folder, i.filename, i.stage, i.is_archived, i.annotation_count, i.file_size, i.object, i.md5, "           \
+    "i.mime_type, i.width, i.height, i.display_name, i.created_by, i.created_at, i.updated_at"
+ImageRecord image_read_row(const DbRows *rows, Arena *arena);
+
+/* Inside an organization, archived or not. STATUS_NOT_FOUND "Image not found", for a malformed id too. */
+Status image_load(DbSession *session, Arena *arena, const char *organization_id, const char *id, ImageRecord *out, Error *err);
+
+/* By what a user calls it in a dataset: a file name, or a full virtual path that starts with '/'. Archived images are left out. *out is an
+ * array of all bearers, ordered by folder. */
+Status image_find_by_name(DbSession *session, Arena *arena, const char *project_id, const char *name, ImageRecord **out, size_t *count, Error *err);
+
+/* The condensed view of a stage: new, in_progress, complete. */
+const char *image_progress(const char *stage);
+/* SQL condition of a status filter ("all", "complete", "in_progress", "new", "annotate", "review") on column i.stage, a constant text. */
+const char *image_filter_condition(const char *status_filter);
+
+/* Absolute addresses. */
+char *image_url(Request *rq, const char *image_id);
+char *image_thumbnail_url(Request *rq, const char *image_id);
+char *image_annotation_url(Request *rq, const char *image_id);
+
+/* Removes images for good, inside a transaction: annotations, index rows and counts go; objects that nothing uses any more are swept later. */
+Status image_remove(DbSession *tx, const ImageRecord *image, Error *err);
