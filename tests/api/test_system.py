@@ -1,0 +1,18 @@
+import re
+
+
+def test_health_and_readiness(anonymous):
+    assert anonymous.get("//healthz").json()["status"] == "ok"
+    ready = anonymous.get("//readyz").json()
+    assert ready["status"] in ("ready", "degraded") and "database" in ready["checks"]
+
+
+def test_metrics_are_prometheus_text(anonymous):
+    text = anonymous.get("//metrics").text
+    assert re.search(r'^pictograph_requests_total\{.*operation="getHealth".*\} \d+', text, re.M), text[:800]
+    for line in text.splitlines():
+        assert line.startswith("#") or re.match(r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})? [-+0-9.eE]+(Inf)?$", line), line
+
+
+def test_the_served_contract_is_the_tested_one(anonymous, owner):
+    assert anonymous.get("//openapi.json").json() == owner.contract.document
