@@ -157,6 +157,7 @@ CREATE TABLE exports (
   md5 TEXT,
   image_count BIGINT,
   annotation_count BIGINT,
+  annotated_image_count BIGINT, -- images of the snapshot with at least one annotation after class_filter: training wants five
   created_by TEXT,
   created_at BIGINT NOT NULL,
   completed_at BIGINT,
