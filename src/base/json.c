@@ -147,11 +147,37 @@ void json_string(JsonWriter *w, const char *text) {
     else json_null(w);
 }
 
+enum { DIGITS_MAX = 20 };
+
+/* Decimal digits of value at the end of out; returns the first. */
+static char *digits_of(uint64_t value, char out[DIGITS_MAX]) {
+    char *p = out + DIGITS_MAX;
+    do *--p = (char)('0' + value % 10);
+    while (value /= 10);
+    return p;
+}
+
+static void append_digits(Buffer *out, bool negative, uint64_t value) {
+    char digits[1 + DIGITS_MAX], *first = digits_of(value, digits + 1);
+    if (negative) *--first = '-';
+    buffer_append(out, first, (size_t)(digits + sizeof digits - first));
+}
+
 void json_int(JsonWriter *w, int64_t value) {
     separate(w);
-    char digits[24];
-    int n = snprintf(digits, sizeof digits, "%lld", (long long)value);
-    buffer_append(w->out, digits, (size_t)n);
+    append_digits(w->out, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+/* yyjson's writer finds the shortest digits without trying; it needs a little memory, which lies on the stack. */
+static bool append_shortest(Buffer *out, double value) {
+    char memory[512];
+    yyjson_alc allocator;
+    yyjson_val number = {0};
+    size_t size;
+    yyjson_set_real(&number, value);
+    if (!yyjson_alc_pool_init(&allocator, memory, sizeof memory)) return false;
+    char *text = yyjson_val_write_opts(&number, YYJSON_WRITE_NOFLAG, &allocator, &size, NULL);
+    return text && buffer_append(out, text, size);
 }
 
 void json_number(JsonWriter *w, double value) {
@@ -165,20 +191,17 @@ void json_number(JsonWriter *w, double value) {
     }
     separate(w);
     /* Four decimals cover pixels. r and 10000 are exact, so r / 10000 is the double nearest to that decimal: equality proves it. */
-    char text[40];
     double scaled = nearbyint(value * 10000.0);
     if (fabs(scaled) < 1e15 && scaled / 10000.0 == value) {
-        long long whole = (long long)fabs(scaled);
-        int n = snprintf(text, sizeof text, "%s%lld.%04lld", value < 0 ? "-" : "", whole / 10000, whole % 10000);
-        while (text[n - 1] == '0') n--;
-        buffer_append(w->out, text, (size_t)n);
+        uint64_t all = (uint64_t)fabs(scaled), rest = all % 10000;
+        append_digits(w->out, value < 0, all / 10000);
+        char tail[5] = {'.', (char)('0' + rest / 1000), (char)('0' + rest / 100 % 10), (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
+        size_t size = sizeof tail;
+        while (tail[size - 1] == '0') size--;
+        buffer_append(w->out, tail, size);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    buffer_append_text(w->out, text);
+    if (!append_shortest(w->out, value)) buffer_printf(w->out, "%.17g", value);
 }
 
 void json_bool(JsonWriter *w, bool value) {
