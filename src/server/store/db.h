@@ -47,6 +47,7 @@ void store_close(Store *store);
 /* Copies the live database to a new file, consistent, without stopping writers. */
 Status store_backup(Store *store, const char *path, Error *err);
 
+/* Never NULL: without a connection every statement of the session fails and says why. */
 DbSession *db_session(Store *store);
 void db_session_release(Store *store, DbSession *session);
 
@@ -56,7 +57,7 @@ Status db_write(Store *store, DbFunction function, void *context, Error *err);
 /* As db_write, without waiting; context is freed with free() after the function ran. Failures are logged. */
 void db_write_later(Store *store, DbFunction function, void *context);
 
-/* Statements: text must be a string literal or outlive the session (prepared statements are cached by address and text). */
+/* Statements: prepared once and found again by their text, which may lie anywhere. Values are $1, $2, ..., never part of the text. */
 #define db_exec(session, err, sql, ...) db_exec_values((session), (err), (sql), (const DbValue[]){__VA_ARGS__ __VA_OPT__(,) {.type = DB_TYPE_END}})
 Status db_exec_values(DbSession *session, Error *err, const char *sql, const DbValue *values);
 /* Rows that the last db_exec of this session changed. */
