@@ -39,16 +39,17 @@ typedef struct Principal {
 
 typedef enum HttpMethod { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OTHER } HttpMethod;
 
-enum { RESPONSE_HEADERS_MAXIMUM = 16, PATH_PARAMETERS_MAXIMUM = 4 };
+enum { RESPONSE_HEADERS_MAXIMUM = 20, PATH_PARAMETERS_MAXIMUM = 4 };
 
 /* A handler of a typed reply touches only `status` (and only where the operation has several good ones) and the headers; the generated
  * writer does the rest. Strings are literals or live in the request's arena. */
 typedef struct Response {
     int status;
-    Buffer body;              /* unless file_path is set */
+    Buffer body;              /* unless file_fd is set */
     const char *content_type; /* "application/json" at start */
-    const char *file_path;    /* body from this file instead, see response_file */
-    const char *etag;         /* quoted; If-None-Match is answered with 304 by it */
+    int file_fd;              /* body from this file instead, see response_file; -1: none */
+    int64_t file_offset, file_length;
+    const char *etag; /* quoted; If-None-Match is answered with 304 by it */
     struct { const char *name, *value; } headers[RESPONSE_HEADERS_MAXIMUM];
     int header_count;
 } Response;
@@ -108,7 +109,7 @@ Status request_require_role(Request *rq, AccessRole role);
 void request_reply_is_secret(Request *rq, const char *name, const char *id);
 
 void response_header(Request *rq, const char *name, const char *value);
-/* Answers with a file of this machine: Range, If-None-Match, HEAD and Content-Length are the http room's work. md5 (hex, may be NULL) becomes
+/* Answers with a file of this machine: Range, If-None-Match and HEAD are then seen to. md5 (hex, may be NULL) becomes
  * ETag and Content-MD5; download_name (may be NULL) becomes Content-Disposition. A file that is gone gives 404 "Object not found". */
 Status response_file(Request *rq, const char *path, const char *content_type, const char *md5, const char *download_name);
 /* Answers with bytes that are no JSON, or with JSON that is stored as text; the memory is copied. */
