@@ -21,6 +21,8 @@ typedef struct ObjectInfo {
     int64_t size; /* bytes */
 } ObjectInfo;
 
+/* directory is the server's data folder; objects/, work/ and secret.key in it are made when missing. Sweeps what writers of dead processes
+ * left behind. */
 Status objects_open(Objects **out, const char *directory, Error *err);
 void objects_close(Objects *objects);
 
@@ -28,21 +30,25 @@ void objects_close(Objects *objects);
 typedef struct ObjectWriter ObjectWriter;
 Status object_writer_begin(ObjectWriter **out, Objects *objects, int64_t maximum, Error *err);
 Status object_writer_write(ObjectWriter *writer, const void *data, size_t size, Error *err);
-/* Durable after return. The writer is freed in both cases. */
+/* Durable after return. The writer is freed in both cases. An object that exists already is replaced by the same bytes, so that it is young
+ * again and no sweep takes it before its new row is written. */
 Status object_writer_commit(ObjectWriter *writer, ObjectInfo *out, Error *err);
 void object_writer_abort(ObjectWriter *writer);
 
-/* Takes over a finished file of this machine (moved when on the same file system, else copied). Durable after return. */
+/* Takes over a finished regular file of this machine (moved when on the same file system, else copied). Durable after return. */
 Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, Error *err);
 /* Path of an object's file in the arena; says nothing about its existence. */
 char *objects_path(const Objects *objects, const char *sha256, Arena *arena);
 bool objects_exist(const Objects *objects, const char *sha256);
-/* Removes the file; a missing one is no error. Only the sweep and permanent deletion call it, after the last row is gone. */
+/* Removes the file, unless it is younger than ten minutes: then someone may be about to write a row for the same bytes, and the sweep is
+ * left to decide. A missing one is no error. Only permanent deletion calls it, after the last row is gone. */
 Status objects_remove(Objects *objects, const char *sha256, Error *err);
-/* Every object file older than age_seconds: visit returns true to remove it. */
+/* Removes every object file older than age_seconds of which unused() says true. Old work folders stay: they are their jobs'. */
 Status objects_sweep(Objects *objects, double age_seconds, bool (*unused)(const char *sha256, void *context), void *context, Error *err);
-/* A fresh empty folder under DATA/work for a job; remove it with file_remove_tree. */
+/* A fresh empty folder DATA/work/<name> for a job, in the arena; remove it with file_remove_tree. NULL on failure. */
 char *objects_work_directory(Objects *objects, const char *name, Arena *arena, Error *err);
+/* The same path untouched, for a job that goes on where an earlier attempt stopped. NULL when name is no plain file name. */
+char *objects_work_path(const Objects *objects, const char *name, Arena *arena);
 
 /* What a signed address allows. */
 typedef enum ObjectAction { OBJECT_GET = 'g', OBJECT_PUT = 'p', OBJECT_ANNOTATIONS = 'a' } ObjectAction;

@@ -1,0 +1,15 @@
+/* What local.c and signing.c share. */
+#pragma once
+#include <pthread.h>
+
+#include "server/objects/objects.h"
+
+struct Objects {
+    char *root; /* DATA/objects */
+    char *work; /* DATA/work */
+    unsigned char signing_key[SHA256_SIZE];
+    pthread_mutex_t names; /* held while a name appears or disappears: a removal may not hit a file that was just written anew */
+};
+
+/* Reads DATA/secret.key, or makes it, and derives the key of signed addresses from it. */
+Status signing_open(Objects *objects, const char *data_directory, Error *err);
