@@ -28,15 +28,42 @@ static bool depth_within(const char *text, size_t size, int limit) {
     return true;
 }
 
-yyjson_doc *json_parse(const char *text, size_t size, Error *err) {
+static yyjson_doc *parse(const char *text, size_t size, const yyjson_alc *memory, Error *err) {
     if (!depth_within(text, size, JSON_MAX_DEPTH)) {
         error_set(err, STATUS_MALFORMED_JSON, "JSON is nested deeper than %d levels", JSON_MAX_DEPTH);
         return NULL;
     }
     yyjson_read_err why = {0};
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, size, YYJSON_READ_NOFLAG, NULL, &why);
-    if (!doc) error_set(err, STATUS_MALFORMED_JSON, "Not valid JSON at byte %zu: %s", why.pos, why.msg ? why.msg : "empty");
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, size, YYJSON_READ_NOFLAG, memory, &why);
+    if (!doc && memory && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+        error_set(err, STATUS_PAYLOAD_TOO_LARGE, "JSON takes too much memory");
+    else if (!doc)
+        error_set(err, STATUS_MALFORMED_JSON, "Not valid JSON at byte %zu: %s", why.pos, why.msg ? why.msg : "empty");
     return doc;
+}
+
+yyjson_doc *json_parse(const char *text, size_t size, Error *err) { return parse(text, size, NULL, err); }
+
+/* yyjson's allocator over an arena: a block that grows is copied, nothing is given back singly. */
+static void *arena_malloc(void *context, size_t size) {
+    Arena *arena = context;
+    bool fits = arena->used <= arena->limit && size <= arena->limit - arena->used;
+    return fits ? arena_alloc(arena, size) : NULL;
+}
+
+static void *arena_realloc(void *context, void *old, size_t old_size, size_t size) {
+    if (size <= old_size) return old;
+    void *grown = arena_malloc(context, size);
+    return grown ? memcpy(grown, old, old_size) : NULL;
+}
+
+static void arena_free(void *context, void *pointer) {
+    (void)context;
+    (void)pointer;
+}
+
+yyjson_doc *json_parse_in(Arena *arena, const char *text, size_t size, Error *err) {
+    return parse(text, size, &(yyjson_alc){arena_malloc, arena_realloc, arena_free, arena}, err);
 }
 
 yyjson_doc *json_parse_file(const char *path, size_t maximum, Error *err) {

@@ -20,6 +20,8 @@
 /* Parses UTF-8 text strictly: no comments, no trailing commas, no NaN, no duplicate-key tolerance beyond yyjson's, depth at most
  * JSON_MAX_DEPTH. The document's memory is malloc'd; free it with yyjson_doc_free. NULL on failure, with byte position in err. */
 yyjson_doc *json_parse(const char *text, size_t size, Error *err);
+/* The same with the document's memory in the arena: nothing is to be freed. STATUS_PAYLOAD_TOO_LARGE past the arena's limit. */
+yyjson_doc *json_parse_in(Arena *arena, const char *text, size_t size, Error *err);
 /* Reads a whole file of at most maximum bytes and parses it; err names the file. */
 yyjson_doc *json_parse_file(const char *path, size_t maximum, Error *err);
 
