@@ -1,0 +1,353 @@
+// The project's only C++: libtorch behind torch_shim.h. Exceptions end here and become the Torch's first failure.
+// Keeps to what both libtorch 1.13 and 2.13 have.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "train/torch_shim.h"
+}
+
+struct Tensor {
+    at::Tensor value;
+    Tensor *older, *newer; // the Torch's list
+};
+
+struct Torch {
+    at::Device device{at::kCPU};
+    Tensor *newest = nullptr;
+    bool failed = false;
+    std::string failure;
+};
+
+namespace {
+
+Tensor *keep(Torch *torch, at::Tensor value)
+{
+    Tensor *tensor = new Tensor{std::move(value), torch->newest, nullptr};
+    if (torch->newest)
+        torch->newest->newer = tensor;
+    torch->newest = tensor;
+    return tensor;
+}
+
+// Runs one operation below autograd; true when it went well.
+template <typename Work> bool run(Torch *torch, Work &&work)
+{
+    if (torch->failed)
+        return false;
+    try {
+        at::AutoDispatchBelowAutograd no_graph;
+        work();
+        return true;
+    } catch (const c10::Error &e) {
+        torch->failure = e.what_without_backtrace();
+    } catch (const std::exception &e) {
+        torch->failure = e.what();
+    }
+    torch->failed = true;
+    return false;
+}
+
+// An operation with one result. Missing inputs are the trace of an earlier failure.
+template <typename Work> Tensor *make(Torch *torch, Work &&work, std::initializer_list<const Tensor *> inputs)
+{
+    for (const Tensor *input : inputs) {
+        if (!input)
+            return nullptr;
+    }
+    Tensor *result = nullptr;
+    run(torch, [&] { result = keep(torch, work()); });
+    return result;
+}
+
+at::ScalarType scalar_type(TorchType type)
+{
+    return type == TORCH_BFLOAT16 ? at::kBFloat16 : at::kFloat;
+}
+
+std::vector<int64_t> sizes_of(int rank, const int *shape)
+{
+    return std::vector<int64_t>(shape, shape + rank);
+}
+
+int64_t padding_of(const Tensor *weight)
+{
+    return (weight->value.size(2) - 1) / 2;
+}
+
+} // namespace
+
+const char *torch_library_version(void)
+{
+    return TORCH_VERSION;
+}
+
+bool torch_has_cuda(void)
+{
+    return at::hasCUDA();
+}
+
+void torch_threads(int count)
+{
+    at::set_num_threads(count);
+}
+
+Torch *torch_new(bool cuda)
+{
+    Torch *torch = new Torch;
+    if (cuda)
+        torch->device = at::Device(at::kCUDA, 0);
+    return torch;
+}
+
+void torch_free(Torch *torch)
+{
+    if (!torch)
+        return;
+    torch_clear(torch, nullptr);
+    delete torch;
+}
+
+Tensor *torch_mark(const Torch *torch)
+{
+    return torch->newest;
+}
+
+void torch_clear(Torch *torch, const Tensor *mark)
+{
+    while (torch->newest && torch->newest != mark)
+        tensor_release(torch, torch->newest);
+}
+
+Status torch_status(Torch *torch, Error *err)
+{
+    if (!torch->failed)
+        return STATUS_OK;
+    torch->failed = false;
+    bool memory = torch->failure.find("out of memory") != std::string::npos || torch->failure.find("alloc") != std::string::npos;
+    return error_set(err, memory ? STATUS_OUT_OF_MEMORY : STATUS_INTERNAL_ERROR, "libtorch: %s", torch->failure.c_str());
+}
+
+Tensor *tensor_empty(Torch *torch, TorchType type, int rank, const int *shape)
+{
+    return make(torch, [&] {
+        auto options = at::TensorOptions().dtype(scalar_type(type)).device(torch->device);
+        return at::empty(sizes_of(rank, shape), options, rank == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+    }, {});
+}
+
+Tensor *tensor_borrow(Torch *torch, float *memory, int rank, const int *shape)
+{
+    return make(torch, [&] { return at::from_blob(memory, sizes_of(rank, shape), at::TensorOptions().dtype(at::kFloat)); }, {});
+}
+
+Tensor *tensor_borrow_map(Torch *torch, float *memory, const int shape[4], size_t image_stride, size_t pixel_stride)
+{
+    return make(torch, [&] {
+        int64_t image = static_cast<int64_t>(image_stride), pixel = static_cast<int64_t>(pixel_stride);
+        std::vector<int64_t> strides{image, 1, pixel * shape[3], pixel};
+        return at::from_blob(memory, sizes_of(4, shape), strides, at::TensorOptions().dtype(at::kFloat));
+    }, {});
+}
+
+Tensor *tensor_view(Torch *torch, const Tensor *flat, size_t offset, int rank, const int *shape)
+{
+    return make(torch, [&] {
+        std::vector<int64_t> sizes = sizes_of(rank, shape);
+        int64_t count = 1;
+        for (int64_t size : sizes)
+            count *= size;
+        return flat->value.narrow(0, static_cast<int64_t>(offset), count).view(sizes);
+    }, {flat});
+}
+
+void tensor_copy(Torch *torch, Tensor *to, const Tensor *from)
+{
+    if (to && from)
+        run(torch, [&] { to->value.copy_(from->value); });
+}
+
+Tensor *tensor_cast(Torch *torch, const Tensor *tensor, TorchType type)
+{
+    return make(torch, [&] { return tensor->value.to(torch->device, scalar_type(type)); }, {tensor});
+}
+
+Tensor *tensor_dense(Torch *torch, const Tensor *tensor)
+{
+    return make(torch, [&] { return tensor->value.contiguous(at::MemoryFormat::ChannelsLast); }, {tensor});
+}
+
+void tensor_release(Torch *torch, Tensor *tensor)
+{
+    if (!tensor)
+        return;
+    (tensor->newer ? tensor->newer->older : torch->newest) = tensor->older;
+    if (tensor->older)
+        tensor->older->newer = tensor->newer;
+    delete tensor;
+}
+
+void *tensor_data(const Tensor *tensor)
+{
+    return tensor && tensor->value.device().is_cpu() ? tensor->value.data_ptr() : nullptr;
+}
+
+TorchType tensor_type(const Tensor *tensor)
+{
+    return tensor->value.scalar_type() == at::kBFloat16 ? TORCH_BFLOAT16 : TORCH_FLOAT32;
+}
+
+int tensor_size(const Tensor *tensor, int dimension)
+{
+    return static_cast<int>(tensor->value.size(dimension));
+}
+
+size_t tensor_pixel_stride(const Tensor *tensor)
+{
+    const at::Tensor &t = tensor->value;
+    if (t.dim() != 4 || (t.size(1) > 1 && t.stride(1) != 1))
+        return 0;
+    // Strides of dimensions of size 1 mean nothing: the narrowest one that counts is the distance of pixels.
+    int64_t height = t.size(2), width = t.size(3);
+    int64_t pixel = width > 1 ? t.stride(3) : height > 1 ? t.stride(2) : t.size(0) > 1 ? t.stride(0) : t.size(1);
+    bool even = (height == 1 || width == 1 || t.stride(2) == pixel * width) && (t.size(0) == 1 || t.stride(0) == pixel * width * height);
+    return even && pixel >= t.size(1) ? static_cast<size_t>(pixel) : 0;
+}
+
+Tensor *tensor_conv(Torch *torch, const Tensor *x, const Tensor *weight, const Tensor *bias, int stride, int groups)
+{
+    return make(torch, [&] {
+        int64_t padding = padding_of(weight);
+        return at::conv2d(x->value, weight->value, bias ? bias->value : at::Tensor(), {stride, stride}, {padding, padding}, {1, 1}, groups)
+            .contiguous(at::MemoryFormat::ChannelsLast);
+    }, {x, weight});
+}
+
+void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gradient, Tensor **bias_gradient, const Tensor *gradient,
+                          const Tensor *x, const Tensor *weight, int stride, int groups)
+{
+    if (!gradient || !x || !weight)
+        return;
+    run(torch, [&] {
+        int64_t padding = padding_of(weight), s = stride;
+        std::vector<int64_t> bias_size{weight->value.size(0)};
+        at::Tensor dense = gradient->value.contiguous(at::MemoryFormat::ChannelsLast);
+        auto result = at::convolution_backward(dense, x->value, weight->value, at::IntArrayRef(bias_size), {s, s},
+                                               {padding, padding}, {1, 1}, false, {0, 0}, groups,
+                                               {x_gradient != nullptr, weight_gradient != nullptr, bias_gradient != nullptr});
+        if (x_gradient)
+            *x_gradient = keep(torch, std::get<0>(result).contiguous(at::MemoryFormat::ChannelsLast));
+        if (weight_gradient)
+            *weight_gradient = keep(torch, std::get<1>(result));
+        if (bias_gradient)
+            *bias_gradient = keep(torch, std::get<2>(result));
+    });
+}
+
+Tensor *tensor_norm_silu(Torch *torch, Tensor **normal, Tensor **mean, Tensor **inverse, const Tensor *x, const Tensor *scale,
+                         const Tensor *shift, double epsilon)
+{
+    if (!x || !scale || !shift)
+        return nullptr;
+    Tensor *result = nullptr;
+    run(torch, [&] {
+        auto out = at::native_batch_norm(x->value, scale->value, shift->value, {}, {}, true, 0, epsilon);
+        *normal = keep(torch, std::get<0>(out));
+        *mean = keep(torch, std::get<1>(out));
+        *inverse = keep(torch, std::get<2>(out));
+        result = keep(torch, at::silu(std::get<0>(out)));
+    });
+    return result;
+}
+
+Tensor *tensor_norm_silu_fixed(Torch *torch, const Tensor *x, const Tensor *scale, const Tensor *shift, const Tensor *mean,
+                               const Tensor *variance, double epsilon)
+{
+    return make(torch, [&] {
+        at::Tensor factor = scale->value / (variance->value + epsilon).sqrt(), rest = shift->value - mean->value * factor;
+        at::Tensor normal = x->value.to(at::kFloat) * factor.view({1, -1, 1, 1}) + rest.view({1, -1, 1, 1});
+        return at::silu(normal).to(x->value.scalar_type());
+    }, {x, scale, shift, mean, variance});
+}
+
+void tensor_norm_silu_backward(Torch *torch, Tensor **x_gradient, Tensor **scale_gradient, Tensor **shift_gradient,
+                               const Tensor *gradient, const Tensor *normal, const Tensor *x, const Tensor *scale, const Tensor *mean,
+                               const Tensor *inverse, double epsilon)
+{
+    if (!gradient || !normal || !x || !scale || !mean || !inverse)
+        return;
+    run(torch, [&] {
+        at::Tensor inner = at::silu_backward(gradient->value.contiguous(at::MemoryFormat::ChannelsLast), normal->value);
+        auto out = at::native_batch_norm_backward(inner, x->value, scale->value, {}, {}, mean->value, inverse->value, true, epsilon,
+                                                  {true, true, true});
+        *x_gradient = keep(torch, std::get<0>(out));
+        *scale_gradient = keep(torch, std::get<1>(out));
+        *shift_gradient = keep(torch, std::get<2>(out));
+    });
+}
+
+Tensor *tensor_add(Torch *torch, const Tensor *a, const Tensor *b)
+{
+    return make(torch, [&] { return at::add(a->value, b->value); }, {a, b});
+}
+
+Tensor *tensor_concat(Torch *torch, Tensor *const *parts, int count)
+{
+    std::vector<at::Tensor> values;
+    for (int i = 0; i < count; i++) {
+        if (!parts[i])
+            return nullptr;
+        values.push_back(parts[i]->value);
+    }
+    return make(torch, [&] { return at::cat(values, 1); }, {});
+}
+
+Tensor *tensor_channels(Torch *torch, const Tensor *x, int first, int count)
+{
+    return make(torch, [&] { return x->value.narrow(1, first, count); }, {x});
+}
+
+Tensor *tensor_upsample(Torch *torch, const Tensor *x)
+{
+    return make(torch, [&] {
+        std::vector<int64_t> size{2 * x->value.size(2), 2 * x->value.size(3)};
+        return at::upsample_nearest2d(x->value, at::IntArrayRef(size));
+    }, {x});
+}
+
+Tensor *tensor_upsample_backward(Torch *torch, const Tensor *gradient)
+{
+    return make(torch, [&] {
+        const at::Tensor dense = gradient->value.contiguous(at::MemoryFormat::ChannelsLast);
+        int64_t height = dense.size(2), width = dense.size(3);
+        std::vector<int64_t> from{height, width}, to{dense.size(0), dense.size(1), height / 2, width / 2};
+        return at::upsample_nearest2d_backward(dense, at::IntArrayRef(from), at::IntArrayRef(to));
+    }, {gradient});
+}
+
+Tensor *tensor_maxpool(Torch *torch, Tensor **indices, const Tensor *x, int kernel)
+{
+    if (!x)
+        return nullptr;
+    Tensor *result = nullptr;
+    run(torch, [&] {
+        int64_t k = kernel, padding = kernel / 2;
+        auto out = at::max_pool2d_with_indices(x->value, {k, k}, {1, 1}, {padding, padding});
+        result = keep(torch, std::get<0>(out));
+        *indices = keep(torch, std::get<1>(out));
+    });
+    return result;
+}
+
+Tensor *tensor_maxpool_backward(Torch *torch, const Tensor *gradient, const Tensor *x, const Tensor *indices, int kernel)
+{
+    return make(torch, [&] {
+        int64_t k = kernel, padding = kernel / 2;
+        return at::max_pool2d_with_indices_backward(gradient->value.contiguous(at::MemoryFormat::ChannelsLast), x->value, {k, k}, {1, 1},
+                                                    {padding, padding}, {1, 1}, false, indices->value);
+    }, {gradient, x, indices});
+}
