@@ -9,21 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "train/random.h"
+
 /* Grey that fills what no picture covers. */
 enum { AUGMENT_FILL = 114 };
-
-/* Generator of one sample (xoshiro256**, Blackman and Vigna 2018). */
-typedef struct AugmentRandom {
-    uint64_t state[4];
-} AugmentRandom;
-
-/* State that depends only on the three numbers. */
-void augment_random_init(AugmentRandom *random, uint64_t seed, uint64_t epoch, uint64_t index);
-uint64_t augment_random_next(AugmentRandom *random);
-/* Uniform in [low, high). */
-float augment_random_uniform(AugmentRandom *random, float low, float high);
-/* Uniform in 0 … count - 1; count > 0. */
-uint32_t augment_random_below(AugmentRandom *random, uint32_t count);
 
 /* 8-bit BGR picture, rows without gaps; pixels are borrowed. */
 typedef struct AugmentPicture {
@@ -49,7 +38,7 @@ void augment_boxes_clear(AugmentBoxes *boxes);
 typedef struct AugmentOptions {
     float mosaic;                 /* probability of a mosaic */
     float scale_low, scale_high;  /* of the affine map after a mosaic */
-    float translate;              /* either way, as a part of the input's side */
+    float translate;              /* either way, as a part of the input's side; the map's fixed point is the top-left corner */
     float rotation;               /* degrees either way */
     float shear;                  /* degrees either way */
     bool affine_always;           /* scale, translate, rotate and shear single pictures too */
@@ -69,13 +58,13 @@ typedef struct AugmentOptions {
 /* The epochs that close a run: no mosaic, no mixup, the rest as before. */
 AugmentOptions augment_without_mosaic(const AugmentOptions *options);
 
-/* Source of pictures for a sample. pixels stay valid until give_back, which may be NULL. Boxes are added in the picture's pixels. The
- * picture already fits the input size: its longer side touches it. */
+/* Source of pictures for a sample: get lends pixels until give_back (NULL when nothing need be given back) and adds the boxes in the
+ * picture's pixels. No picture is larger than the input. */
 typedef struct AugmentSource {
     void *context;
     uint32_t count; /* pictures to choose from */
-    void (*get)(void *context, uint32_t index, AugmentPicture *picture, AugmentBoxes *boxes);
-    void (*give_back)(void *context, uint32_t index, AugmentPicture *picture);
+    AugmentPicture (*get)(void *context, uint32_t index, AugmentBoxes *boxes);
+    void (*give_back)(void *context, uint32_t index, AugmentPicture picture);
 } AugmentSource;
 
 /* Buffers that are kept from sample to sample, one per thread. */
@@ -86,7 +75,7 @@ void augment_scratch_free(AugmentScratch *scratch);
 /* Draws one sample: picture `index` of source, with others beside it, onto out (its width and height are the input size, its pixels are
  * overwritten); the boxes left are added to boxes. */
 void augment_sample(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, const AugmentOptions *options,
-                    AugmentRandom *random, AugmentScratch *scratch);
+                    Random *random, AugmentScratch *scratch);
 
 /* The steps, for themselves. */
 

@@ -58,7 +58,7 @@ void train_cache_free(TrainCache *cache);
 /* The scaled picture, its longer side fitting; `scale` maps annotated pixels to its pixels. Give it back with the same index. A picture
  * that does not decode comes as one grey pixel with scale 0 and is warned of once. */
 AugmentPicture train_cache_get(TrainCache *cache, uint32_t index, float *scale);
-void train_cache_give_back(TrainCache *cache, uint32_t index, AugmentPicture *picture);
+void train_cache_give_back(TrainCache *cache, uint32_t index, AugmentPicture picture);
 
 /* Unpacks a zip below folder (which is made), refusing links, absolute names, "..", and more than `limit` bytes in all. */
 Status train_unpack(const char *archive, const char *folder, int64_t limit, Error *err);
