@@ -102,33 +102,61 @@ void augment_warp(AugmentPicture *out, const AugmentPicture *source, const Augme
 
 /* ---- colour ---- */
 
-static float clamp_float(float value, float low, float high) { return fminf(fmaxf(value, low), high); }
+enum { RUN = 64 }; /* pixels taken apart at a time, so that the arithmetic runs over plain arrays */
+
+/* Unlike fminf and fmaxf these need not mind not-a-number, and become one instruction. */
+static inline float lower(float a, float b) { return a < b ? a : b; }
+static inline float higher(float a, float b) { return a > b ? a : b; }
 
 /* A channel from hue (0 to 6), value (0–255) and chroma (value × saturation); n is 5 for red, 3 for green, 1 for blue. */
-static float channel_of(float n, float hue, float value, float chroma)
+static inline float channel_of(float n, float hue, float value, float chroma)
 {
     float k = n + hue;
     k = k >= 6 ? k - 6 : k;
-    return value - chroma * clamp_float(fminf(k, 4 - k), 0, 1);
+    return value - chroma * higher(lower(lower(k, 4 - k), 1), 0);
 }
 
 /* In units of this function a turn of the hue is 6 and saturation runs from 0 to 1. */
-static void hsv_row(uint8_t *pixels, int count, float hue_shift, float saturation_shift, float value_shift)
+static void hsv_run(float *restrict blue, float *restrict green, float *restrict red, float hue_shift, float saturation_shift,
+                    float value_shift)
 {
-    for (int i = 0; i < count; i++) {
-        float b = pixels[3 * i], g = pixels[3 * i + 1], r = pixels[3 * i + 2];
-        float value = fmaxf(fmaxf(r, g), b), chroma = value - fminf(fminf(r, g), b);
-        float scale = 1 / fmaxf(chroma, 1);
-        float hue = value == r ? (g - b) * scale : value == g ? 2 + (b - r) * scale : 4 + (r - g) * scale;
-        hue += hue_shift;
+    for (int i = 0; i < RUN; i++) {
+        float b = blue[i], g = green[i], r = red[i];
+        float value = higher(higher(r, g), b), chroma = value - lower(lower(r, g), b);
+        float scale = 1 / higher(chroma, 1);
+        float from_red = (g - b) * scale, from_green = 2 + (b - r) * scale, from_blue = 4 + (r - g) * scale;
+        float hue = value == g ? from_green : from_blue;
+        hue = (value == r ? from_red : hue) + hue_shift;
         hue = hue < 0 ? hue + 6 : hue;
         hue = hue >= 6 ? hue - 6 : hue;
-        float saturation = clamp_float(chroma / fmaxf(value, 1) + saturation_shift, 0, 1);
-        value = clamp_float(value + value_shift, 0, 255);
+        float saturation = higher(lower(chroma / higher(value, 1) + saturation_shift, 1), 0);
+        value = higher(lower(value + value_shift, 255), 0);
         chroma = value * saturation;
-        pixels[3 * i] = (uint8_t)(channel_of(1, hue, value, chroma) + 0.5f);
-        pixels[3 * i + 1] = (uint8_t)(channel_of(3, hue, value, chroma) + 0.5f);
-        pixels[3 * i + 2] = (uint8_t)(channel_of(5, hue, value, chroma) + 0.5f);
+        blue[i] = channel_of(1, hue, value, chroma);
+        green[i] = channel_of(3, hue, value, chroma);
+        red[i] = channel_of(5, hue, value, chroma);
+    }
+}
+
+/* One copy for plain x86-64 and one for AVX2, chosen when the program starts. */
+#if defined(__x86_64__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
+__attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+static void hsv_pixels(uint8_t *pixels, size_t count, float hue_shift, float saturation_shift, float value_shift)
+{
+    float planes[3][RUN] = {{0}};
+    for (size_t done = 0; done < count; done += RUN) {
+        int n = count - done < RUN ? (int)(count - done) : RUN;
+        uint8_t *p = pixels + 3 * done;
+        for (int i = 0; i < n; i++)
+            for (int c = 0; c < 3; c++)
+                planes[c][i] = p[3 * i + c];
+        hsv_run(planes[0], planes[1], planes[2], hue_shift, saturation_shift, value_shift);
+        for (int i = 0; i < n; i++)
+            for (int c = 0; c < 3; c++)
+                p[3 * i + c] = (uint8_t)(planes[c][i] + 0.5f);
     }
 }
 
@@ -137,8 +165,7 @@ void augment_hsv(AugmentPicture *picture, int hue, int saturation, int value)
     if (!hue && !saturation && !value)
         return;
     float hue_shift = (float)(((hue % 180) + 180) % 180) / 30; /* 0 to 6 */
-    for (int y = 0; y < picture->height; y++)
-        hsv_row(picture->pixels + (size_t)y * picture->width * 3, picture->width, hue_shift, (float)saturation / 255, (float)value);
+    hsv_pixels(picture->pixels, (size_t)picture->width * picture->height, hue_shift, (float)saturation / 255, (float)value);
 }
 
 void augment_blend(AugmentPicture *out, const AugmentPicture *other)
