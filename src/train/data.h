@@ -8,6 +8,7 @@
  * unknown class or wholly outside its picture is left out with a warning that names the file, and so is a picture that does not decode.
  */
 #pragma once
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +16,7 @@
 #include "base/error.h"
 #include "train/augment.h"
 
-/* Told what was left out and why. The loader calls it from its threads, one call at a time. */
+/* Told what was left out and why; called from several threads, one call at a time. */
 typedef void (*TrainWarning)(void *context, const char *text);
 
 typedef struct TrainImage {
@@ -35,6 +36,7 @@ typedef struct TrainDataset {
     size_t box_count;
     TrainWarning warn; /* may be NULL */
     void *warn_context;
+    pthread_mutex_t warn_lock;
 } TrainDataset;
 
 /* Once per process, before anything is decoded. */
@@ -44,6 +46,8 @@ Status train_images_init(const char *program, Error *err);
  * for a folder). STATUS_NOT_FOUND without dataset.json, STATUS_VALIDATION_ERROR when it is not an export or no picture is left. Free it. */
 Status train_dataset_open(TrainDataset **out, const char *path, const char *work_folder, TrainWarning warn, void *warn_context, Error *err);
 void train_dataset_free(TrainDataset *dataset);
+/* Says something to the warning function. */
+void train_dataset_warn(TrainDataset *dataset, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Splits by a hash of the names, so that the same picture falls on the same side in every run and whatever else is there: about
  * `fraction` of the pictures are held out (at least one when there are two or more and fraction > 0). Both arrays hold indexes into

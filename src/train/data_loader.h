@@ -48,7 +48,8 @@ typedef struct TrainBatch {
 
 typedef struct TrainLoader TrainLoader;
 
-/* Starts the threads. dataset and cache must outlive the loader; indexes (into dataset->images, count > 0) are copied. */
+/* Starts the threads; NULL when the system gives none. dataset and cache must outlive the loader; indexes (into dataset->images,
+ * count > 0) are copied. */
 TrainLoader *train_loader_new(TrainDataset *dataset, TrainCache *cache, const uint32_t *indexes, size_t count,
                               const TrainLoaderOptions *options);
 /* Stops the threads and frees everything; all batches must have been released. */
