@@ -114,7 +114,8 @@ static int set_up(void **state)
                "{\"width\": 640, \"height\": 480, \"annotations\": ["
                "{\"id\": \"1\", \"name\": \"red\", \"type\": \"bbox\", \"bounding_box\": {\"x\": 0, \"y\": 0, \"w\": 320, \"h\": 480}},"
                "{\"id\": \"2\", \"name\": \"blue\", \"type\": \"polygon\", \"polygon\": {\"paths\": [[{\"x\": 320, \"y\": 10},"
-               " {\"x\": 700, \"y\": 10}, {\"x\": 400, \"y\": 300}], [{\"x\": 330, \"y\": 20}, {\"x\": 331, \"y\": 20}, {\"x\": 330, \"y\": 21}]]}},"
+               " {\"x\": 700, \"y\": 10}, {\"x\": 400, \"y\": 300}],"
+               " [{\"x\": 330, \"y\": 20}, {\"x\": 331, \"y\": 20}, {\"x\": 330, \"y\": 21}]]}},"
                "{\"id\": \"3\", \"name\": \"red\", \"type\": \"bbox\", \"bounding_box\": {\"x\": 5, \"y\": 5, \"w\": 0, \"h\": 9}},"
                "{\"id\": \"4\", \"name\": \"green\", \"type\": \"bbox\", \"bounding_box\": {\"x\": 5, \"y\": 5, \"w\": 9, \"h\": 9}},"
                "{\"id\": \"5\", \"name\": \"red\", \"type\": \"bbox\", \"bounding_box\": {\"x\": 650, \"y\": 5, \"w\": 9, \"h\": 9}},"
@@ -397,7 +398,7 @@ static void an_archive_is_unpacked(void **state)
     assert_int_equal(file_size(path_of(f, "out/images/a b/ü.jpg")), 5);
     assert_int_equal(train_unpack(zip, path_of(f, "out2"), 9, &err), STATUS_PAYLOAD_TOO_LARGE);
     TrainDataset *d = NULL;
-    assert_int_equal(train_dataset_open(&d, zip, path_of(f, "work"), NULL, NULL, &err), STATUS_MALFORMED_JSON);
+    assert_int_equal(train_dataset_open(&d, zip, path_of(f, "work"), NULL, NULL, &err), STATUS_VALIDATION_ERROR); /* no classes */
     assert_true(file_exists(path_of(f, "work/dataset/dataset.json")));
     assert_null(d);
 }
