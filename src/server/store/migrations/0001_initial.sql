@@ -270,11 +270,11 @@ CREATE TABLE jobs (
   organization_id TEXT NOT NULL,
   project_id TEXT,
   payload TEXT NOT NULL,
-  state TEXT NOT NULL DEFAULT 'pending', -- pending, running, done
+  state TEXT NOT NULL DEFAULT 'pending', -- pending, running; a finished job has no row
   cancel_requested INTEGER NOT NULL DEFAULT 0,
   attempt BIGINT NOT NULL DEFAULT 0,
   leased_by TEXT,
-  lease_until BIGINT,
+  lease_until BIGINT, -- while pending: not before this instant
   created_at BIGINT NOT NULL
 );
 CREATE INDEX jobs_by_state ON jobs(state, created_at, id);

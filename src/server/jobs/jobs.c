@@ -1,0 +1,210 @@
+/* The threads of jobs: one keeper that leases, renews and hears of cancellations, and one thread for each job that runs. */
+#include "server/jobs/jobs.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "server/jobs/jobs_internal.h"
+#include "base/banned.h"
+
+enum { BUSY_PAUSE_MS = 500, IDLE_PAUSE_MS = 2000, CONCLUDE_TRIES = 5 };
+
+Status jobs_open(Jobs **out, Server *server, Error *err) {
+    (void)err;
+    Jobs *jobs = xcalloc(1, sizeof *jobs);
+    jobs->server = server;
+    uuid_new(jobs->instance);
+    pthread_mutex_init(&jobs->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&jobs->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    *out = jobs;
+    return STATUS_OK;
+}
+
+void jobs_register(Jobs *jobs, const JobKind *kind) {
+    if (jobs->kind_count == JOB_KINDS_MAXIMUM || jobs->started) abort(); /* a mistake of the program, not of its input */
+    jobs->kinds[jobs->kind_count++] = kind;
+}
+
+void jobs_wake(Jobs *jobs) {
+    pthread_mutex_lock(&jobs->mutex);
+    jobs->woken = true;
+    pthread_cond_signal(&jobs->changed);
+    pthread_mutex_unlock(&jobs->mutex);
+}
+
+bool job_stopping(const Job *job) { return atomic_load(&job->jobs->stopping); }
+bool job_cancelled(const Job *job) { return atomic_load(&((const JobRun *)job)->cancelled) || job_stopping(job); }
+bool job_stop(void *job) { return job_cancelled(job); }
+
+int jobs_running(Jobs *jobs) {
+    int n = 0;
+    pthread_mutex_lock(&jobs->mutex);
+    for (JobRun *run = jobs->running; run; run = run->next) n += !run->finished;
+    pthread_mutex_unlock(&jobs->mutex);
+    return n;
+}
+
+/* --- one job --------------------------------------------------------------------------------------------------------------- */
+
+/* The store may be full or busy for a moment. A job that cannot be concluded at all is taken up again at the next start. */
+static void conclude(JobRun *run, Status outcome, const char *message) {
+    for (int try = 1;; try++) {
+        Error err = {0};
+        if (job_rows_conclude(run, outcome, message, &err) == STATUS_OK) return;
+        log_event(LOG_ERROR, "job_not_concluded", "job", run->job.id, "kind", run->job.kind, "reason", err.message, NULL);
+        if (try == CONCLUDE_TRIES || job_stopping(&run->job)) return;
+        clock_sleep(1);
+    }
+}
+
+static void *run_job(void *context) {
+    JobRun *run = context;
+    Jobs *jobs = run->job.jobs;
+    Error err = {0};
+    double start = clock_monotonic();
+    log_event(LOG_INFO, "job_started", "job", run->job.id, "kind", run->job.kind, "attempt", log_text("%d", run->job.attempt), NULL);
+    Status outcome = run->kind->run(&run->job, &err);
+    log_event(LOG_INFO, "job_returned", "job", run->job.id, "kind", run->job.kind, "status", status_info(outcome)->slug, "reason", err.message, "seconds",
+              log_text("%.3f", clock_monotonic() - start), NULL);
+    conclude(run, outcome, err.message);
+    pthread_mutex_lock(&jobs->mutex);
+    run->finished = true;
+    jobs->woken = true;
+    pthread_cond_signal(&jobs->changed);
+    pthread_mutex_unlock(&jobs->mutex);
+    return NULL;
+}
+
+/* --- the keeper ------------------------------------------------------------------------------------------------------------ */
+
+static void join_finished(Jobs *jobs) {
+    JobRun *finished = NULL;
+    pthread_mutex_lock(&jobs->mutex);
+    for (JobRun **at = &jobs->running; *at;) {
+        JobRun *run = *at;
+        if (!run->finished) {
+            at = &run->next;
+            continue;
+        }
+        *at = run->next;
+        run->next = finished;
+        finished = run;
+    }
+    pthread_mutex_unlock(&jobs->mutex);
+    for (JobRun *run = finished, *next; run; run = next) {
+        next = run->next;
+        pthread_join(run->thread, NULL);
+        job_run_free(run);
+    }
+}
+
+/* Marks the kinds whose queue has room. Only the keeper adds runs, so the answer stays true while it leases. */
+static bool find_room(Jobs *jobs, bool allowed[JOB_KINDS_MAXIMUM]) {
+    bool any = false;
+    pthread_mutex_lock(&jobs->mutex);
+    for (int i = 0; i < jobs->kind_count; i++) {
+        const char *queue = jobs->kinds[i]->queue;
+        int room = 1;
+        for (int k = 0; k < jobs->kind_count; k++)
+            if (text_equal(jobs->kinds[k]->queue, queue) && jobs->kinds[k]->parallel > room) room = jobs->kinds[k]->parallel;
+        for (JobRun *run = jobs->running; run; run = run->next) room -= text_equal(run->kind->queue, queue);
+        allowed[i] = room > 0;
+        any |= allowed[i];
+    }
+    pthread_mutex_unlock(&jobs->mutex);
+    return any;
+}
+
+static void start_run(Jobs *jobs, JobRun *run) {
+    pthread_mutex_lock(&jobs->mutex);
+    run->next = jobs->running;
+    jobs->running = run;
+    int code = pthread_create(&run->thread, NULL, run_job, run);
+    if (code != 0) jobs->running = run->next;
+    pthread_mutex_unlock(&jobs->mutex);
+    if (code == 0) return;
+    conclude(run, STATUS_SERVICE_UNAVAILABLE, "No thread for the job");
+    job_run_free(run);
+}
+
+static void start_what_may_run(Jobs *jobs) {
+    bool allowed[JOB_KINDS_MAXIMUM];
+    while (!atomic_load(&jobs->stopping) && find_room(jobs, allowed)) {
+        JobRun *run;
+        Error err = {0};
+        if (job_rows_lease(jobs, &run, allowed, &err) != STATUS_OK) log_event(LOG_ERROR, "job_lease_failed", "reason", err.message, NULL);
+        if (!run) return;
+        start_run(jobs, run);
+    }
+}
+
+/* True while something runs. */
+static bool listen_for_cancellations(Jobs *jobs) {
+    pthread_mutex_lock(&jobs->mutex);
+    bool busy = jobs->running != NULL;
+    if (busy) job_rows_read_cancellations(jobs);
+    pthread_mutex_unlock(&jobs->mutex);
+    return busy;
+}
+
+static void pause_keeper(Jobs *jobs, int ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&jobs->mutex);
+    while (!jobs->woken && pthread_cond_timedwait(&jobs->changed, &jobs->mutex, &until) == 0) {}
+    jobs->woken = false;
+    pthread_mutex_unlock(&jobs->mutex);
+}
+
+static void *keeper_main(void *context) {
+    Jobs *jobs = context;
+    double renewed = clock_monotonic();
+    for (bool busy = true; !atomic_load(&jobs->stopping) || busy;) {
+        join_finished(jobs);
+        start_what_may_run(jobs);
+        busy = listen_for_cancellations(jobs);
+        if (busy && clock_monotonic() - renewed > JOB_LEASE_RENEWAL_SECONDS) {
+            Error err = {0};
+            renewed = clock_monotonic();
+            if (job_rows_renew(jobs, &err) != STATUS_OK) log_event(LOG_ERROR, "job_lease_not_renewed", "reason", err.message, NULL);
+        }
+        if (busy || !atomic_load(&jobs->stopping)) pause_keeper(jobs, busy ? BUSY_PAUSE_MS : IDLE_PAUSE_MS);
+    }
+    return NULL;
+}
+
+Status jobs_start(Jobs *jobs, Error *err) {
+    Status status = job_rows_take_over(jobs, err);
+    if (status != STATUS_OK) return status;
+    int code = pthread_create(&jobs->keeper, NULL, keeper_main, jobs);
+    if (code != 0) return error_set_errno(err, code, "job keeper");
+    jobs->started = true;
+    return STATUS_OK;
+}
+
+void jobs_stop(Jobs *jobs) {
+    if (!jobs->started) return;
+    atomic_store(&jobs->stopping, true);
+    jobs_wake(jobs);
+    pthread_join(jobs->keeper, NULL); /* it ends after the last run */
+    jobs->started = false;
+}
+
+void jobs_close(Jobs *jobs) {
+    if (!jobs) return;
+    jobs_stop(jobs);
+    pthread_cond_destroy(&jobs->changed);
+    pthread_mutex_destroy(&jobs->mutex);
+    free(jobs);
+}
