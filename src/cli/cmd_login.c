@@ -1,0 +1,55 @@
+/* login: stores a key and, when given, an address. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "client/config.h"
+
+#include "base/banned.h"
+
+/* Reads a line without showing it. False at the end of input. */
+static bool read_hidden(const char *prompt, char *out, int size)
+{
+    struct termios before, hidden;
+    bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    fputs(prompt, stderr);
+    if (terminal) {
+        hidden = before;
+        hidden.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+    }
+    bool read = fgets(out, size, stdin) != NULL;
+    if (terminal) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        fputc('\n', stderr);
+    }
+    if (read)
+        out[strcspn(out, "\r\n")] = '\0';
+    return read;
+}
+
+int cmd_login(Cli *cli)
+{
+    char typed[256] = "";
+    Error err = {0};
+    const char *key = cli->api_key;
+    if (!key && read_hidden("API key: ", typed, sizeof typed))
+        key = typed;
+    if (!key || text_is_blank(key))
+        return cli_usage("no API key was given");
+    if (!text_starts_with(key, "pk_"))
+        fputs("warning: API keys start with pk_; storing it all the same\n", stderr);
+    char *path = config_path();
+    if (!path)
+        return cli_usage("HOME is not set");
+    int code = config_write(path, key, cli->base_url, &err) ? cli_fail_base(&err) : CLI_OK;
+    if (code == CLI_OK)
+        printf("Saved API key to %s\n", path);
+    explicit_bzero(typed, sizeof typed);
+    free(path);
+    return code;
+}

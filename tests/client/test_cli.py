@@ -1,0 +1,354 @@
+"""The command line: exit codes, outputs, transfers, jobs; against a stand-in server."""
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+from stand_in import CLI, error
+
+DATASET = {"id": "d-1", "name": "cars", "description": None, "image_count": 2, "completed_image_count": 1, "total_size": 1500000,
+           "archived_images": 0, "classes": [], "created_at": "2026-01-01T00:00:00Z"}
+
+
+# ---- the frame ----
+
+def test_help_and_version(server):
+    done = server.cli("--help")
+    assert done.returncode == 0 and "datasets download NAME" in done.stdout
+    assert server.cli("-V").stdout == "pictograph 0.1.0\n"
+    assert "--images-limit N" in server.cli("datasets", "get", "--help").stdout
+    assert server.cli("train", "--help").stdout.startswith("Usage: pictograph train COMMAND")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["datasets", "nonsense"], ["datasets", "get"], ["datasets", "get", "a", "b"],
+                                   ["datasets", "list", "--limit", "x"], ["datasets", "list", "--limit", "0"], ["datasets", "list", "--limit"],
+                                   ["images", "download", "i"], ["datasets", "list", "--what"], ["train", "start", "cars"],
+                                   ["datasets", "download", "cars", "--mode", "most"]])
+def test_wrong_use_is_2(server, words):
+    done = server.cli(*words)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert server.asked == []
+
+
+def test_no_key_is_2(server, tmp_path):
+    done = server.cli("models", "list", PICTOGRAPH_API_KEY=" ", HOME=str(tmp_path))
+    assert done.returncode == 2 and "No API key" in done.stderr
+
+
+def test_api_failures_are_1_and_one_line(server):
+    server.answers["GET datasets/by-name/nope"] = [(404, error("not_found", "Project 'nope' not found"))]
+    done = server.cli("datasets", "get", "nope")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: Project 'nope' not found (status=404, request_id=req_test)\n"
+
+
+def test_a_long_429_tells_when_to_come_back(server):
+    server.answers["GET models/"] = [(429, error("rate_limited", "Too many requests"), {"Retry-After": "900"})]
+    done = server.cli("models", "list")
+    assert done.returncode == 1 and done.stderr.endswith("Try again in about 900 s.\n")
+
+
+def test_login_stores_what_later_calls_use(server, tmp_path):
+    done = server.cli("login", "--base-url", server.url, stdin="pk_live_stored\n", HOME=str(tmp_path))
+    path = tmp_path / ".pictograph" / "config.toml"
+    assert done.stdout == f"Saved API key to {path}\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    server.answers["GET models/"] = [(200, {"models": []})]
+    environment = {"PICTOGRAPH_API_KEY": "", "PICTOGRAPH_BASE_URL": "", "HOME": str(tmp_path)}
+    assert server.cli("models", "list", **environment).stdout == "No results.\n"
+    assert server.asked[-1].headers["X-API-Key"] == "pk_live_stored"
+    assert server.cli("models", "list", "--api-key", "pk_live_flag", **environment).returncode == 0
+    assert server.asked[-1].headers["X-API-Key"] == "pk_live_flag"
+    assert server.cli("--api-key", "pk_live_first", "models", "list", **environment).returncode == 0
+    assert server.asked[-1].headers["X-API-Key"] == "pk_live_first"
+    assert "warning" in server.cli("login", "--api-key", "other", HOME=str(tmp_path)).stderr
+
+
+def test_init_writes_once(server, tmp_path):
+    path = tmp_path / "AGENTS.md"
+    assert server.cli("init", "-o", path).returncode == 0
+    assert "pictograph datasets list" in path.read_text()
+    assert server.cli("init", "-o", path).returncode == 1
+    assert server.cli("init", "-o", path, "-f").returncode == 0
+
+
+def test_ctrl_c_ends_soon_with_130(server):
+    server.answers["GET models/"] = lambda asked: time.sleep(5) or (200, {"models": []})
+    process = subprocess.Popen([CLI, "models", "list"], env=server.environment(), stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    assert process.wait(10) == 130 and time.monotonic() - started < 2
+    assert process.stderr.read() == "interrupted\n"
+
+
+# ---- tables and JSON ----
+
+def test_lists_as_table_and_json(server):
+    server.answers["GET datasets/"] = [(200, {"datasets": [DATASET, {**DATASET, "name": "größe", "id": "d-2"}]})]
+    done = server.cli("datasets", "list")
+    assert done.stdout.splitlines() == ["NAME   ID   IMAGES  COMPLETED    SIZE", "cars   d-1       2          1  1.5 MB",
+                                        "größe  d-2       2          1  1.5 MB"]
+    found = json.loads(server.cli("datasets", "list", "--json").stdout)
+    assert [row["name"] for row in found] == ["cars", "größe"] and "description" not in found[0]
+
+
+def test_names_go_into_paths_encoded(server):
+    server.answers["GET datasets/by-name/a b+ü"] = [(200, {"dataset": DATASET})]
+    assert server.cli("datasets", "get", "a b+ü").returncode == 0
+    assert server.asked[0].raw_path.endswith("/a%20b%2B%C3%BC")
+
+
+def test_deleting_asks_first(server):
+    server.answers["DELETE projects/cars"] = [(200, {"deleted": {"images_deleted": 1, "annotations_deleted": 2}})]
+    assert server.cli("datasets", "delete", "cars", stdin="n\n").returncode == 1
+    assert server.asked == []
+    assert server.cli("datasets", "delete", "cars", "-y").stdout == "Deleted dataset 'cars'.\n"
+    assert server.cli("datasets", "delete", "cars", stdin="y\n").returncode == 0
+
+
+def test_credits(server):
+    server.answers["GET credits/balance"] = [(200, {"credits_remaining": 7, "credits_monthly_allowance": 100, "credits_reset_at": None,
+                                                    "recent_history": []})]
+    assert "7" in server.cli("credits", "balance").stdout
+    server.answers["GET credits/estimate"] = [(200, {"operation": "sam3_per_minute", "total_credits": 3})]
+    assert json.loads(server.cli("credits", "estimate", "sam3_per_minute", "-q2").stdout)["total_credits"] == 3
+    assert server.asked[-1].query == {"operation": "sam3_per_minute", "quantity": "2"}
+    server.answers["GET credits/history"] = [(200, {"entries": []})]
+    assert server.cli("credits", "history", "-n", "5", "--offset", "10").stdout == "No results.\n"
+    assert server.asked[-1].query == {"limit": "5", "offset": "10"}
+
+
+# ---- annotations ----
+
+def test_annotations_are_saved_with_ids(server, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"name": "car", "type": "bbox", "bounding_box": {"x": 1, "y": 2, "w": 3, "h": 4}}, {"id": "k", "name": "car"}]))
+    server.answers["POST annotations/i-1"] = [(200, {"image_id": "i-1", "previous_count": 0, "new_count": 2, "status": "complete"})]
+    done = server.cli("annotations", "save", "i-1", "-f", path)
+    assert json.loads(done.stdout) == {"image_id": "i-1", "previous_count": 0, "new_count": 2, "status": "complete"}
+    sent = server.asked[0].json["annotations"]
+    assert len(sent[0]["id"]) == 36 and sent[1]["id"] == "k"
+    path.write_text('{"annotations": []}')
+    assert server.cli("annotations", "save", "i-1", "-f", path).returncode == 2
+
+
+# ---- transfers ----
+
+def serve_uploads(server, taken=(), undecodable=()):
+    server.answers["GET datasets/by-name/cars"] = [(200, {"dataset": DATASET})]
+    stored = {}
+
+    def address(asked):
+        name = asked.json["folder_path"].rstrip("/") + "/" + asked.json["filename"]
+        if name in taken:
+            return 409, error("already_exists", f"'{name}' already exists")
+        server.answers["PUT /storage/v1/objects/" + name.strip("/")] = lambda put: stored.update({name: put}) or (200, b"")
+        return 200, {"upload_url": f"{server.url}/storage/v1/objects{urllib.parse.quote(name)}?signature=s", "gcs_bucket": "b", "gcs_path": "p" + name,
+                     "gcs_uri": "gs://b", "expires_at": ""}
+
+    def register(asked):
+        if asked.form["filename"] in undecodable:
+            return 422, error("undecodable_media", [{"loc": ["body", "file"], "msg": "No image", "type": "value_error"}])
+        return 201, {"image_id": "i-9", "image": {"id": "i-9", "filename": asked.form["filename"]}}
+
+    server.answers["POST images/upload-url"] = address
+    server.answers["POST images/register"] = register
+    return stored
+
+
+def test_an_image_goes_up_in_three_steps(server, tmp_path):
+    stored = serve_uploads(server)
+    (tmp_path / "ä b.JPG").write_bytes(b"pixels" * 1000)
+    done = server.cli("images", "upload", "cars", tmp_path / "ä b.JPG", "-f", "/old")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"id": "i-9", "filename": "ä b.JPG"}
+    put = stored["/old/ä b.JPG"]
+    assert put.body == b"pixels" * 1000 and put.headers["Content-Length"] == "6000" and put.headers["Content-Type"] == "image/jpeg"
+    assert put.headers["X-API-Key"] is None and put.headers["Idempotency-Key"] is None
+    form = server.asked[-1].form
+    assert form == {"dataset_id": "d-1", "filename": "ä b.JPG", "folder_path": "/old", "gcs_bucket": "b", "gcs_path": "p/old/ä b.JPG",
+                    "gcs_uri": "gs://b", "file_size": "6000", "mime_type": "image/jpeg"}
+
+
+def test_a_file_that_is_no_image_makes_no_request(server, tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    assert server.cli("images", "upload", "cars", tmp_path / "a.txt").returncode == 1
+    assert server.asked == []
+
+
+def test_a_folder_goes_up_side_by_side(server, tmp_path):
+    for name in ("z.png", "a/1.jpg", "a/deep/er/2.jpg", "b/3.TIFF", "b/notes.txt", ".hidden/4.jpg", "b/bad.gif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    stored = serve_uploads(server, taken={"/z.png"}, undecodable={"bad.gif"})
+    done = server.cli("datasets", "upload", "cars", tmp_path)
+    assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 5, "images_uploaded": 3, "images_skipped": 1, "failures": 1}
+    assert done.returncode == 1 and "bad.gif: body.file: No image" in done.stderr
+    assert set(stored) == {"/a/1.jpg", "/a/2.jpg", "/b/3.TIFF", "/b/bad.gif"}
+    assert stored["/a/2.jpg"].body == b"a/deep/er/2.jpg"
+
+
+def test_a_missing_dataset_is_created(server, tmp_path):
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    serve_uploads(server)
+    server.answers["GET datasets/by-name/cars"] = [(404, error("not_found", "no"))]
+    server.answers["POST projects/"] = [(201, {"project": DATASET})]
+    assert server.cli("datasets", "upload", "cars", tmp_path).returncode == 0
+    assert server.routes()[1] == "POST projects/"
+
+
+def test_a_retry_in_a_crowd_keeps_its_key(server, tmp_path):
+    for i in range(20):
+        (tmp_path / f"{i}.jpg").write_bytes(b"x")
+    serve_uploads(server)
+    register, failed = server.answers["POST images/register"], set()
+
+    def flaky(asked):
+        if asked.form["filename"] in failed:
+            return register(asked)
+        failed.add(asked.form["filename"])
+        return 503, error("service_unavailable", "later")
+    server.answers["POST images/register"] = flaky
+    started = time.monotonic()
+    done = server.cli("datasets", "upload", "cars", tmp_path)
+    assert json.loads(done.stdout)["images_uploaded"] == 20
+    assert time.monotonic() - started < 8
+    keys = {}
+    for asked in server.asked:
+        if asked.route == "POST images/register":
+            keys.setdefault(asked.form["filename"], set()).add(asked.headers["Idempotency-Key"])
+    assert all(len(found) == 1 for found in keys.values()) and len(set.union(*keys.values())) == 20
+
+
+def test_a_revoked_key_ends_an_upload_at_once(server, tmp_path):
+    for i in range(50):
+        (tmp_path / f"{i}.jpg").write_bytes(b"x")
+    serve_uploads(server)
+    server.answers["POST images/upload-url"] = [(401, error("revoked_api_key", "Revoked"))]
+    done = server.cli("datasets", "upload", "cars", tmp_path)
+    assert done.returncode == 1 and "Revoked" in done.stderr
+    assert len(server.asked) < 20
+
+
+def serve_download(server, names):
+    items = []
+    for folder, name in names:
+        path = f"/files{folder.rstrip('/')}/{name}"
+        server.answers["GET " + path] = [(200, name.encode())]
+        server.answers["GET " + path + ".json"] = [(200, [{"id": "1"}])]
+        items.append({"filename": name, "virtual_folder_path": folder, "image_url": server.url + path, "annotation_url": server.url + path + ".json",
+                      "md5": hashlib.md5(name.encode()).hexdigest()})
+    server.answers["GET datasets/by-name/cars/download"] = [(200, {"dataset_id": "d-1", "items": items, "expires_at": ""})]
+    return items
+
+
+def test_a_dataset_comes_down(server, tmp_path):
+    items = serve_download(server, [("/", "a.jpg"), ("/x/y", "a.jpg"), ("/", "none.jpg"), ("/", "broken.jpg"), ("/", "../evil.jpg"), ("/../up", "b.jpg")])
+    items[2]["annotation_url"] = None
+    items[3]["md5"] = "0" * 32
+    done = server.cli("datasets", "download", "cars", "-o", tmp_path / "out")
+    found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert found == ["out/a.jpg", "out/a.jpg.json", "out/broken.jpg.json", "out/none.jpg", "out/x/y/a.jpg", "out/x/y/a.jpg.json"]
+    assert (tmp_path / "out/a.jpg.json").read_text() == '[\n  {\n    "id": "1"\n  }\n]\n'
+    told = json.loads(done.stdout)
+    assert (told["images_downloaded"], told["annotations_downloaded"], told["failures"]) == (3, 3, 5) and done.returncode == 1
+    assert all(asked.headers["X-API-Key"] is None for asked in server.asked[1:])
+
+
+def test_a_model_comes_down_whole_or_not_at_all(server, tmp_path):
+    onnx, path = os.urandom(100000), tmp_path / "m.onnx"
+    server.answers["GET /files/m"] = [(200, onnx)]
+    note = {"download_url": server.url + "/files/m", "expires_at": "", "md5": hashlib.md5(onnx).hexdigest()}
+    server.answers["GET models/m-1/download"] = [(200, note)]
+    done = server.cli("models", "download", "m-1", "-o", path)
+    assert json.loads(done.stdout)["size_bytes"] == 100000 and path.read_bytes() == onnx
+    server.answers["GET models/m-1/download"] = [(200, {**note, "md5": "f" * 32})]
+    done = server.cli("models", "download", "m-1", "-o", tmp_path / "n.onnx")
+    assert done.returncode == 1 and "MD5" in done.stderr
+    server.answers["GET /files/m"] = [(403, error("signature_expired", "Expired"))]
+    assert server.cli("models", "download", "m-1", "-o", tmp_path / "o.onnx").returncode == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx"]
+    server.answers["GET models/m-1/download"] = [(409, error("model_not_ready", "Model is not ready"))]
+    assert "not ready" in server.cli("models", "download", "m-1", "-o", path).stderr
+
+
+# ---- jobs ----
+
+RUN = {"id": "r-1", "status": "running", "progress": 10, "current_epoch": 1, "total_epochs": 10, "model_id": None}
+
+
+def serve_training(server, *states):
+    export = {"export": {"name": "e", "status": "completed"}}
+    server.answers["POST exports/"] = [(202, export)]
+    server.answers["POST training/"] = [(202, {"training_run": RUN})]
+    server.answers["GET training/r-1"] = [(200, {"training_run": {**RUN, **state}}) for state in states]
+    server.answers["GET models/m-1"] = [(200, {"model": {"id": "m-1", "status": "ready"}})]
+
+    class Answers(dict):
+        """The name of the export carries the time."""
+        def get(self, key, default=None):
+            return [(200, export)] if key.startswith("GET exports/cars/yolox-") else super().get(key, default)
+    server.answers = Answers(server.answers)
+
+
+def test_training_waits_for_its_model(server):
+    serve_training(server, {"status": "completed", "progress": 100, "model_id": "m-1"})
+    done = server.cli("train", "start", "cars", "-p", "yolox", "--config", '{"epochs": 3}')
+    assert json.loads(done.stdout) == {"run_id": "r-1", "status": "completed", "progress": 100, "model_id": "m-1"}, done.stderr
+    sent = next(asked.json for asked in server.asked if asked.route == "POST training/")
+    assert sent["config"] == {"epochs": 3} and sent["gpu_type"] == "a10g" and sent["export_name"].startswith("yolox-2")
+    assert next(asked.json for asked in server.asked if asked.route == "POST exports/")["status_filter"] == "complete"
+
+
+def test_a_failed_run_is_an_error_with_its_reason(server):
+    serve_training(server, {"status": "failed", "error_message": "out of memory"})
+    done = server.cli("train", "start", "cars", "-p", "yolox")
+    assert done.returncode == 1 and "The training run failed: out of memory" in done.stderr
+
+
+def test_waiting_ends_in_time(server):
+    serve_training(server, {})
+    started = time.monotonic()
+    done = server.cli("train", "start", "cars", "-p", "yolox", "--timeout", "2")
+    assert done.returncode == 1 and "did not end in 2 s (status=408" in done.stderr
+    assert 2 <= time.monotonic() - started < 5
+
+
+def test_a_run_that_is_not_waited_for(server):
+    serve_training(server, {})
+    assert json.loads(server.cli("train", "start", "cars", "-p", "yolox", "--no-wait").stdout)["status"] == "running"
+    assert server.cli("train", "logs", "r-1").stdout == "r-1: running, 10 %, epoch 1 of 10\n"
+
+
+def test_a_batch_takes_what_has_no_annotations(server):
+    images = [{"id": "1", "filename": "a.jpg", "virtual_folder_path": "/", "annotation_count": 0},
+              {"id": "2", "filename": "b.jpg", "virtual_folder_path": "/x", "annotation_count": 0},
+              {"id": "3", "filename": "c.jpg", "virtual_folder_path": "/", "annotation_count": 4}]
+    server.answers["GET datasets/by-name/cars"] = [(200, {"dataset": {**DATASET, "images": images}})]
+    server.answers["GET models/m-1"] = [(200, {"model": {"id": "m-1", "class_mapping": {"0": "car", "1": "bus"}}})]
+    job = {"job_id": "j-1", "status": "running", "progress": 0, "total_images": 2, "processed_images": 0, "failed_images": 0,
+           "total_annotations_added": 0}
+    server.answers["POST auto-annotate/batch"] = [(202, job)]
+    server.answers["GET auto-annotate/batch/j-1"] = [(200, job), (200, {**job, "status": "completed", "processed_images": 1, "failed_images": 1,
+                                                     "total_annotations_added": 3, "failures": [{"image_filename": "b.jpg", "reason": "gone"}]})]
+    done = server.cli("auto-annotate", "batch", "cars", "-m", "m-1")
+    assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 2, "images_processed": 1, "images_skipped": 1,
+                                       "annotations_added": 3, "failures": 1, "job_id": "j-1"}
+    assert done.returncode == 1 and "b.jpg: gone" in done.stderr
+    sent = next(asked.json for asked in server.asked if asked.route == "POST auto-annotate/batch")
+    assert sent == {"dataset_name": "cars", "image_filenames": ["/a.jpg", "/x/b.jpg"], "model_id": "m-1",
+                    "classes": [{"name": "car", "output_type": "bbox"}, {"name": "bus", "output_type": "bbox"}]}
+
+
+def test_point_prompt(server):
+    server.answers["POST auto-annotate/sam3/point"] = [(200, {"status": "success", "annotations": []})]
+    assert server.cli("auto-annotate", "point", "cars", "a.jpg", "3", "-4.5", "--score-threshold", "0.6").returncode == 0
+    assert server.asked[0].json == {"dataset_name": "cars", "image_filename": "a.jpg", "x": 3, "y": -4.5, "name": "object", "score_threshold": 0.6}
+    assert server.cli("auto-annotate", "point", "cars", "a.jpg", "3", "y").returncode == 2
