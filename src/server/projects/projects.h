@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "server/api/api_types.h"
 #include "server/store/db.h"
 
 typedef struct ProjectClassRecord {
@@ -58,3 +59,7 @@ typedef struct ProjectDelta {
     int64_t organization_images, organization_bytes; /* archived ones included */
 } ProjectDelta;
 Status project_count(DbSession *tx, const char *project_id, const ProjectDelta *delta, Error *err);
+
+/* As replies spell them; the dataset is another view of the same row. */
+AnnotationKindArray project_kinds(Arena *arena, const char *annotation_types);
+ProjectClassArray project_classes(Arena *arena, const ClassList *list);

@@ -68,6 +68,11 @@ CREATE TABLE prompt_sessions ( -- one per (organization, image): the first promp
 
 CREATE TABLE objects (sha256 TEXT PRIMARY KEY, md5 TEXT NOT NULL, size BIGINT NOT NULL, created_at BIGINT NOT NULL);
 
+CREATE TABLE discarded_objects ( -- what deletions let go: removed by the sweep once it is certain that nothing names the bytes
+  sha256 TEXT PRIMARY KEY,
+  discarded_at BIGINT NOT NULL
+);
+
 CREATE TABLE uploads ( -- signed PUT addresses and what arrived there
   id TEXT PRIMARY KEY,
   organization_id TEXT NOT NULL,
