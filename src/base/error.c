@@ -86,9 +86,12 @@ static void trim_partial_utf8(char *text, size_t length) {
     if (length - (start - 1) < need) text[start - 1] = '\0';
 }
 
+/* By way of a copy, since an argument may be the present text. */
 static void format_message(Error *err, const char *format, va_list args) {
-    int n = vsnprintf(err->message, sizeof err->message, format, args);
-    if (n >= (int)sizeof err->message) trim_partial_utf8(err->message, sizeof err->message - 1);
+    char text[sizeof err->message];
+    int n = vsnprintf(text, sizeof text, format, args);
+    if (n >= (int)sizeof text) trim_partial_utf8(text, sizeof text - 1);
+    memcpy(err->message, text, sizeof text);
 }
 
 Status error_set(Error *err, Status status, const char *format, ...) {

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "server/api/api_types.h"
 #include "server/api/request.h"
 #include "server/store/db.h"
 
@@ -43,5 +44,10 @@ char *image_url(Request *rq, const char *image_id);
 char *image_thumbnail_url(Request *rq, const char *image_id);
 char *image_annotation_url(Request *rq, const char *image_id);
 
+/* As replies spell it. */
+Image image_reply(Request *rq, const ImageRecord *row);
+
+/* Archives or restores, inside a transaction; counts follow. STATUS_ALREADY_EXISTS when a restored one's name was taken meanwhile. */
+Status image_archive(DbSession *tx, const ImageRecord *image, bool archive, Error *err);
 /* Removes images for good, inside a transaction: annotations, index rows and counts go; objects that nothing uses any more are swept later. */
 Status image_remove(DbSession *tx, const ImageRecord *image, Error *err);

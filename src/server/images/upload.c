@@ -1,0 +1,266 @@
+/* Handlers that bring images in: a signed address, the registration of what arrived there, and both in one multipart request.
+ *
+ * Bytes are decoded by pictograph-media before the image's row is written: what no decoder reads whole never becomes an image.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "server/api/api_handlers.h"
+#include "server/images/images.h"
+#include "server/jobs/workers.h"
+#include "server/objects/objects.h"
+#include "server/organizations/organizations.h"
+#include "server/projects/projects.h"
+#include "base/banned.h"
+
+enum { IMAGE_MAXIMUM_BYTES = 52428800, UPLOAD_TTL_MS = 3600 * 1000 };   /* limits.yaml images.max_bytes, signed_urls.upload_ttl_seconds */
+enum { INSPECT_TIMEOUT_SECONDS = 60 };
+#define BUCKET "pictograph"
+
+typedef struct ImageKind {
+    const char *extension, *mime_type, *other_mime_type;
+} ImageKind;
+
+static const ImageKind KINDS[] = {
+    {".jpg", "image/jpeg", "image/jpg"}, {".jpeg", "image/jpeg", "image/jpg"}, {".png", "image/png", NULL}, {".webp", "image/webp", NULL},
+    {".bmp", "image/bmp", "image/x-ms-bmp"}, {".tif", "image/tiff", NULL}, {".tiff", "image/tiff", NULL}, {".gif", "image/gif", NULL},
+    {".heic", "image/heic", "image/heif"}, {".heif", "image/heif", "image/heic"},
+};
+enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
+
+static bool extension_is_known(const char *filename) {
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (text_equal_ignoring_case(file_extension(filename), KINDS[i].extension)) return true;
+    return false;
+}
+
+static bool mime_type_is_known(const char *mime_type) {
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (text_equal_ignoring_case(mime_type, KINDS[i].mime_type) || (KINDS[i].other_mime_type && text_equal_ignoring_case(mime_type, KINDS[i].other_mime_type)))
+            return true;
+    return false;
+}
+
+static bool is_heic(const char *filename) {
+    const char *extension = file_extension(filename);
+    return text_equal_ignoring_case(extension, ".heic") || text_equal_ignoring_case(extension, ".heif");
+}
+
+/* The name under which it will lie: HEIC becomes PNG. */
+static const char *stored_name(Arena *arena, const char *filename) {
+    if (!is_heic(filename)) return filename;
+    return arena_printf(arena, "%.*s.png", (int)(file_extension(filename) - filename), filename);
+}
+
+static const char *normal_folder(Arena *arena, const char *folder) {
+    size_t length = folder ? strlen(folder) : 0;
+    if (length <= 1) return "/";
+    return folder[length - 1] == '/' ? arena_strndup(arena, folder, length - 1) : folder;
+}
+
+static Status name_taken(Request *rq, const char *folder, const char *filename) {
+    return request_fail(rq, STATUS_ALREADY_EXISTS, "Image '%s' already exists in folder '%s'", filename, folder);
+}
+
+static bool name_is_taken(DbSession *session, const char *project_id, const char *folder, const char *filename) {
+    return db_get_int(session, NULL, 0, "SELECT 1 FROM images WHERE project_id = $1 AND folder = $2 AND filename = $3 AND is_archived = 0",
+                      DB_TEXT(project_id), DB_TEXT(folder), DB_TEXT(filename)) != 0;
+}
+
+/* What both ways of uploading refuse before any byte is looked at. */
+static Status refuse_early(Request *rq, const char *dataset_id, const char *folder, const char *filename, ProjectRecord *project) {
+    if (!extension_is_known(filename))
+        return request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "%s: unsupported image type '%s'; known are .jpg .jpeg .png .webp .bmp .tif .tiff .gif .heic", filename,
+                            file_extension(filename));
+    Status status = project_load_by_id(request_db(rq), &rq->arena, rq->principal.organization_id, dataset_id, project, &rq->error);
+    if (status != STATUS_OK) return status;
+    const char *name = stored_name(&rq->arena, filename);
+    return name_is_taken(request_db(rq), project->id, folder, name) ? name_taken(rq, folder, name) : STATUS_OK;
+}
+
+/* ---- step 1 ---- */
+
+typedef struct NewUpload {
+    const char *id, *organization_id, *project_id, *folder, *filename, *content_type, *object;
+    int64_t expires_at;
+} NewUpload;
+
+static Status insert_upload(DbSession *tx, void *context, Error *err) {
+    const NewUpload *u = context;
+    return db_exec(tx, err,
+                   "INSERT INTO uploads (id, organization_id, project_id, folder, filename, content_type, maximum_bytes, expires_at, created_at) "
+                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                   DB_TEXT(u->id), DB_TEXT(u->organization_id), DB_TEXT(u->project_id), DB_TEXT(u->folder), DB_TEXT(u->filename), DB_TEXT(u->content_type),
+                   DB_INT(IMAGE_MAXIMUM_BYTES), DB_INT(u->expires_at), DB_INT(clock_now_ms()));
+}
+
+Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in, UploadTarget *out) {
+    const ImageUploadUrlRequest *body = in->body;
+    const char *folder = normal_folder(&rq->arena, body->folder_path);
+    if (!mime_type_is_known(body->content_type))
+        return request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "%s: unsupported content type '%s'", body->filename, body->content_type);
+    if (body->has_file_size && body->file_size > IMAGE_MAXIMUM_BYTES)
+        return request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "%s: %lld bytes exceed 50 MB", body->filename, (long long)body->file_size);
+    ProjectRecord project;
+    Status status = refuse_early(rq, body->dataset_id, folder, body->filename, &project);
+    if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, body->has_file_size ? body->file_size : 0);
+    if (status != STATUS_OK) return status;
+
+    char *id = arena_alloc(&rq->arena, UUID_SIZE);
+    NewUpload upload = {.id = uuid_new(id), .organization_id = rq->principal.organization_id, .project_id = project.id, .folder = folder,
+                        .filename = body->filename, .content_type = body->content_type, .expires_at = clock_now_ms() + UPLOAD_TTL_MS};
+    status = request_write(rq, insert_upload, &upload);
+    if (status != STATUS_OK) return status;
+    ObjectClaim claim = {.action = OBJECT_PUT, .subject = id, .content_type = body->content_type, .expires_at = upload.expires_at};
+    const char *path = arena_printf(&rq->arena, "uploads/%s/%s", id, body->filename);
+    *out = (UploadTarget){
+        .upload_url = object_sign(rq->server->objects, rq->base_url, &claim, &rq->arena), .gcs_bucket = BUCKET, .gcs_path = path,
+        .gcs_uri = arena_printf(&rq->arena, "gs://" BUCKET "/%s", path), .content_type = body->content_type, .max_bytes = IMAGE_MAXIMUM_BYTES,
+        .has_max_bytes = true, .expires_at = upload.expires_at,
+    };
+    return STATUS_OK;
+}
+
+/* ---- step 3 ---- */
+
+typedef struct NewImage {
+    Request *rq;
+    ProjectRecord project;
+    const char *id, *folder, *filename, *mime_type;
+    ObjectInfo object; /* of the bytes to keep */
+    int64_t width, height;
+    const char *conflicting; /* set when the name was taken meanwhile */
+    ImageRecord row;
+} NewImage;
+
+/* Has the media worker decode the object and takes over what it found; HEIC is replaced by its PNG. */
+static Status inspect(NewImage *image, const char *sent_name) {
+    Request *rq = image->rq;
+    Objects *objects = rq->server->objects;
+    const char *work = is_heic(sent_name) ? objects_work_directory(objects, "media", &rq->arena, &rq->error) : NULL;
+    const char *converted = work ? arena_printf(&rq->arena, "%s/%s.png", work, image->id) : NULL;
+    Buffer params;
+    JsonWriter w;
+    buffer_init(&params, 65536);
+    json_writer_init(&w, &params);
+    json_begin_object(&w);
+    json_field_string(&w, "path", objects_path(objects, image->object.sha256, &rq->arena));
+    json_field_string(&w, "filename", sent_name);
+    if (converted) json_field_string(&w, "convert_to", converted);
+    json_end_object(&w);
+    yyjson_doc *reply = NULL;
+    Status status = workers_call(rq->server->media, &reply, "inspect", buffer_text(&params), INSPECT_TIMEOUT_SECONDS, NULL, NULL, &rq->error);
+    buffer_clear(&params);
+    if (status == STATUS_OK) {
+        yyjson_val *result = yyjson_obj_get(yyjson_doc_get_root(reply), "result");
+        image->width = json_get_int(result, "width", 0);
+        image->height = json_get_int(result, "height", 0);
+        image->mime_type = arena_strdup(&rq->arena, json_get_string(result, "mime_type", "application/octet-stream"));
+        const char *path = json_get_string(result, "converted_path", NULL);
+        if (path) status = objects_adopt_file(objects, path, &image->object, &rq->error);
+    }
+    yyjson_doc_free(reply);
+    if (work) file_remove_tree(work, NULL);
+    return status;
+}
+
+static Status insert_image(DbSession *tx, void *context, Error *err) {
+    NewImage *image = context;
+    Request *rq = image->rq;
+    int64_t now = clock_now_ms();
+    Status status = organization_require_room(rq, tx, 1, image->object.size);
+    if (status != STATUS_OK) return error_set(err, status, "%s", rq->error.message);
+    status = db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING",
+                     DB_TEXT(image->object.sha256), DB_TEXT(image->object.md5), DB_INT(image->object.size), DB_INT(now));
+    if (status == STATUS_OK)
+        status = db_exec(tx, err,
+                         "INSERT INTO images (id, project_id, folder, filename, object, file_size, md5, mime_type, width, height, created_by, created_at, updated_at) "
+                         "SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12 FROM projects WHERE id = $2",
+                         DB_TEXT(image->id), DB_TEXT(image->project.id), DB_TEXT(image->folder), DB_TEXT(image->filename), DB_TEXT(image->object.sha256),
+                         DB_INT(image->object.size), DB_TEXT(image->object.md5), DB_TEXT(image->mime_type), DB_INT(image->width), DB_INT(image->height),
+                         DB_TEXT(request_creator(rq)), DB_INT(now));
+    if (status != STATUS_OK) return status;
+    if (db_changes(tx) == 0) return error_set(err, STATUS_NOT_FOUND, "Dataset not found"); /* deleted meanwhile */
+    ProjectDelta delta = {.images = 1, .bytes = image->object.size, .organization_images = 1, .organization_bytes = image->object.size};
+    status = project_count(tx, image->project.id, &delta, err);
+    return status == STATUS_OK ? image_load(tx, &rq->arena, rq->principal.organization_id, image->id, &image->row, err) : status;
+}
+
+static Status add_image(NewImage *image, const char *sent_name, ImageRegisterResponse *out) {
+    Request *rq = image->rq;
+    image->id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE));
+    image->filename = stored_name(&rq->arena, sent_name);
+    Status status = inspect(image, sent_name);
+    if (status != STATUS_OK) {
+        if (!strstr(rq->error.message, sent_name)) error_prefix(&rq->error, "%s", sent_name);
+        return status;
+    }
+    status = request_write(rq, insert_image, image);
+    if (status == STATUS_ALREADY_EXISTS) return name_taken(rq, image->folder, image->filename);
+    if (status != STATUS_OK) return status;
+    out->image_id = image->id;
+    out->image = arena_new(&rq->arena, Image);
+    *out->image = image_reply(rq, &image->row);
+    return STATUS_OK;
+}
+
+static Status no_upload(Request *rq, const char *message) {
+    request_field_error(rq, "value_error", message, "body", "gcs_path", NULL);
+    return request_fail(rq, STATUS_VALIDATION_ERROR, "%s", message);
+}
+
+/* The object that arrived at the address which upload-url gave out. */
+static Status find_upload(Request *rq, const ImageRegisterRequest *body, const char *project_id, ObjectInfo *out) {
+    static const char PREFIX[] = "uploads/";
+    char id[UUID_SIZE] = "";
+    if (text_starts_with(body->gcs_path, PREFIX) && strlen(body->gcs_path) >= sizeof PREFIX - 1 + UUID_SIZE - 1)
+        memcpy(id, body->gcs_path + sizeof PREFIX - 1, UUID_SIZE - 1);
+    DbRows rows = db_query(request_db(rq), &rq->error,
+                           "SELECT o.sha256, o.md5, o.size FROM uploads u LEFT JOIN objects o ON o.sha256 = u.object "
+                           "WHERE u.id = $1 AND u.organization_id = $2 AND u.project_id = $3",
+                           DB_TEXT(id), DB_TEXT(rq->principal.organization_id), DB_TEXT(project_id));
+    bool known = db_next(&rows), arrived = known && !db_is_null(&rows, 0);
+    if (arrived) {
+        snprintf(out->sha256, sizeof out->sha256, "%s", db_text_borrowed(&rows, 0));
+        snprintf(out->md5, sizeof out->md5, "%s", db_text_borrowed(&rows, 1));
+        out->size = db_int(&rows, 2);
+    }
+    Status status = db_finish(&rows);
+    if (status != STATUS_OK || arrived) return status;
+    return no_upload(rq, known ? "Nothing was uploaded to this address yet" : "No upload of this dataset has this path");
+}
+
+Status register_image(Request *rq, const RegisterImageInput *in, ImageRegisterResponse *out) {
+    const ImageRegisterRequest *body = in->body;
+    NewImage image = {.rq = rq, .folder = normal_folder(&rq->arena, body->folder_path)};
+    Status status = refuse_early(rq, body->dataset_id, image.folder, body->filename, &image.project);
+    if (status == STATUS_OK) status = find_upload(rq, body, image.project.id, &image.object);
+    return status == STATUS_OK ? add_image(&image, body->filename, out) : status;
+}
+
+/* ---- all steps at once ---- */
+
+Status upload_image_direct(Request *rq, const UploadImageDirectInput *in, ImageRegisterResponse *out) {
+    const ImageMultipartRequest *body = in->body;
+    const char *filename = body->filename ? body->filename : body->file.file_name;
+    if (!filename || !*filename || strpbrk(filename, "/\\") || text_length(filename) > 255) {
+        request_field_error(rq, "value_error", "A base name of at most 255 characters is needed", "body", "filename", NULL);
+        return request_fail(rq, STATUS_VALIDATION_ERROR, "The file has no usable name");
+    }
+    NewImage image = {.rq = rq, .folder = normal_folder(&rq->arena, body->folder_path)};
+    Status status = refuse_early(rq, body->dataset_id, image.folder, filename, &image.project);
+    ObjectWriter *writer = NULL;
+    if (status == STATUS_OK) status = object_writer_begin(&writer, rq->server->objects, IMAGE_MAXIMUM_BYTES, &rq->error);
+    if (status != STATUS_OK) return status;
+    status = object_writer_write(writer, body->file.data, body->file.size, &rq->error);
+    if (status != STATUS_OK) {
+        object_writer_abort(writer);
+        return status;
+    }
+    status = object_writer_commit(writer, &image.object, &rq->error);
+    return status == STATUS_OK ? add_image(&image, filename, out) : status;
+}

@@ -1,0 +1,10 @@
+/* Training runs: what of them other features may use. */
+#pragma once
+#include "server/jobs/jobs.h"
+
+/* The job that runs pictograph-train on an export; its payload is {"run_id": …}. */
+extern const JobKind TRAINING_JOB;
+
+/* Minutes that a run will take at most, by size of the data and the settings: deterministic, 1 to 120 (decisions.md (b) 25). epochs and image_size
+ * 0: the trainer's own choice. */
+int64_t training_estimated_minutes(int64_t images, int64_t epochs, int64_t image_size);

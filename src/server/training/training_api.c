@@ -1,0 +1,168 @@
+/* Handlers of training runs: start, list, watch, cancel. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "server/api/api_handlers.h"
+#include "server/credits/credits.h"
+#include "server/jobs/jobs.h"
+#include "server/projects/projects.h"
+#include "server/training/training.h"
+#include "server/training/training_store.h"
+#include "base/banned.h"
+
+enum { MINIMUM_IMAGES = 5, MAXIMUM_MINUTES = 120 }; /* limits.yaml training.min_images, credits.estimated_training_minutes */
+
+int64_t training_estimated_minutes(int64_t images, int64_t epochs, int64_t image_size) {
+    double size = image_size ? (double)image_size : 320, rounds = epochs ? (double)epochs : 60;
+    double images_per_second = 30.0 * (256.0 / size) * (256.0 / size); /* a small network on two cores */
+    int64_t minutes = 1 + (int64_t)((double)images * rounds / images_per_second / 60.0);
+    return minutes > MAXIMUM_MINUTES ? MAXIMUM_MINUTES : minutes;
+}
+
+/* ---- reading ---- */
+
+Status get_training_run(Request *rq, const GetTrainingRunInput *in, TrainingRunEnvelope *out) {
+    return training_load(request_db(rq), &rq->arena, rq->principal.organization_id, in->run_id, &out->training_run, &rq->error);
+}
+
+Status list_training_runs(Request *rq, const ListTrainingRunsInput *in, TrainingRunListResponse *out) {
+    DbSession *db = request_db(rq);
+    const char *organization = rq->principal.organization_id, *wanted = training_status_name(in->status), *project_id = NULL;
+    if (in->dataset_name) {
+        ProjectRecord project;
+        Status status = project_load(db, &rq->arena, organization, in->dataset_name, &project, &rq->error);
+        if (status != STATUS_OK) return status;
+        project_id = project.id;
+    }
+#define MATCHING " FROM training_runs r WHERE r.organization_id = $1 AND ($2 IS NULL OR r.project_id = $2) AND ($3 IS NULL OR r.status = $3)"
+    out->total = db_get_int(db, &rq->error, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(wanted));
+    out->training_runs.items = arena_new_array(&rq->arena, TrainingRun, (size_t)in->limit);
+    DbRows rows = db_query(db, &rq->error, "SELECT " TRAINING_COLUMNS MATCHING " ORDER BY r.created_at DESC, r.id LIMIT $4 OFFSET $5", DB_TEXT(organization),
+                           DB_TEXT(project_id), DB_TEXT(wanted), DB_INT(in->limit), DB_INT(in->offset));
+#undef MATCHING
+    while (out->training_runs.count < (size_t)in->limit && db_next(&rows))
+        out->training_runs.items[out->training_runs.count++] = training_read_row(&rows, &rq->arena);
+    out->limit = in->limit;
+    out->offset = in->offset;
+    out->has_total = out->has_limit = out->has_offset = true;
+    return db_finish(&rows);
+}
+
+/* ---- starting ---- */
+
+typedef struct NewRun {
+    Request *rq;
+    const TrainingCreateRequest *body;
+    ProjectRecord project;
+    const char *export_id, *export_object;
+    int64_t annotated_images;
+    const char *id, *name, *config;
+    int64_t minutes;
+    TrainingRun row;
+} NewRun;
+
+/* The completed export of that name, or why it will not do. */
+static Status find_export(NewRun *run) {
+    Request *rq = run->rq;
+    DbRows rows = db_query(request_db(rq), &rq->error, "SELECT id, object, status, annotated_image_count FROM exports WHERE project_id = $1 AND name = $2",
+                           DB_TEXT(run->project.id), DB_TEXT(run->body->export_name));
+    bool found = db_next(&rows), completed = false;
+    if (found) {
+        run->export_id = db_text(&rows, 0, &rq->arena);
+        run->export_object = db_text(&rows, 1, &rq->arena);
+        completed = strcmp(db_text_borrowed(&rows, 2), "completed") == 0 && run->export_object;
+        run->annotated_images = db_int(&rows, 3);
+    }
+    Status status = db_finish(&rows);
+    if (status != STATUS_OK) return status;
+    if (!found) return request_fail(rq, STATUS_NOT_FOUND, "Export '%s' not found", run->body->export_name);
+    if (!completed) return request_fail(rq, STATUS_EXPORT_NOT_READY, "Export '%s' is not completed", run->body->export_name);
+    if (run->annotated_images >= MINIMUM_IMAGES) return STATUS_OK;
+    request_field_error(rq, "dataset_too_small", arena_printf(&rq->arena, "Training needs %d annotated images, the export has %lld", MINIMUM_IMAGES, (long long)run->annotated_images),
+                        "body", "export_name", NULL);
+    return request_fail(rq, STATUS_DATASET_TOO_SMALL, "Training needs at least %d annotated images", MINIMUM_IMAGES);
+}
+
+static const char *default_name(Arena *arena, const char *pipeline) {
+    time_t now = (time_t)(clock_now_ms() / 1000);
+    struct tm tm;
+    char text[20];
+    gmtime_r(&now, &tm);
+    strftime(text, sizeof text, "%Y%m%d-%H%M%S", &tm);
+    return arena_printf(arena, "%s-run-%s", pipeline, text);
+}
+
+static const char *config_text(Arena *arena, const TrainingConfig *config) {
+    if (!config || !config->json) return "{}";
+    Buffer out;
+    JsonWriter w;
+    buffer_init(&out, 1 << 20);
+    json_writer_init(&w, &out);
+    json_value(&w, config->json);
+    const char *text = arena_strndup(arena, buffer_text(&out), out.size);
+    buffer_clear(&out);
+    return text;
+}
+
+static Status insert_run(DbSession *tx, void *context, Error *err) {
+    NewRun *run = context;
+    Request *rq = run->rq;
+    const char *organization = rq->principal.organization_id, *pipeline = pipeline_type_name(run->body->pipeline_type), *gpu = gpu_type_name(run->body->gpu_type);
+    const char *slug = arena_printf(&rq->arena, "training_%s_per_minute", gpu);
+    int64_t credits = 0;
+    Status status = credits_charge(tx, rq, slug, run->minutes, arena_printf(&rq->arena, "Training run %s", run->name), &credits, err);
+    if (status != STATUS_OK) return status;
+    status = db_exec(tx, err,
+                     "INSERT INTO training_runs (id, organization_id, project_id, dataset_name, export_id, export_name, export_object, name, pipeline_type, gpu_type, config, "
+                     "estimated_minutes, credits_charged, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                     DB_TEXT(run->id), DB_TEXT(organization), DB_TEXT(run->project.id), DB_TEXT(run->project.name), DB_TEXT(run->export_id),
+                     DB_TEXT(run->body->export_name), DB_TEXT(run->export_object), DB_TEXT(run->name), DB_TEXT(pipeline), DB_TEXT(gpu), DB_TEXT(run->config),
+                     DB_INT(run->minutes), DB_INT(credits), DB_TEXT(request_creator(rq)), DB_INT(clock_now_ms()));
+    if (status == STATUS_OK)
+        status = job_enqueue(tx, run->id, TRAINING_JOB.name, organization, run->project.id, arena_printf(&rq->arena, "{\"run_id\":\"%s\"}", run->id), err);
+    return status == STATUS_OK ? training_load(tx, &rq->arena, organization, run->id, &run->row, err) : status;
+}
+
+Status create_training_run(Request *rq, const CreateTrainingRunInput *in, TrainingRunEnvelope *out) {
+    const TrainingCreateRequest *body = in->body;
+    NewRun run = {.rq = rq, .body = body, .id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE))};
+    if (body->pipeline_type != PIPELINE_TYPE_YOLOX) {
+        request_field_error(rq, "value_error", "This server trains 'yolox'", "body", "pipeline_type", NULL);
+        return request_fail(rq, STATUS_VALIDATION_ERROR, "Pipeline '%s' is not available on this server", pipeline_type_name(body->pipeline_type));
+    }
+    Status status = project_load(request_db(rq), &rq->arena, rq->principal.organization_id, body->dataset_name, &run.project, &rq->error);
+    if (status == STATUS_OK) status = find_export(&run);
+    if (status != STATUS_OK) return status;
+    run.name = body->name ? body->name : default_name(&rq->arena, pipeline_type_name(body->pipeline_type));
+    run.config = config_text(&rq->arena, body->config);
+    run.minutes = training_estimated_minutes(run.annotated_images, body->config && body->config->has_epochs ? body->config->epochs : 0,
+                                             body->config && body->config->has_image_size ? body->config->image_size : 0);
+    status = request_write(rq, insert_run, &run);
+    if (status != STATUS_OK) return status;
+    jobs_wake(rq->server->jobs);
+    out->training_run = run.row;
+    return STATUS_OK;
+}
+
+/* ---- cancelling ---- */
+
+static Status cancel_run(DbSession *tx, void *context, Error *err) {
+    NewRun *run = context;
+    Status status = training_load(tx, &run->rq->arena, run->rq->principal.organization_id, run->id, &run->row, err);
+    if (status != STATUS_OK || run->row.has_completed_at) return status;
+    return job_cancel(tx, run->rq->server->jobs, run->id, err);
+}
+
+Status cancel_training_run(Request *rq, const CancelTrainingRunInput *in, TrainingRunEnvelope *out) {
+    NewRun run = {.rq = rq, .id = in->run_id};
+    Status status = request_write(rq, cancel_run, &run);
+    /* The trainer stops within two seconds; the answer is the run as it then stands. */
+    for (double deadline = clock_monotonic() + 5; status == STATUS_OK; clock_sleep(0.05)) {
+        status = training_load(request_db(rq), &rq->arena, rq->principal.organization_id, in->run_id, &out->training_run, &rq->error);
+        if (out->training_run.has_completed_at || clock_monotonic() > deadline) break;
+    }
+    return status;
+}
