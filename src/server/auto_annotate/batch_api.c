@@ -1,0 +1,218 @@
+/* Handlers of batches: start, watch, cancel. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "server/api/api_handlers.h"
+#include "server/auto_annotate/auto_annotate.h"
+#include "server/credits/credits.h"
+#include "server/images/images.h"
+#include "server/projects/projects.h"
+#include "base/banned.h"
+
+enum { MINIMUM_CREDITS = 3, FAILURES_SHOWN = 10000 }; /* limits.yaml credits.charges.batch_minimum, auto_annotate.batch_images.max */
+
+typedef struct Chosen {
+    const char *id, *filename;
+} Chosen;
+
+typedef struct NewBatch {
+    Request *rq;
+    const AutoAnnotateBatchRequest *body;
+    ProjectRecord project;
+    const char *id, *classes;
+    Chosen *images;
+    size_t image_count;
+    int64_t credits;
+    AutoAnnotateJob row;
+} NewBatch;
+
+/* ---- reading ---- */
+
+static Status read_failures(DbSession *session, Arena *arena, AutoAnnotateJob *job, Error *err) {
+    job->has_failures = true;
+    job->failures.items = arena_new_array(arena, AutoAnnotateJobFailure, (size_t)job->failed_images);
+    if (job->failed_images == 0) return STATUS_OK;
+    DbRows rows = db_query(session, err, "SELECT image_filename, image_id, reason FROM annotation_batch_images WHERE batch_id = $1 AND state = 'failed' ORDER BY position LIMIT $2",
+                           DB_TEXT(job->job_id), DB_INT(FAILURES_SHOWN));
+    while (job->failures.count < (size_t)job->failed_images && db_next(&rows))
+        job->failures.items[job->failures.count++] = (AutoAnnotateJobFailure){.image_filename = db_text(&rows, 0, arena), .image_id = db_text(&rows, 1, arena),
+                                                                              .reason = db_text(&rows, 2, arena)};
+    return db_finish(&rows);
+}
+
+static Status load_job(DbSession *session, Arena *arena, const char *organization_id, const char *id, AutoAnnotateJob *out, Error *err) {
+    DbRows rows = db_query(session, err,
+                           "SELECT id, dataset_name, status, total_images, processed_images, failed_images, annotations_added, error_message, credits_reserved, "
+                           "credits_charged, created_at, completed_at FROM annotation_batches WHERE id = $1 AND organization_id = $2", DB_TEXT(id), DB_TEXT(organization_id));
+    bool found = db_next(&rows);
+    if (found) {
+        *out = (AutoAnnotateJob){
+            .job_id = db_text(&rows, 0, arena), .dataset_name = db_text(&rows, 1, arena), .status = job_status_from_name(db_text_borrowed(&rows, 2)),
+            .total_images = db_int(&rows, 3), .processed_images = db_int(&rows, 4), .failed_images = db_int(&rows, 5), .total_annotations_added = db_int(&rows, 6),
+            .error_message = db_text(&rows, 7, arena), .estimated_credits = db_int(&rows, 8), .has_estimated_credits = true, .credits_charged = db_int(&rows, 9),
+            .has_credits_charged = !db_is_null(&rows, 9), .created_at = db_int(&rows, 10), .has_created_at = true, .completed_at = db_int(&rows, 11),
+            .has_completed_at = !db_is_null(&rows, 11),
+        };
+        int64_t done = out->processed_images + out->failed_images, percent = out->total_images ? done * 100 / out->total_images : 0;
+        out->progress = out->status == JOB_STATUS_COMPLETED ? 100 : percent > 99 ? 99 : percent; /* 100 only when final */
+    }
+    Status status = db_finish(&rows);
+    if (status != STATUS_OK) return status;
+    return found ? read_failures(session, arena, out, err) : error_set(err, STATUS_NOT_FOUND, "Job not found");
+}
+
+Status get_auto_annotate_batch(Request *rq, const GetAutoAnnotateBatchInput *in, AutoAnnotateJob *out) {
+    return load_job(request_db(rq), &rq->arena, rq->principal.organization_id, in->job_id, out, &rq->error);
+}
+
+/* ---- starting ---- */
+
+static Status wrong(Request *rq, const char *field, const char *message) {
+    request_field_error(rq, "value_error", message, "body", field, NULL);
+    return request_fail(rq, STATUS_VALIDATION_ERROR, "%s", message);
+}
+
+/* A ready model of this organization, or a public one. */
+static Status check_model(NewBatch *batch) {
+    Request *rq = batch->rq;
+    const char *model = batch->body->model_id;
+    if (!model || text_equal(model, "sam3"))
+        return request_fail(rq, STATUS_MODEL_UNAVAILABLE, "No built-in segmenter is installed; pass model_id of a trained model, or see 'pictographd doctor'");
+    DbRows rows = db_query(request_db(rq), &rq->error, "SELECT status, class_mapping FROM models WHERE id = $1 AND (organization_id = $2 OR visibility = 'public')", DB_TEXT(model),
+                           DB_TEXT(rq->principal.organization_id));
+    bool found = db_next(&rows), ready = found && text_equal(db_text_borrowed(&rows, 0), "ready");
+    const char *mapping = found ? db_text(&rows, 1, &rq->arena) : NULL;
+    Status status = db_finish(&rows);
+    if (status != STATUS_OK) return status;
+    if (!found) return request_not_found(rq, "Model");
+    if (!ready) return request_fail(rq, STATUS_MODEL_NOT_READY, "The model is not ready");
+
+    yyjson_doc *doc = json_parse(mapping ? mapping : "{}", strlen(mapping ? mapping : "{}"), NULL);
+    for (size_t i = 0; i < batch->body->classes.count; i++) {
+        const BatchClass *c = &batch->body->classes.items[i];
+        bool known = false;
+        yyjson_val *key, *name;
+        size_t index, count;
+        yyjson_obj_foreach(yyjson_doc_get_root(doc), index, count, key, name) known = known || text_equal(yyjson_get_str(name), c->name);
+        const char *place = arena_printf(&rq->arena, "%zu", i);
+        if (!known) request_field_error(rq, "value_error", arena_printf(&rq->arena, "The model does not know the class '%s'", c->name), "body", "classes", place, "name", NULL);
+        if (c->output_type == OUTPUT_TYPE_TAG) request_field_error(rq, "value_error", "Tags come from classification models", "body", "classes", place, "output_type", NULL);
+    }
+    yyjson_doc_free(doc);
+    if (rq->errors.count) return request_fail(rq, STATUS_VALIDATION_ERROR, "Some classes cannot be annotated by this model");
+    return batch->body->classes.count ? STATUS_OK : wrong(rq, "classes", "May be empty only with a classification model");
+}
+
+static bool is_chosen(const NewBatch *batch, const char *image_id) {
+    for (size_t i = 0; i < batch->image_count; i++)
+        if (strcmp(batch->images[i].id, image_id) == 0) return true;
+    return false;
+}
+
+/* All bearers of each name; repeats of a name count once. A name that nothing bears is a 422 that names it. */
+static Status choose_images(NewBatch *batch) {
+    Request *rq = batch->rq;
+    const StringArray *names = &batch->body->image_filenames;
+    size_t capacity = (size_t)batch->project.image_count + 1;
+    batch->images = arena_new_array(&rq->arena, Chosen, capacity);
+    /* Names may repeat, and a path and a base name may mean one image. A large dataset meets many names, so repeats are found by sorting first. */
+    const char **sorted = arena_new_array(&rq->arena, const char *, names->count);
+    memcpy(sorted, names->items, names->count * sizeof *sorted);
+    qsort(sorted, names->count, sizeof *sorted, text_compare);
+    bool paths = false;
+    for (size_t i = 0; i < names->count; i++) paths = paths || sorted[i][0] == '/';
+    for (size_t i = 0; i < names->count; i++) {
+        if (i && strcmp(sorted[i], sorted[i - 1]) == 0) continue;
+        ImageRecord *bearers;
+        size_t count;
+        Status status = image_find_by_name(request_db(rq), &rq->arena, batch->project.id, sorted[i], &bearers, &count, &rq->error);
+        if (status != STATUS_OK) return status;
+        if (count == 0)
+            request_field_error(rq, "value_error", arena_printf(&rq->arena, "No image is called '%s'", sorted[i]), "body", "image_filenames", NULL);
+        for (size_t b = 0; b < count && batch->image_count < capacity; b++)
+            if (!paths || !is_chosen(batch, bearers[b].id)) batch->images[batch->image_count++] = (Chosen){bearers[b].id, bearers[b].filename};
+    }
+    return rq->errors.count ? request_fail(rq, STATUS_VALIDATION_ERROR, "Some images do not exist") : STATUS_OK;
+}
+
+static const char *classes_text(Arena *arena, const BatchClassArray *classes) {
+    Buffer out;
+    JsonWriter w;
+    buffer_init(&out, 64 << 20);
+    json_writer_init(&w, &out);
+    json_begin_array(&w);
+    for (size_t i = 0; i < classes->count; i++) {
+        json_begin_object(&w);
+        json_field_string(&w, "name", classes->items[i].name);
+        json_field_string(&w, "output_type", output_type_name(classes->items[i].output_type));
+        json_end_object(&w);
+    }
+    json_end_array(&w);
+    const char *text = arena_strndup(arena, buffer_text(&out), out.size);
+    buffer_clear(&out);
+    return text;
+}
+
+static Status insert_batch(DbSession *tx, void *context, Error *err) {
+    NewBatch *batch = context;
+    Request *rq = batch->rq;
+    const char *organization = rq->principal.organization_id;
+    ClassList classes = {0};
+    for (size_t i = 0; i < batch->body->classes.count; i++) {
+        const BatchClass *c = &batch->body->classes.items[i];
+        class_list_add(&rq->arena, &classes, c->name, output_type_name(c->output_type), NULL, "polygon");
+        classes.items[classes.count - 1].color = NULL; /* the project's palette decides */
+    }
+    Status status = credits_charge_amount(tx, rq, "sam3_per_minute", batch->credits, arena_printf(&rq->arena, "Batch of %zu images", batch->image_count), err);
+    if (status == STATUS_OK) status = project_add_classes(tx, &rq->arena, batch->project.id, &classes, err);
+    if (status == STATUS_OK)
+        status = db_exec(tx, err,
+                         "INSERT INTO annotation_batches (id, organization_id, project_id, dataset_name, model_id, classes, confidence_threshold, total_images, credits_reserved, "
+                         "created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                         DB_TEXT(batch->id), DB_TEXT(organization), DB_TEXT(batch->project.id), DB_TEXT(batch->project.name), DB_TEXT(batch->body->model_id),
+                         DB_TEXT(batch->classes), DB_REAL(batch->body->confidence_threshold), DB_INT((int64_t)batch->image_count), DB_INT(batch->credits),
+                         DB_TEXT(request_creator(rq)), DB_INT(clock_now_ms()));
+    for (size_t i = 0; status == STATUS_OK && i < batch->image_count; i++)
+        status = db_exec(tx, err, "INSERT INTO annotation_batch_images (batch_id, position, image_id, image_filename) VALUES ($1, $2, $3, $4)", DB_TEXT(batch->id),
+                         DB_INT((int64_t)i), DB_TEXT(batch->images[i].id), DB_TEXT(batch->images[i].filename));
+    if (status == STATUS_OK)
+        status = job_enqueue(tx, batch->id, BATCH_ANNOTATION_JOB.name, organization, batch->project.id, arena_printf(&rq->arena, "{\"batch_id\":\"%s\"}", batch->id), err);
+    return status == STATUS_OK ? load_job(tx, &rq->arena, organization, batch->id, &batch->row, err) : status;
+}
+
+Status start_auto_annotate_batch(Request *rq, const StartAutoAnnotateBatchInput *in, AutoAnnotateJob *out) {
+    NewBatch batch = {.rq = rq, .body = in->body, .id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE))};
+    Status status = project_load(request_db(rq), &rq->arena, rq->principal.organization_id, in->body->dataset_name, &batch.project, &rq->error);
+    if (status == STATUS_OK) status = check_model(&batch);
+    if (status == STATUS_OK) status = choose_images(&batch);
+    if (status != STATUS_OK) return status;
+    batch.classes = classes_text(&rq->arena, &in->body->classes);
+    batch.credits = batch.image_count < MINIMUM_CREDITS ? MINIMUM_CREDITS : (int64_t)batch.image_count;
+    status = request_write(rq, insert_batch, &batch);
+    if (status != STATUS_OK) return status;
+    jobs_wake(rq->server->jobs);
+    *out = batch.row;
+    return STATUS_OK;
+}
+
+/* ---- cancelling ---- */
+
+static Status cancel_batch(DbSession *tx, void *context, Error *err) {
+    NewBatch *batch = context;
+    Status status = load_job(tx, &batch->rq->arena, batch->rq->principal.organization_id, batch->id, &batch->row, err);
+    if (status != STATUS_OK || batch->row.has_completed_at) return status;
+    return job_cancel(tx, batch->rq->server->jobs, batch->id, err);
+}
+
+Status cancel_auto_annotate_batch(Request *rq, const CancelAutoAnnotateBatchInput *in, AutoAnnotateJob *out) {
+    NewBatch batch = {.rq = rq, .id = in->job_id};
+    Status status = request_write(rq, cancel_batch, &batch);
+    /* The image at hand is finished or dropped within two seconds; the answer is the job as it then stands. */
+    for (double deadline = clock_monotonic() + 5; status == STATUS_OK; clock_sleep(0.05)) {
+        status = load_job(request_db(rq), &rq->arena, rq->principal.organization_id, in->job_id, out, &rq->error);
+        if (out->has_completed_at || clock_monotonic() > deadline) break;
+    }
+    return status;
+}

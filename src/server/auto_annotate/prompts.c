@@ -1,0 +1,181 @@
+/* Handlers of point and box prompts. Nothing is stored but the label, which a later save may add to the classes, and what it cost. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "server/api/api_handlers.h"
+#include "server/auto_annotate/vision_call.h"
+#include "server/credits/credits.h"
+#include "server/images/images.h"
+#include "server/projects/projects.h"
+#include "base/banned.h"
+
+enum { SESSION_IDLE_MS = 1800 * 1000, FIRST_PROMPT = 3, FURTHER_PROMPT = 1, PROMPT_TIMEOUT_SECONDS = 60 }; /* limits.yaml auto_annotate, credits.charges */
+#define SLUG "sam3_per_minute"
+
+typedef struct Prompt {
+    Request *rq;
+    ProjectRecord project;
+    ImageRecord image;
+    const char *label, *label_type;
+    int64_t credits;
+    VisionCall call;
+} Prompt;
+
+static Status find_image(Prompt *p, const char *dataset_name, const char *filename) {
+    Request *rq = p->rq;
+    Status status = project_load(request_db(rq), &rq->arena, rq->principal.organization_id, dataset_name, &p->project, &rq->error);
+    ImageRecord *bearers;
+    size_t count = 0;
+    if (status == STATUS_OK) status = image_find_by_name(request_db(rq), &rq->arena, p->project.id, filename, &bearers, &count, &rq->error);
+    if (status != STATUS_OK) return status;
+    if (count == 0) return request_fail(rq, STATUS_NOT_FOUND, "Image '%s' not found", filename);
+    if (count > 1)
+        return request_fail(rq, STATUS_AMBIGUOUS_FILENAME, "'%s' lies in %zu folders; give the full path, for example '%s%s%s'", filename, count, bearers[0].folder,
+                            strcmp(bearers[0].folder, "/") == 0 ? "" : "/", bearers[0].filename);
+    p->image = bearers[0];
+    return STATUS_OK;
+}
+
+/* Charge before work: 3 for the first prompt of a session on the image, 1 for the others. */
+static Status charge(DbSession *tx, void *context, Error *err) {
+    Prompt *p = context;
+    const char *organization = p->rq->principal.organization_id;
+    int64_t now = clock_now_ms();
+    int64_t last = db_get_int(tx, err, 0, "SELECT last_prompt_at FROM prompt_sessions WHERE organization_id = $1 AND image_id = $2", DB_TEXT(organization),
+                              DB_TEXT(p->image.id));
+    int64_t amount = now - last < SESSION_IDLE_MS ? FURTHER_PROMPT : FIRST_PROMPT;
+    Status status = credits_charge_amount(tx, p->rq, SLUG, amount, arena_printf(&p->rq->arena, "Prompt on %s", p->image.filename), err);
+    if (status != STATUS_OK) return status;
+    p->credits = amount;
+    return db_exec(tx, err,
+                   "INSERT INTO prompt_sessions (organization_id, image_id, last_prompt_at) VALUES ($1, $2, $3) "
+                   "ON CONFLICT (organization_id, image_id) DO UPDATE SET last_prompt_at = excluded.last_prompt_at",
+                   DB_TEXT(organization), DB_TEXT(p->image.id), DB_INT(now));
+}
+
+static Status give_back(DbSession *tx, void *context, Error *err) {
+    const Prompt *p = context;
+    return credits_refund(tx, p->rq->principal.organization_id, "sam3_refund", p->credits, "The prompt could not be answered", err);
+}
+
+static Status remember(DbSession *tx, void *context, Error *err) {
+    Prompt *p = context;
+    return project_remember_label(tx, &p->rq->arena, p->project.id, p->label, p->label_type, err);
+}
+
+/* What was charged comes back when the server could not answer. */
+static Status settle(Prompt *p, Status status) {
+    Request *rq = p->rq;
+    if (status == STATUS_OK || status_info(status)->http < 500) return status;
+    Error failure = rq->error;
+    if (request_write(rq, give_back, p) == STATUS_OK) p->credits = 0;
+    rq->error = failure;
+    return status;
+}
+
+static Status begin(Prompt *p, const char *dataset_name, const char *filename) {
+    Status status = find_image(p, dataset_name, filename);
+    if (status == STATUS_OK) status = request_write(p->rq, charge, p);
+    return status == STATUS_OK ? settle(p, vision_call_begin(&p->call, p->rq->server, &p->rq->arena, &p->image, &p->rq->error)) : status;
+}
+
+static Status ask(Prompt *p, const char *method, yyjson_val **result) {
+    return settle(p, vision_call_run(&p->call, method, PROMPT_TIMEOUT_SECONDS, NULL, NULL, result, &p->rq->error));
+}
+
+static void write_box(JsonWriter *w, const char *key, const BoundingBox *box) {
+    if (key) json_key(w, key);
+    json_begin_object(w);
+    json_field_number(w, "x", box->x);
+    json_field_number(w, "y", box->y);
+    json_field_number(w, "w", box->w);
+    json_field_number(w, "h", box->h);
+    json_end_object(w);
+}
+
+static void write_point(JsonWriter *w, double x, double y, bool positive) {
+    json_begin_object(w);
+    json_field_number(w, "x", x);
+    json_field_number(w, "y", y);
+    json_field_int(w, "label", positive);
+    json_end_object(w);
+}
+
+static Annotation suggestion(Prompt *p, AnnotationType type, double score) {
+    char *id = arena_alloc(&p->rq->arena, UUID_SIZE);
+    return (Annotation){.id = uuid_new(id), .name = p->label, .type = type, .confidence = score < 0 ? 0 : score > 1 ? 1 : score, .created_by = request_creator(p->rq)};
+}
+
+/* The mask's outline as a polygon annotation, if something was found that scores high enough. */
+static PromptStatus judge(Prompt *p, yyjson_val *result, double threshold, double *score, Annotation *polygon) {
+    Polygon shape;
+    *score = json_get_number(result, "score", 0);
+    if (!json_get_bool(result, "found", false) || !vision_polygon(result, &p->rq->arena, &shape)) return PROMPT_STATUS_NO_DETECTION;
+    if (*score < threshold) return PROMPT_STATUS_BELOW_THRESHOLD;
+    *polygon = suggestion(p, ANNOTATION_POLYGON, *score);
+    polygon->polygon = shape;
+    annotation_fit_box(polygon);
+    return PROMPT_STATUS_SUCCESS;
+}
+
+Status prompt_point(Request *rq, const PromptPointInput *in, PointPromptResult *out) {
+    const PointPromptRequest *body = in->body;
+    Prompt p = {.rq = rq, .label = body->name ? body->name : "object", .label_type = "polygon"};
+    AnnotationList *list = arena_new(&rq->arena, AnnotationList);
+    Annotation *polygon = arena_new(&rq->arena, Annotation);
+    yyjson_val *result = NULL;
+    Status status = begin(&p, body->dataset_name, body->image_filename);
+    if (status != STATUS_OK) goto out;
+    JsonWriter *w = &p.call.writer;
+    json_key(w, "points");
+    json_begin_array(w);
+    write_point(w, body->x, body->y, true);
+    for (size_t i = 0; i < body->positive_points.count; i++) write_point(w, body->positive_points.items[i].items[0], body->positive_points.items[i].items[1], true);
+    for (size_t i = 0; i < body->negative_points.count; i++) write_point(w, body->negative_points.items[i].items[0], body->negative_points.items[i].items[1], false);
+    json_end_array(w);
+    status = ask(&p, "segment_point", &result);
+    if (status != STATUS_OK) goto out;
+    *out = (PointPromptResult){.annotations = list, .has_score = true, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0),
+                               .credits_charged = p.credits, .has_credits_charged = true, .image_id = p.image.id};
+    out->status = judge(&p, result, body->score_threshold, &out->score, polygon);
+    out->has_score = out->status != PROMPT_STATUS_NO_DETECTION;
+    if (out->status != PROMPT_STATUS_SUCCESS) goto out;
+    annotation_list_append(&rq->arena, list, polygon);
+    out->annotation = polygon;
+    status = request_write(rq, remember, &p);
+out:
+    vision_call_end(&p.call);
+    return status;
+}
+
+Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
+    const BoxPromptRequest *body = in->body;
+    Prompt p = {.rq = rq, .label = body->name, .label_type = body->return_polygon ? "polygon" : "bbox"};
+    AnnotationList *list = arena_new(&rq->arena, AnnotationList);
+    Annotation polygon;
+    yyjson_val *result = NULL;
+    Status status = begin(&p, body->dataset_name, body->image_filename);
+    if (status != STATUS_OK) goto out;
+    JsonWriter *w = &p.call.writer;
+    write_box(w, "box", &body->box);
+    json_key(w, "negative_boxes");
+    json_begin_array(w);
+    for (size_t i = 0; i < body->negative_boxes.count; i++) write_box(w, NULL, &body->negative_boxes.items[i]);
+    json_end_array(w);
+    status = ask(&p, "segment_box", &result);
+    if (status != STATUS_OK) goto out;
+    *out = (PromptResult){.annotations = list, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0), .credits_charged = p.credits,
+                          .has_credits_charged = true, .image_id = p.image.id};
+    out->status = judge(&p, result, body->confidence_threshold, &out->score, &polygon);
+    out->has_score = out->status != PROMPT_STATUS_NO_DETECTION;
+    if (out->status != PROMPT_STATUS_SUCCESS) goto out;
+    Annotation refined = suggestion(&p, ANNOTATION_BBOX, polygon.confidence);
+    refined.bounding_box = polygon.bounding_box;
+    annotation_list_append(&rq->arena, list, &refined);
+    if (body->return_polygon) annotation_list_append(&rq->arena, list, &polygon);
+    status = request_write(rq, remember, &p);
+out:
+    vision_call_end(&p.call);
+    return status;
+}
