@@ -1,0 +1,247 @@
+/* Handlers of the batch operations: move, copy, delete, update of up to 10,000 images in one transaction.
+ *
+ * Each image works or fails by itself; the answer parts the input exactly into both. Repeated ids count once.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "server/annotations/annotations.h"
+#include "server/api/api_handlers.h"
+#include "server/images/images.h"
+#include "server/organizations/organizations.h"
+#include "server/projects/projects.h"
+#include "base/banned.h"
+
+enum { RENAMES_MAXIMUM = 100000 };
+
+typedef struct Batch Batch;
+/* Changes one image. STATUS_OK, or the reason in err: the image then counts as failed, unless the failure is the store's own. */
+typedef Status (*BatchStep)(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err);
+
+struct Batch {
+    Request *rq;
+    const char *dataset_name;
+    const StringArray *ids;
+    BatchStep step;
+    ProjectRecord project;
+    BatchResult *out;
+    size_t folder_capacity;
+    /* what the steps need */
+    const char *folder; /* target, without a trailing slash */
+    const BatchCopyRequest *copy;
+    const BatchUpdateFields *updates;
+    bool permanent;
+};
+
+/* ---- the frame ---- */
+
+static const char *normal_folder(Arena *arena, const char *folder) {
+    size_t length = strlen(folder);
+    return length > 1 && folder[length - 1] == '/' ? arena_strndup(arena, folder, length - 1) : folder;
+}
+
+static void touch_folder(Batch *batch, const char *folder) {
+    StringArray *folders = &batch->out->affected_folders;
+    for (size_t i = 0; i < folders->count; i++)
+        if (strcmp(folders->items[i], folder) == 0) return;
+    if (folders->count == batch->folder_capacity) {
+        batch->folder_capacity = batch->folder_capacity ? batch->folder_capacity * 2 : 8;
+        const char **more = arena_new_array(&batch->rq->arena, const char *, batch->folder_capacity);
+        if (folders->count) memcpy(more, folders->items, folders->count * sizeof *more);
+        folders->items = more;
+    }
+    folders->items[folders->count++] = folder;
+}
+
+/* A failure of the store or of the caller's plan ends the whole call; anything else is the image's own. */
+static bool ends_the_call(Status status) {
+    return status_info(status)->http >= 500 || status == STATUS_TIER_LIMIT_EXCEEDED || status == STATUS_INSUFFICIENT_ROLE;
+}
+
+static Status take_image(Batch *batch, DbSession *tx, const char *id, Error *err) {
+    Arena *arena = &batch->rq->arena;
+    ImageRecord image;
+    Error why = {0};
+    Status status = image_load(tx, arena, batch->rq->principal.organization_id, id, &image, &why);
+    if (status == STATUS_OK && strcmp(image.project_id, batch->project.id) != 0) status = error_set(&why, STATUS_NOT_FOUND, "Image not found");
+    if (status == STATUS_OK) status = batch->step(batch, tx, &image, &why);
+    if (status == STATUS_OK) {
+        batch->out->succeeded.items[batch->out->succeeded.count++] = id;
+        return STATUS_OK;
+    }
+    if (ends_the_call(status)) return error_set(err, status, "%s", why.message);
+    batch->out->failed.items[batch->out->failed.count++] = (BatchFailure){.id = id, .image_id = id, .reason = arena_strdup(arena, why.message)};
+    return STATUS_OK;
+}
+
+static Status take_all(DbSession *tx, void *context, Error *err) {
+    Batch *batch = context;
+    Arena *arena = &batch->rq->arena;
+    size_t count = batch->ids->count;
+    *batch->out = (BatchResult){.succeeded = {.items = arena_new_array(arena, const char *, count)}, .failed = {.items = arena_new_array(arena, BatchFailure, count)}};
+    if (batch->copy) {
+        batch->out->has_created = true;
+        batch->out->created.items = arena_new_array(arena, BatchResultCreatedItem, count);
+    }
+    batch->folder_capacity = 0;
+    Status status = project_load(tx, arena, batch->rq->principal.organization_id, batch->dataset_name, &batch->project, err);
+    const char **sorted = arena_new_array(arena, const char *, count);
+    memcpy(sorted, batch->ids->items, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, text_compare);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0) status = take_image(batch, tx, sorted[i], err);
+    return status;
+}
+
+static Status run(Batch *batch) {
+    Status status = request_write(batch->rq, take_all, batch);
+    if (status != STATUS_OK) return status;
+    BatchResult *out = batch->out;
+    out->processed = (int64_t)out->succeeded.count;
+    out->failed_count = (int64_t)out->failed.count;
+    out->failures = out->failed;
+    out->success = out->failed.count == 0;
+    return STATUS_OK;
+}
+
+static Status name_taken(Error *err, const char *folder, const char *filename) {
+    return error_set(err, STATUS_ALREADY_EXISTS, "'%s' already exists in folder '%s'", filename, folder);
+}
+
+/* The image that is not archived and bears a name in a folder; false when there is none. */
+static bool bearer_of(DbSession *tx, Batch *batch, const char *filename, ImageRecord *out) {
+    DbRows rows = db_query(tx, NULL, "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.project_id = $1 AND i.folder = $2 AND i.filename = $3 AND i.is_archived = 0",
+                           DB_TEXT(batch->project.id), DB_TEXT(batch->folder), DB_TEXT(filename));
+    bool found = db_next(&rows);
+    if (found) *out = image_read_row(&rows, &batch->rq->arena);
+    db_finish(&rows);
+    return found;
+}
+
+/* ---- move ---- */
+
+static Status move(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err) {
+    if (strcmp(image->folder, batch->folder) == 0) return STATUS_OK;
+    Status status = db_exec(tx, err, "UPDATE images SET folder = $1, updated_at = $2 WHERE id = $3", DB_TEXT(batch->folder), DB_INT(clock_now_ms()), DB_TEXT(image->id));
+    if (status == STATUS_ALREADY_EXISTS) return name_taken(err, batch->folder, image->filename);
+    if (status == STATUS_OK) {
+        touch_folder(batch, image->folder);
+        touch_folder(batch, batch->folder);
+    }
+    return status;
+}
+
+Status batch_move_images(Request *rq, const BatchMoveImagesInput *in, BatchResult *out) {
+    return run(&(Batch){.rq = rq, .dataset_name = in->body->dataset_name, .ids = &in->body->image_ids, .step = move, .out = out,
+                        .folder = normal_folder(&rq->arena, in->body->target_folder_path)});
+}
+
+/* ---- copy ---- */
+
+static const char *free_name(DbSession *tx, Batch *batch, const char *filename) {
+    ImageRecord taken;
+    const char *extension = file_extension(filename), *name = filename;
+    for (int n = 2; bearer_of(tx, batch, name, &taken); n++) {
+        if (n > RENAMES_MAXIMUM) return NULL;
+        name = arena_printf(&batch->rq->arena, "%.*s-%d%s", (int)(extension - filename), filename, n, extension);
+    }
+    return name;
+}
+
+/* Settles under which name the copy will lie. */
+static Status make_place(Batch *batch, DbSession *tx, const ImageRecord *image, const char **name, Error *err) {
+    ImageRecord taken;
+    *name = image->filename;
+    if (!bearer_of(tx, batch, image->filename, &taken)) return STATUS_OK;
+    switch (batch->copy->duplicate_handling) {
+    case BATCH_COPY_REQUEST_DUPLICATE_HANDLING_SKIP: return name_taken(err, batch->folder, image->filename);
+    case BATCH_COPY_REQUEST_DUPLICATE_HANDLING_OVERWRITE:
+        if (strcmp(taken.id, image->id) == 0) return error_set(err, STATUS_CONFLICT, "'%s' cannot replace itself", image->filename);
+        return image_remove(tx, &taken, err);
+    default:
+        *name = free_name(tx, batch, image->filename);
+        return *name && text_length(*name) <= 255 ? STATUS_OK : name_taken(err, batch->folder, image->filename);
+    }
+}
+
+static Status copy_document(Batch *batch, DbSession *tx, const ImageRecord *image, const char *copy_id, Error *err) {
+    char *document;
+    AnnotationList list = {0};
+    Arena *arena = &batch->rq->arena;
+    Status status = annotations_document(tx, arena, image->id, &document, err);
+    if (status == STATUS_OK) status = annotation_list_parse(arena, document, strlen(document), &list, err);
+    return status == STATUS_OK ? annotations_replace(tx, arena, copy_id, &list, image->stage, NULL, err) : status;
+}
+
+static Status copy(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err) {
+    Arena *arena = &batch->rq->arena;
+    const char *name;
+    char *id = uuid_new(arena_alloc(arena, UUID_SIZE));
+    Status status = make_place(batch, tx, image, &name, err);
+    if (status == STATUS_OK) status = organization_require_room(batch->rq, tx, 1, image->file_size);
+    if (status == STATUS_TIER_LIMIT_EXCEEDED) return error_set(err, status, "%s", batch->rq->error.message);
+    if (status != STATUS_OK) return status;
+    status = db_exec(tx, err,
+                     "INSERT INTO images (id, project_id, folder, filename, object, file_size, md5, mime_type, width, height, display_name, created_by, created_at, updated_at) "
+                     "SELECT $1, project_id, $2, $3, object, file_size, md5, mime_type, width, height, display_name, $4, $5, $5 FROM images WHERE id = $6",
+                     DB_TEXT(id), DB_TEXT(batch->folder), DB_TEXT(name), DB_TEXT(request_creator(batch->rq)), DB_INT(clock_now_ms()), DB_TEXT(image->id));
+    ProjectDelta delta = {.images = 1, .bytes = image->file_size, .organization_images = 1, .organization_bytes = image->file_size};
+    if (status == STATUS_OK) status = project_count(tx, batch->project.id, &delta, err);
+    if (status == STATUS_OK && batch->copy->copy_annotations) status = copy_document(batch, tx, image, id, err);
+    if (status != STATUS_OK) return status;
+    batch->out->created.items[batch->out->created.count++] = (BatchResultCreatedItem){.source_id = image->id, .image_id = id};
+    touch_folder(batch, batch->folder);
+    return STATUS_OK;
+}
+
+Status batch_copy_images(Request *rq, const BatchCopyImagesInput *in, BatchResult *out) {
+    return run(&(Batch){.rq = rq, .dataset_name = in->body->dataset_name, .ids = &in->body->image_ids, .step = copy, .out = out, .copy = in->body,
+                        .folder = normal_folder(&rq->arena, in->body->target_folder_path)});
+}
+
+/* ---- delete ---- */
+
+static Status delete_one(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err) {
+    Status status = batch->permanent ? image_remove(tx, image, err) : image_archive(tx, image, true, err);
+    if (status == STATUS_OK && !image->is_archived) touch_folder(batch, image->folder);
+    return status;
+}
+
+Status batch_delete_images(Request *rq, const BatchDeleteImagesInput *in, BatchResult *out) {
+    Status status = in->body->permanent ? request_require_role(rq, ACCESS_ADMIN) : STATUS_OK;
+    if (status != STATUS_OK) return status;
+    return run(&(Batch){.rq = rq, .dataset_name = in->body->dataset_name, .ids = &in->body->image_ids, .step = delete_one, .out = out, .permanent = in->body->permanent});
+}
+
+/* ---- update ---- */
+
+static Status set_stage(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err) {
+    const char *stage = image_stage_name(batch->updates->status);
+    int64_t completed = (strcmp(stage, "complete") == 0) - (strcmp(image->stage, "complete") == 0);
+    Status status = db_exec(tx, err, "UPDATE images SET stage = $1, updated_at = $2 WHERE id = $3", DB_TEXT(stage), DB_INT(clock_now_ms()), DB_TEXT(image->id));
+    return status == STATUS_OK && completed && !image->is_archived ? project_count(tx, image->project_id, &(ProjectDelta){.completed = completed}, err) : status;
+}
+
+static Status update(Batch *batch, DbSession *tx, const ImageRecord *before, Error *err) {
+    const BatchUpdateFields *updates = batch->updates;
+    ImageRecord image = *before;
+    Status status = STATUS_OK;
+    if (updates->has_is_archived && updates->is_archived != image.is_archived) {
+        status = image_archive(tx, &image, updates->is_archived, err);
+        if (status == STATUS_ALREADY_EXISTS) return name_taken(err, image.folder, image.filename);
+        image.is_archived = updates->is_archived;
+        touch_folder(batch, image.folder);
+    }
+    if (status == STATUS_OK && updates->status) status = set_stage(batch, tx, &image, err);
+    if (status == STATUS_OK && updates->display_name)
+        status = db_exec(tx, err, "UPDATE images SET display_name = $1, updated_at = $2 WHERE id = $3", DB_TEXT(updates->display_name), DB_INT(clock_now_ms()), DB_TEXT(image.id));
+    return status;
+}
+
+Status batch_update_images(Request *rq, const BatchUpdateImagesInput *in, BatchResult *out) {
+    return run(&(Batch){.rq = rq, .dataset_name = in->body->dataset_name, .ids = &in->body->image_ids, .step = update, .out = out, .updates = &in->body->updates});
+}
