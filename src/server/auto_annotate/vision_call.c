@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
@@ -12,7 +13,8 @@
 enum { DECODE_TIMEOUT_SECONDS = 60 };
 
 static Status decode_pixels(VisionCall *call, const ImageRecord *image, const char *path, const char **out, Error *err) {
-    call->work = objects_work_directory(call->server->objects, "media", call->arena, err);
+    char name[UUID_SIZE];
+    call->work = objects_work_directory(call->server->objects, uuid_new(name), call->arena, err);
     if (!call->work) return err->status;
     *out = arena_printf(call->arena, "%s/pixels", call->work);
     Buffer params;

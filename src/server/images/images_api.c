@@ -48,7 +48,8 @@ Status download_image(Request *rq, const DownloadImageInput *in) {
 
 /* A preview belongs to the bytes, so it is kept by their hash; made once, under a temporary name, by the media worker. */
 static Status make_thumbnail(Request *rq, const ImageRecord *row, int64_t size, const char *cached) {
-    const char *work = objects_work_directory(rq->server->objects, "media", &rq->arena, &rq->error);
+    char name[UUID_SIZE];
+    const char *work = objects_work_directory(rq->server->objects, uuid_new(name), &rq->arena, &rq->error);
     if (!work) return rq->error.status;
     const char *output = arena_printf(&rq->arena, "%s/thumbnail", work);
     Buffer params;

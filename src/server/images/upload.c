@@ -141,7 +141,7 @@ typedef struct NewImage {
 static Status inspect(NewImage *image, const char *sent_name) {
     Request *rq = image->rq;
     Objects *objects = rq->server->objects;
-    const char *work = is_heic(sent_name) ? objects_work_directory(objects, "media", &rq->arena, &rq->error) : NULL;
+    const char *work = is_heic(sent_name) ? objects_work_directory(objects, image->id, &rq->arena, &rq->error) : NULL;
     const char *converted = work ? arena_printf(&rq->arena, "%s/%s.png", work, image->id) : NULL;
     Buffer params;
     JsonWriter w;

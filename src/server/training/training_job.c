@@ -1,6 +1,6 @@
 /* The job of a training run: pictograph-train on the export's bytes, its progress into the run's row, its ONNX file into a model.
  *
- * The run has a folder of its own, DATA/training/<run id>, which holds the trainer's checkpoint: after kill -9 the job is taken up again and the
+ * The run has a folder of its own, DATA/work/<run id>, which holds the trainer's checkpoint: after kill -9 the job is taken up again and the
  * trainer goes on at the last epoch. The folder goes when the run is final.
  */
 #include <errno.h>
@@ -190,7 +190,7 @@ static Status write_model(DbSession *tx, void *context, Error *err) {
 static Status run_training(Job *job, Error *err) {
     Server *server = job->server;
     Run run = {.job = job, .id = json_get_string(job->payload, "run_id", ""), .eta_seconds = -1};
-    run.folder = arena_printf(job->arena, "%s/training/%s", server->config.data_directory, run.id);
+    run.folder = objects_work_path(server->objects, run.id, job->arena);
     Status status = load_run(&run, err);
     if (status == STATUS_OK) status = prepare(&run, err);
     if (status == STATUS_OK) status = db_write(server->store, write_start, &run, err);
