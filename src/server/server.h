@@ -1,5 +1,7 @@
 /* Server: what every handler and job can reach. Built by app.c, passed by pointer, never global. */
 #pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -12,16 +14,21 @@ typedef struct KeyCache KeyCache;
 typedef struct RateLimiter RateLimiter;
 typedef struct Idempotency Idempotency;
 typedef struct Metrics Metrics;
+typedef struct AccessLog AccessLog;
+typedef struct Upkeep Upkeep;
+typedef struct HttpServer HttpServer;
 
 typedef struct Config {
     const char *data_directory;
     const char *listen_host;
     int listen_port;
-    const char *public_url;  /* base of absolute addresses without a trailing slash; NULL: from the request's Host header */
+    const char *public_url;        /* base of absolute addresses without a trailing slash; NULL: from the request's Host header */
     const char *program_directory; /* where pictograph-media and the other workers lie */
-    const char *upgrade_url; /* shown in 402 answers; may be NULL */
+    const char *upgrade_url;       /* shown in 402 answers; may be NULL */
     int http_threads;
     int handler_threads;
+    bool access_log;
+    bool public_metrics; /* /metrics for every address, not the loopback alone */
 } Config;
 
 typedef struct Server {
@@ -35,9 +42,16 @@ typedef struct Server {
     RateLimiter *rate_limiter;
     Idempotency *idempotency;
     Metrics *metrics;
+    AccessLog *access_log;
+    Upkeep *upkeep;
+    HttpServer *http;
+    struct DbSession *poll_session; /* upkeep's own, see key_cache_poll */
     int64_t started_at; /* ms */
+    atomic_bool ready;  /* everything is open and jobs run */
+    uint64_t request_seed; /* see request_open */
+    atomic_uint_fast64_t request_count;
 } Server;
 
-/* app.c: opens everything in order, starts jobs; close undoes it. */
+/* app.c: opens everything in order, starts jobs, serves; close drains and undoes it. */
 Status server_open(Server *server, const Config *config, Error *err);
 void server_close(Server *server);

@@ -80,6 +80,7 @@ typedef struct Request {
     /* Streamed body: route->begin opens it, the http room writes what arrives, route->run commits it (and sets NULL). Whatever is left
      * here at the end is aborted. */
     ObjectWriter *pending_object;
+    void *upload;            /* what begin leaves for run, in the arena */
     struct Passage *passage; /* the pipeline's own state */
 } Request;
 

@@ -1,0 +1,178 @@
+/* The steps of every request, in their order. What a step does in depth lies in the file of its name beside this one. */
+#include "server/api/pipeline.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/api/access_log.h"
+#include "server/api/authenticate.h"
+#include "server/api/idempotency.h"
+#include "server/api/metrics.h"
+#include "server/api/reply.h"
+#include "server/api/resources.h"
+
+#include "base/banned.h"
+
+typedef enum StepResult {
+    STEP_NEXT,  /* go on */
+    STEP_REPLY, /* the reply is decided, or rq->error says why there is none: on to the reply */
+    STEP_WAIT,  /* this step may wait: again, on a handler thread */
+    STEP_BODY,  /* go on once the body has come */
+} StepResult;
+
+enum {
+    DROPPED_BODY_MAXIMUM = 1 << 20,    /* of operations that read none */
+    PIECE_MAXIMUM = 1 << 20,           /* of a stream */
+    DECODED_INLINE_MAXIMUM = 32 << 10, /* a larger body is decoded on a handler thread */
+};
+
+static StepResult fail(Request *rq, Status status) {
+    if (rq->error.status != status) error_set(&rq->error, status, "%s", status_info(status)->slug);
+    return STEP_REPLY;
+}
+
+static StepResult route(Request *rq, Passage *p) {
+    (void)p;
+    RouteMatch match = {0};
+    Status status = route_match(rq->method, rq->path, &rq->arena, &match, &rq->error);
+    if (status == STATUS_METHOD_NOT_ALLOWED) response_header(rq, "Allow", match.allow);
+    if (status != STATUS_OK) return fail(rq, status);
+    rq->route = match.route;
+    memcpy(rq->path_parameters, match.parameters, sizeof rq->path_parameters);
+    return STEP_NEXT;
+}
+
+static StepResult authenticate(Request *rq, Passage *p) {
+    if (rq->route->role == ACCESS_NONE) return STEP_NEXT;
+    switch (authenticate_request(rq, p->may_wait)) {
+    case AUTHENTICATED: return STEP_NEXT;
+    case AUTHENTICATION_WAITS: return STEP_WAIT;
+    default: return STEP_REPLY;
+    }
+}
+
+static StepResult limit_rate(Request *rq, Passage *p) {
+    if (rq->route->role == ACCESS_NONE) return STEP_NEXT;
+    p->rate = rate_limiter_take(rq->server->rate_limiter, rq->principal.key_id, rq->principal.rate_limit, clock_now_ms() / 1000);
+    if (p->rate.allowed) return STEP_NEXT;
+    json_field_int(request_error_context(rq), "retry_after", p->rate.retry_after);
+    return fail(rq, request_fail(rq, STATUS_RATE_LIMITED, "Rate limit exceeded; retry in %lld s", (long long)p->rate.retry_after));
+}
+
+/* Whoever may not do a thing must not learn from a 403 or a 422 what another organization has: what the path names is looked up first. That takes
+ * a query only when the request fails anyhow. */
+static StepResult fail_unless_missing(Request *rq, Status status) {
+    Error error = rq->error;
+    if (resource_is_missing(rq)) return STEP_REPLY;
+    rq->error = error;
+    return fail(rq, status);
+}
+
+static StepResult check_role(Request *rq, Passage *p) {
+    (void)p;
+    if (rq->route->role == ACCESS_NONE) return STEP_NEXT;
+    Status status = request_require_role(rq, rq->route->role);
+    return status == STATUS_OK ? STEP_NEXT : fail_unless_missing(rq, status);
+}
+
+static StepResult decode(Request *rq, Passage *p) {
+    if (p->decoded || !rq->route->decode) return STEP_NEXT;
+    if (!p->may_wait && rq->body_size > DECODED_INLINE_MAXIMUM) return STEP_WAIT;
+    Status status = rq->route->decode(rq);
+    p->decoded = true;
+    if (status == STATUS_OK) return STEP_NEXT;
+    return status_info(status)->http == 422 ? fail_unless_missing(rq, status) : fail(rq, status);
+}
+
+static StepResult receive_body(Request *rq, Passage *p) {
+    bool stream = rq->route->body == BODY_BYTES;
+    p->body_maximum = rq->route->body == BODY_NONE ? DROPPED_BODY_MAXIMUM : stream ? PIECE_MAXIMUM : rq->route->body_maximum;
+    if (!stream && rq->content_length > (int64_t)p->body_maximum)
+        return fail(rq, request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "Body exceeds %d MB", (int)(p->body_maximum >> 20)));
+    if (!stream) return rq->content_length == 0 ? STEP_NEXT : STEP_BODY;
+    if (!p->may_wait) return STEP_WAIT; /* it looks into the database */
+    StepResult result = decode(rq, p);
+    if (result != STEP_NEXT) return result;
+    Status status = rq->route->begin(rq);
+    if (status != STATUS_OK) return fail(rq, status);
+    return rq->content_length == 0 ? STEP_NEXT : STEP_BODY;
+}
+
+static StepResult check_idempotency(Request *rq, Passage *p) {
+    const char *key = rq->route->takes_idempotency_key ? request_header(rq, "Idempotency-Key") : NULL;
+    if (!key) return STEP_NEXT;
+    if (!p->may_wait) return STEP_WAIT;
+    switch (idempotency_begin(rq->server->idempotency, rq, key, &p->ticket)) {
+    case IDEMPOTENCY_FIRST: return STEP_NEXT;
+    case IDEMPOTENCY_REPLAY: p->replayed = true; return STEP_REPLY;
+    default: return STEP_REPLY;
+    }
+}
+
+static StepResult handle(Request *rq, Passage *p) {
+    if (!p->may_wait && !rq->route->quick) return STEP_WAIT;
+    Status status = rq->route->run(rq);
+    if (status == STATUS_OK && rq->response.body.failed) status = request_fail(rq, STATUS_INTERNAL_ERROR, "The reply is too large");
+    if (status != STATUS_OK) return fail(rq, status);
+    rq->error.status = STATUS_OK; /* of something that the handler got over */
+    return STEP_REPLY;
+}
+
+static StepResult reply(Request *rq, Passage *p) {
+    if (rq->session) { /* the reply may take long to send */
+        db_session_release(rq->server->store, rq->session);
+        rq->session = NULL;
+    }
+    reply_finish(rq);
+    if (p->ticket) idempotency_finish(rq->server->idempotency, p->ticket, rq);
+    p->ticket = NULL;
+    return STEP_NEXT;
+}
+
+static StepResult write_log(Request *rq, Passage *p) {
+    double seconds = clock_monotonic() - p->started;
+    metrics_observe(rq->server->metrics, rq->route, rq->response.status, seconds);
+    access_log_write(rq->server->access_log, rq, seconds);
+    return STEP_NEXT;
+}
+
+typedef StepResult (*Step)(Request *rq, Passage *p);
+
+static const Step STEPS[] = {route, authenticate, limit_rate, check_role, receive_body, decode, check_idempotency, handle, reply, write_log};
+enum { STEP_COUNT = sizeof STEPS / sizeof STEPS[0], STEP_OF_REPLY = STEP_COUNT - 2 };
+
+PipelineState pipeline_run(Request *rq, bool may_wait) {
+    Passage *p = rq->passage;
+    p->may_wait = may_wait;
+    while (p->step < STEP_COUNT) {
+        switch (STEPS[p->step](rq, p)) {
+        case STEP_NEXT: p->step++; break;
+        case STEP_REPLY: p->step = STEP_OF_REPLY; break;
+        case STEP_BODY: p->step++; return PIPELINE_BODY;
+        case STEP_WAIT: return PIPELINE_WAIT;
+        }
+    }
+    return PIPELINE_REPLY;
+}
+
+void pipeline_refuse(Request *rq, Status status, const char *format, ...) {
+    char text[sizeof rq->error.message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    request_fail(rq, status, "%s", text);
+    rq->passage->step = STEP_OF_REPLY;
+    pipeline_run(rq, false);
+}
+
+void pipeline_abandon(Request *rq) {
+    Passage *p = rq->passage;
+    if (p->ticket) idempotency_finish(rq->server->idempotency, p->ticket, rq); /* response.status is no success */
+    p->ticket = NULL;
+    if (p->step == 0) return; /* not even a head: the library has answered what it could */
+    rq->response.status = 499; /* never on the wire: nginx's number for a peer that went away */
+    write_log(rq, p);
+}

@@ -1,0 +1,45 @@
+/* Pipeline: the way of every request, one function a step: route, authenticate, rate limit, role, body, decode, idempotency, handler,
+ * reply, access log.
+ *
+ * The http room fills a Request's head and calls pipeline_run until it says PIPELINE_REPLY:
+ *     PIPELINE_WAIT   the next step may wait: call again from a handler thread with may_wait
+ *     PIPELINE_BODY   collect the body (route->body_maximum bytes at most) or, for a stream, write it to pending_object; then call again
+ *     PIPELINE_REPLY  rq->response is complete and the exchange is logged
+ * Which thread calls does not matter, as long as it is one at a time.
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "server/api/rate_limit.h"
+#include "server/api/request.h"
+#include "server/api/route.h"
+
+typedef enum PipelineState { PIPELINE_REPLY, PIPELINE_BODY, PIPELINE_WAIT } PipelineState;
+
+typedef struct IdempotencyTicket IdempotencyTicket;
+
+/* What the steps tell each other. Lives in Request.passage. */
+typedef struct Passage {
+    int step;        /* of the table in pipeline.c */
+    bool may_wait;   /* of the present call */
+    bool decoded;    /* streams are decoded before their body */
+    size_t body_maximum; /* bytes that may be collected, set before PIPELINE_BODY */
+    double started;      /* clock_monotonic */
+    RateVerdict rate; /* limit 0: not counted */
+    IdempotencyTicket *ticket; /* held while this request is the first try under its key */
+    bool replayed;
+    const char *secret_name, *secret_id; /* see request_reply_is_secret */
+    int64_t retry_after; /* seconds, of a 429 that is not the rate limit's */
+} Passage;
+
+/* Makes rq ready for a new exchange; its arena and buffers may hold memory of an earlier one. The caller then fills method, path, query,
+ * base_url, remote_address, content_length and http. */
+void request_open(Request *rq, Server *server);
+/* Gives back what the request borrowed: session, object writer, the memory of the arena but one block. */
+void request_close(Request *rq);
+
+PipelineState pipeline_run(Request *rq, bool may_wait);
+/* Ends the passage where it stands with a failure that the http room found (408, 413, 400): reply and access log are made. */
+void pipeline_refuse(Request *rq, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The peer went away before its reply: noted in the log, and a first try under an idempotency key is given up. */
+void pipeline_abandon(Request *rq);

@@ -1,0 +1,94 @@
+/* The application: which features there are, and in what order the parts of the server open. Nothing else knows them all. */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "server/api/access_log.h"
+#include "server/api/authenticate.h"
+#include "server/api/idempotency.h"
+#include "server/api/metrics.h"
+#include "server/api/rate_limit.h"
+#include "server/api/upkeep.h"
+#include "server/credits/credits.h"
+#include "server/http/http.h"
+#include "server/jobs/jobs.h"
+#include "server/objects/objects.h"
+#include "server/server.h"
+#include "server/store/db.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/banned.h"
+
+/* --- job kinds: one row a kind, in the feature that has it --- */
+
+static const JobKind *const JOB_KINDS[] = {
+    NULL,
+};
+
+/* --- upkeep --- */
+
+static void poll_keys(Server *server) {
+    if (!server->poll_session) server->poll_session = db_session(server->store);
+    key_cache_poll(server->keys, server->poll_session);
+}
+static void flush_log(Server *server) { access_log_flush(server->access_log); }
+static void save_key_use(Server *server) { key_cache_save_use(server->keys, server->store); }
+static void save_rates(Server *server) { rate_limiter_save(server->rate_limiter, server->store, clock_now_ms() / 1000); }
+static void sweep_answers(Server *server) { idempotency_sweep(server->idempotency, server->store, false); }
+static void sweep_answer_rows(Server *server) { idempotency_sweep(server->idempotency, server->store, true); }
+
+static const UpkeepTask UPKEEP[] = {
+    {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances},
+};
+
+/* --- opening and closing --- */
+
+static Status open_parts(Server *server, Error *err) {
+    Arena arena;
+    arena_init(&arena, 1 << 16);
+    Status status = store_open(&server->store, arena_printf(&arena, "%s/pictograph.db", server->config.data_directory), err);
+    if (status == STATUS_OK) status = objects_open(&server->objects, server->config.data_directory, err);
+    arena_clear(&arena);
+    if (status != STATUS_OK) return status;
+    server->keys = key_cache_new();
+    server->rate_limiter = rate_limiter_new();
+    server->idempotency = idempotency_new();
+    server->metrics = metrics_new();
+    server->access_log = access_log_new(server->config.access_log ? STDERR_FILENO : -1);
+    status = rate_limiter_load(server->rate_limiter, server->store, clock_now_ms() / 1000, err);
+    if (status == STATUS_OK) status = jobs_open(&server->jobs, server, err);
+    for (size_t i = 0; i < sizeof JOB_KINDS / sizeof JOB_KINDS[0] && status == STATUS_OK; i++)
+        if (JOB_KINDS[i]) jobs_register(server->jobs, JOB_KINDS[i]);
+    if (status == STATUS_OK) status = jobs_start(server->jobs, err);
+    if (status != STATUS_OK) return status;
+    server->upkeep = upkeep_start(server, UPKEEP, sizeof UPKEEP / sizeof UPKEEP[0]);
+    atomic_store(&server->ready, true);
+    return http_open(&server->http, server, err);
+}
+
+Status server_open(Server *server, const Config *config, Error *err) {
+    *server = (Server){.config = *config, .started_at = clock_now_ms()};
+    random_bytes(&server->request_seed, sizeof server->request_seed);
+    Status status = open_parts(server, err);
+    if (status != STATUS_OK) server_close(server);
+    return status;
+}
+
+void server_close(Server *server) {
+    atomic_store(&server->ready, false);
+    http_close(server->http);
+    if (server->jobs) jobs_stop(server->jobs);
+    upkeep_stop(server->upkeep);
+    jobs_close(server->jobs);
+    if (server->poll_session) db_session_release(server->store, server->poll_session);
+    store_close(server->store);
+    objects_close(server->objects);
+    idempotency_free(server->idempotency);
+    rate_limiter_free(server->rate_limiter);
+    key_cache_free(server->keys);
+    access_log_free(server->access_log);
+    metrics_free(server->metrics);
+    *server = (Server){0};
+}

@@ -1,0 +1,235 @@
+/* The commands that work on a data folder. All but serve may run beside a server: SQLite lets two processes write in turn, and the server notices. */
+#include "server/commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "server/api_keys/api_keys.h"
+#include "server/credits/credits.h"
+#include "server/http/http.h"
+#include "server/objects/objects.h"
+#include "server/organizations/organizations.h"
+#include "server/store/db.h"
+
+#include "base/banned.h"
+
+static const char *database_path(const char *data, Arena *arena) { return arena_printf(arena, "%s/pictograph.db", data); }
+
+static Status open_initialised(Store **out, const Options *options, Arena *arena, Error *err) {
+    const char *path = database_path(options->data, arena);
+    if (!file_exists(path))
+        return error_set(err, STATUS_CONFIGURATION, "%s is no data folder yet: run 'pictographd init --data %s --org NAME --email ADDRESS'", options->data, options->data);
+    return store_open(out, path, err);
+}
+
+/* --- organizations --- */
+
+typedef struct Founding {
+    NewOrganization organization;
+    KeySecret secret;
+    bool only_first; /* init: there may be no other yet */
+    const char *data;
+} Founding;
+
+static Status found(DbSession *tx, void *context, Error *err) {
+    Founding *f = context;
+    if (f->only_first && db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations LIMIT 1"))
+        return error_set(err, STATUS_ALREADY_EXISTS, "%s is initialised already; 'pictographd org create' adds an organization", f->data);
+    Status status = organization_create(tx, &f->organization, err);
+    NewApiKey key = {.organization_id = f->organization.id, .user_id = f->organization.user_id, .name = "owner", .role = "owner",
+                     .created_by = f->organization.user_id, .created_at = clock_now_ms(), .secret = &f->secret};
+    return status == STATUS_OK ? api_key_insert(tx, &key, err) : status;
+}
+
+static Status check_names(const Options *options, Error *err) {
+    if (text_is_blank(options->org) || text_length(options->org) > 200) return error_set(err, STATUS_CONFIGURATION, "--org needs a name of 1 to 200 characters");
+    const char *at = strchr(options->email, '@');
+    if (!at || at == options->email || !at[1] || strlen(options->email) > 254) return error_set(err, STATUS_CONFIGURATION, "--email needs an e-mail address");
+    return STATUS_OK;
+}
+
+/* Makes the organization and prints its owner's key, alone. */
+static Status make_organization(Store *store, const Options *options, bool only_first, Error *err) {
+    Founding f = {.organization = {.name = options->org, .email = options->email}, .only_first = only_first, .data = options->data};
+    Status status = key_secret_make(&f.secret, err);
+    if (status == STATUS_OK) status = db_write(store, found, &f, err);
+    if (status == STATUS_OK) printf("%s\n", f.secret.text);
+    return status;
+}
+
+Status command_init(const Options *options, Arena *arena, Error *err) {
+    Status status = check_names(options, err);
+    if (status == STATUS_OK) status = file_make_directories(options->data, 0700, err);
+    Store *store = NULL;
+    if (status == STATUS_OK) status = store_open(&store, database_path(options->data, arena), err);
+    Objects *objects = NULL;
+    if (status == STATUS_OK) status = objects_open(&objects, options->data, err); /* makes its folders and the secret of signed addresses */
+    if (status == STATUS_OK) status = make_organization(store, options, true, err);
+    objects_close(objects);
+    store_close(store);
+    return status;
+}
+
+Status command_org_create(const Options *options, Arena *arena, Error *err) {
+    Store *store = NULL;
+    Status status = check_names(options, err);
+    if (status == STATUS_OK) status = open_initialised(&store, options, arena, err);
+    if (status == STATUS_OK) status = make_organization(store, options, false, err);
+    store_close(store);
+    return status;
+}
+
+typedef struct OrganizationChange {
+    const Options *options;
+    int64_t amount, booked, balance;
+} OrganizationChange;
+
+static Status set_tier(DbSession *tx, void *context, Error *err) {
+    const OrganizationChange *change = context;
+    char id[37];
+    Status status = organization_find(tx, change->options->org, id, err);
+    return status == STATUS_OK ? organization_set_tier(tx, id, change->options->tier, err) : status;
+}
+
+Status command_org_set_tier(const Options *options, Arena *arena, Error *err) {
+    Store *store = NULL;
+    Status status = open_initialised(&store, options, arena, err);
+    if (status == STATUS_OK) status = db_write(store, set_tier, &(OrganizationChange){.options = options}, err);
+    if (status == STATUS_OK) printf("%s: tier %s\n", options->org, options->tier);
+    store_close(store);
+    return status;
+}
+
+static Status grant(DbSession *tx, void *context, Error *err) {
+    OrganizationChange *change = context;
+    char id[37];
+    Status status = organization_find(tx, change->options->org, id, err);
+    if (status == STATUS_OK) status = credits_adjust(tx, id, change->amount, "By the operator", &change->booked, err);
+    change->balance = credits_balance(tx, id);
+    return status;
+}
+
+Status command_credits_grant(const Options *options, Arena *arena, Error *err) {
+    OrganizationChange change = {.options = options};
+    if (!text_to_int(options->amount, &change.amount) || change.amount == 0) return error_set(err, STATUS_CONFIGURATION, "--amount needs a whole number other than 0");
+    Store *store = NULL;
+    Status status = open_initialised(&store, options, arena, err);
+    if (status == STATUS_OK) status = db_write(store, grant, &change, err);
+    if (status == STATUS_OK) printf("%s: %+lld credits, balance %lld\n", options->org, (long long)change.booked, (long long)change.balance);
+    store_close(store);
+    return status;
+}
+
+/* --- serve --- */
+
+/* Held while a server runs on the folder; the kernel lets go of it whatever happens to the process. */
+static Status lock_folder(const char *data, int *out, Arena *arena, Error *err) {
+    const char *path = arena_printf(arena, "%s/serve.lock", data);
+    *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*out < 0) return error_set_errno(err, errno, "%s", path);
+    if (flock(*out, LOCK_EX | LOCK_NB) == 0) return STATUS_OK;
+    if (errno != EWOULDBLOCK) return error_set_errno(err, errno, "%s", path);
+    return error_set(err, STATUS_CONFIGURATION, "Another pictographd serves %s", data);
+}
+
+/* SIGTERM and SIGINT are blocked before any thread starts, so that only this waits for them. */
+static void block_signals(sigset_t *out) {
+    sigemptyset(out);
+    sigaddset(out, SIGTERM);
+    sigaddset(out, SIGINT);
+    pthread_sigmask(SIG_BLOCK, out, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+Status command_serve(const Options *options, Arena *arena, Error *err) {
+    Config config;
+    Server server = {0};
+    sigset_t signals;
+    int lock = -1, got = 0;
+    const char *path = database_path(options->data, arena);
+    Status status = config_load(&config, options->data, options->settings, options->setting_count, arena, err);
+    if (status == STATUS_OK && !file_exists(path))
+        status = error_set(err, STATUS_CONFIGURATION, "%s is no data folder yet: run 'pictographd init --data %s --org NAME --email ADDRESS'", options->data, options->data);
+    if (status == STATUS_OK) status = lock_folder(options->data, &lock, arena, err);
+    if (status == STATUS_OK) {
+        block_signals(&signals);
+        status = server_open(&server, &config, err);
+    }
+    if (status == STATUS_OK) {
+        log_event(LOG_INFO, "serving", "version", PICTOGRAPH_VERSION, "host", config.listen_host, "port", log_text("%d", http_port(server.http)), "data", options->data,
+                  "ready_ms", log_text("%lld", (long long)(clock_now_ms() - server.started_at)), NULL);
+        sigwait(&signals, &got);
+        log_event(LOG_INFO, "stopping", "signal", strsignal(got), NULL);
+        server_close(&server);
+        log_event(LOG_INFO, "stopped", NULL);
+    }
+    if (lock >= 0) close(lock);
+    return status;
+}
+
+/* --- doctor --- */
+
+static void say(bool good, const char *what, const char *fine, const char *remedy) { printf("%-9s %-18s %s\n", good ? "ok" : "MISSING", what, good ? fine : remedy); }
+
+static bool has_program(const Config *config, const char *name, Arena *arena) {
+    return access(arena_printf(arena, "%s/%s", config->program_directory, name), X_OK) == 0;
+}
+
+static void examine_programs(const Config *config, Arena *arena) {
+    bool media = has_program(config, "pictograph-media", arena), vision = has_program(config, "pictograph-vision", arena),
+         train = has_program(config, "pictograph-train", arena);
+    say(media, "pictograph-media", "images can be uploaded and looked at", "no image can be registered: build it with 'tools/setup build && make'");
+    say(vision, "pictograph-vision", "batches with a trained model_id; see the prompts below", "no automatic annotation: build it with 'tools/setup build && make'");
+    say(train, "pictograph-train", "YOLOX can be trained", "no training: build it with 'tools/setup train && make'");
+    printf("%-9s %-18s %s\n", "prompts", "point, box", vision ? "built-in engine (graph cut)" : "none: pictograph-vision is missing");
+    printf("%-9s %-18s %s\n", "prompts", "text", "none: no model for text is installed");
+}
+
+static Status examine_database(Store *store, Error *err) {
+    DbSession *session = db_session(store);
+    DbRows rows = db_query(session, err, "PRAGMA quick_check(1)");
+    bool sound = db_next(&rows) && text_equal(db_text_borrowed(&rows, 0), "ok");
+    Status status = db_finish(&rows);
+    if (status == STATUS_OK) {
+        int64_t organizations = db_get_int(session, err, 0, "SELECT count(*) FROM organizations");
+        int64_t images = db_get_int(session, err, 0, "SELECT count(*) FROM images");
+        printf("%-9s %-18s %lld organizations, %lld images\n", sound ? "ok" : "DAMAGED", "database", (long long)organizations, (long long)images);
+        if (!sound) status = error_set(err, STATUS_CONFIGURATION, "the database is damaged: restore a backup ('pictographd restore')");
+    }
+    db_session_release(store, session);
+    return status;
+}
+
+static void examine_space(const char *data) {
+    enum { ENOUGH = 1 << 30 };
+    struct statvfs facts;
+    if (statvfs(data, &facts) != 0) return;
+    double bytes = (double)facts.f_bavail * (double)facts.f_frsize;
+    printf("%-9s %-18s %.1f GB free\n", bytes > ENOUGH ? "ok" : "LOW", "disk", bytes / 1e9);
+}
+
+Status command_doctor(const Options *options, Arena *arena, Error *err) {
+    Config config;
+    Store *store = NULL;
+    Status status = config_load(&config, options->data, NULL, 0, arena, err);
+    if (status == STATUS_OK) status = open_initialised(&store, options, arena, err);
+    if (status == STATUS_OK) status = examine_database(store, err);
+    if (status == STATUS_OK) {
+        examine_space(options->data);
+        examine_programs(&config, arena);
+        printf("%-9s %-18s %s:%d\n", "ok", "configuration", config.listen_host, config.listen_port);
+    }
+    store_close(store);
+    return status;
+}

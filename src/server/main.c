@@ -1,0 +1,124 @@
+/* pictographd: the table of commands, and the command line's reader. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "server/commands.h"
+
+#include "base/banned.h"
+
+typedef struct Command {
+    const char *name; /* one word or two */
+    const char *usage;
+    const char *help;
+    const char *needs; /* options, with blanks around each */
+    bool takes_settings;
+    Status (*run)(const Options *options, Arena *arena, Error *err);
+} Command;
+
+static const Command COMMANDS[] = {
+    {"init", "--data DIR --org NAME --email ADDRESS", "makes a data folder with a first organization and prints its owner's key", " data org email ", false, command_init},
+    {"serve", "--data DIR [--listen HOST:PORT] [--SETTING VALUE]...", "serves a data folder until SIGTERM", " data ", true, command_serve},
+    {"org create", "--data DIR --org NAME --email ADDRESS", "adds an organization and prints its owner's key", " data org email ", false, command_org_create},
+    {"org set-tier", "--data DIR --org NAME --tier TIER", "free, core, pro or enterprise", " data org tier ", false, command_org_set_tier},
+    {"credits grant", "--data DIR --org NAME --amount N", "adds credits; a negative N takes some away, never below zero", " data org amount ", false, command_credits_grant},
+    {"doctor", "--data DIR", "says what is installed, what is missing, and what mends it", " data ", false, command_doctor},
+};
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
+
+static void print_help(FILE *out) {
+    fprintf(out, "pictographd %s: the Pictograph server.\n\nCommands:\n", PICTOGRAPH_VERSION);
+    for (int i = 0; i < COMMAND_COUNT; i++) fprintf(out, "  pictographd %s %s\n      %s\n", COMMANDS[i].name, COMMANDS[i].usage, COMMANDS[i].help);
+    fputs("  pictographd --help | --version\n\nSettings, by flag (--public-url), environment, or 'name = value' in DIR/config.toml, in this order:\n", out);
+    config_print_settings(out);
+}
+
+/* The command that argv starts with, and how many words name it; NULL when none. */
+static const Command *find_command(int argc, char **argv, int *words) {
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        const char *name = COMMANDS[i].name, *blank = strchr(name, ' ');
+        size_t first = blank ? (size_t)(blank - name) : strlen(name);
+        if (argc < (blank ? 3 : 2) || strlen(argv[1]) != first || strncmp(argv[1], name, first) != 0) continue;
+        if (blank && strcmp(argv[2], blank + 1) != 0) continue;
+        *words = blank ? 2 : 1;
+        return &COMMANDS[i];
+    }
+    return NULL;
+}
+
+static const char **option_place(Options *options, const char *name) {
+    const struct {
+        const char *name;
+        const char **place;
+    } places[] = {{"data", &options->data}, {"org", &options->org}, {"email", &options->email}, {"tier", &options->tier}, {"amount", &options->amount}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (strcmp(places[i].name, name) == 0) return places[i].place;
+    return NULL;
+}
+
+static bool needs(const Command *command, const char *name, Arena *arena) { return strstr(command->needs, arena_printf(arena, " %s ", name)) != NULL; }
+
+static Status take_option(const Command *command, Options *options, const char *name, const char *value, Arena *arena, Error *err) {
+    if (needs(command, name, arena)) {
+        *option_place(options, name) = value;
+    } else if (command->takes_settings && config_knows(name) && options->setting_count < FLAGS_MAXIMUM) {
+        options->settings[options->setting_count++] = (ConfigFlag){name, value};
+    } else {
+        return error_set(err, STATUS_CONFIGURATION, "'pictographd %s' has no option --%s", command->name, name);
+    }
+    return STATUS_OK;
+}
+
+/* --name value and --name=value */
+static Status read_options(const Command *command, int argc, char **argv, Options *options, Arena *arena, Error *err) {
+    Status status = STATUS_OK;
+    for (int i = 0; i < argc && status == STATUS_OK; i++) {
+        if (strncmp(argv[i], "--", 2) != 0) return error_set(err, STATUS_CONFIGURATION, "'%s' is no option", argv[i]);
+        const char *equals = strchr(argv[i], '=');
+        const char *name = equals ? arena_strndup(arena, argv[i] + 2, (size_t)(equals - argv[i] - 2)) : argv[i] + 2;
+        if (!equals && i + 1 == argc) return error_set(err, STATUS_CONFIGURATION, "--%s needs a value", name);
+        status = take_option(command, options, name, equals ? equals + 1 : argv[++i], arena, err);
+    }
+    static const char *const NAMES[] = {"data", "org", "email", "tier", "amount"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0] && status == STATUS_OK; i++)
+        if (needs(command, NAMES[i], arena) && !*option_place(options, NAMES[i])) status = error_set(err, STATUS_CONFIGURATION, "--%s is missing", NAMES[i]);
+    return status;
+}
+
+static int run(int argc, char **argv, Arena *arena) {
+    int words = 0;
+    const Command *command = find_command(argc, argv, &words);
+    if (!command) {
+        print_help(stderr);
+        return 2;
+    }
+    for (int i = words + 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") != 0) continue;
+        printf("pictographd %s %s\n    %s\n", command->name, command->usage, command->help);
+        return 0;
+    }
+    Error err = {0};
+    Options options = {0};
+    Status status = read_options(command, argc - 1 - words, argv + 1 + words, &options, arena, &err);
+    if (status == STATUS_OK) status = command->run(&options, arena, &err);
+    if (status == STATUS_OK) return 0;
+    fprintf(stderr, "pictographd: %s\n", err.message);
+    return status_info(status)->exit_code;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_help(stdout);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("pictographd %s\n", PICTOGRAPH_VERSION);
+        return 0;
+    }
+    Arena arena;
+    arena_init(&arena, 1 << 20);
+    int code = run(argc, argv, &arena);
+    arena_clear(&arena);
+    return code;
+}

@@ -1,0 +1,94 @@
+/* Making, finding and changing organizations, and the caps of their plans. */
+#include "server/organizations/organizations.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "server/api/tiers.h"
+#include "server/credits/credits.h"
+
+#include "base/banned.h"
+
+Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes) {
+    DbRows rows = db_query(session, &rq->error, "SELECT tier, image_count, storage_bytes FROM organizations WHERE id = $1",
+                           DB_TEXT(rq->principal.organization_id));
+    bool images_full = false, storage_full = false;
+    if (db_next(&rows)) {
+        const Tier *tier = tier_find(db_text_borrowed(&rows, 0));
+        images_full = db_int(&rows, 1) + images > tier->max_images;
+        storage_full = db_int(&rows, 2) + bytes > tier->max_storage_bytes;
+    }
+    Status status = db_finish(&rows);
+    if (status != STATUS_OK || (!images_full && !storage_full)) return status;
+    const char *limit = images_full && storage_full ? "both" : images_full ? "images" : "storage";
+    json_field_string(request_error_context(rq), "limit", limit);
+    return request_fail(rq, STATUS_TIER_LIMIT_EXCEEDED, "The plan's cap of %s is reached", images_full ? storage_full ? "images and storage" : "images" : "storage");
+}
+
+/* "Acme & Söhne" -> "acme-s-hne"; never empty. */
+static void make_slug(const char *name, char *out, size_t size) {
+    size_t n = 0;
+    for (const char *p = name; *p && n + 1 < size; p++) {
+        if (isalnum((unsigned char)*p)) out[n++] = (char)tolower((unsigned char)*p);
+        else if (n && out[n - 1] != '-') out[n++] = '-';
+    }
+    while (n && out[n - 1] == '-') n--;
+    out[n] = '\0';
+    if (!n) snprintf(out, size, "organization");
+}
+
+/* A slug that no organization has: with a number behind it when need be. */
+static void make_free_slug(DbSession *tx, const char *name, char *out, size_t size) {
+    char base[100];
+    make_slug(name, base, sizeof base);
+    snprintf(out, size, "%s", base);
+    for (int i = 2; db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE slug = $1", DB_TEXT(out)); i++) snprintf(out, size, "%s-%d", base, i);
+}
+
+static Status find_or_make_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err) {
+    char id[UUID_SIZE];
+    Status status = db_exec(tx, err, "INSERT INTO users (id, email, created_at) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING", DB_TEXT(uuid_new(id)),
+                            DB_TEXT(email), DB_INT(now));
+    if (status != STATUS_OK) return status;
+    DbRows rows = db_query(tx, err, "SELECT id FROM users WHERE email = $1", DB_TEXT(email));
+    if (db_next(&rows)) snprintf(out, UUID_SIZE, "%s", db_text_borrowed(&rows, 0));
+    return db_finish(&rows);
+}
+
+Status organization_create(DbSession *tx, NewOrganization *o, Error *err) {
+    static const char TIER[] = "enterprise";
+    char slug[120], member_id[UUID_SIZE];
+    int64_t now = clock_now_ms();
+    if (db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE name = $1", DB_TEXT(o->name)))
+        return error_set(err, STATUS_ALREADY_EXISTS, "Organization '%s' already exists", o->name);
+    make_free_slug(tx, o->name, slug, sizeof slug);
+    /* The allowance is due at once: booking it makes the first ledger row. */
+    Status status = db_exec(tx, err,
+                            "INSERT INTO organizations (id, name, slug, tier, billing_email, monthly_allowance, credits_reset_at, created_at, updated_at)"
+                            " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7)",
+                            DB_TEXT(uuid_new(o->id)), DB_TEXT(o->name), DB_TEXT(slug), DB_TEXT(TIER), DB_TEXT(o->email),
+                            DB_INT(tier_find(TIER)->monthly_credits), DB_INT(now));
+    if (status == STATUS_OK) status = credits_book_allowance(tx, o->id, now, err);
+    if (status == STATUS_OK) status = find_or_make_user(tx, o->email, now, o->user_id, err);
+    if (status != STATUS_OK) return status;
+    return db_exec(tx, err, "INSERT INTO members (id, organization_id, user_id, role, created_at) VALUES ($1, $2, $3, 'owner', $4)",
+                   DB_TEXT(uuid_new(member_id)), DB_TEXT(o->id), DB_TEXT(o->user_id), DB_INT(now));
+}
+
+Status organization_find(DbSession *session, const char *name, char out[37], Error *err) {
+    DbRows rows = db_query(session, err, "SELECT id FROM organizations WHERE name = $1", DB_TEXT(name));
+    bool found = db_next(&rows);
+    if (found) snprintf(out, UUID_SIZE, "%s", db_text_borrowed(&rows, 0));
+    Status status = db_finish(&rows);
+    return status != STATUS_OK || found ? status : error_set(err, STATUS_NOT_FOUND, "There is no organization '%s'", name);
+}
+
+Status organization_set_tier(DbSession *tx, const char *organization_id, const char *name, Error *err) {
+    const Tier *tier = tier_find_exact(name);
+    if (!tier) return error_set(err, STATUS_BAD_REQUEST, "Unknown tier '%s': one of free, core, pro, enterprise", name);
+    return db_exec(tx, err, "UPDATE organizations SET tier = $1, monthly_allowance = $2, updated_at = $3 WHERE id = $4", DB_TEXT(tier->name),
+                   DB_INT(tier->monthly_credits), DB_INT(clock_now_ms()), DB_TEXT(organization_id));
+}

@@ -1,0 +1,26 @@
+/* Organizations: what other features and the server's commands do with them. */
+#pragma once
+#include <stdint.h>
+
+#include "base/error.h"
+#include "server/api/request.h"
+#include "server/store/db.h"
+
+/* Inside a transaction or not: STATUS_TIER_LIMIT_EXCEEDED, in rq->error with `limit` in its context, when so many more images and bytes would not fit
+ * the plan. */
+Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes);
+
+/* What organization_create fills in. */
+typedef struct NewOrganization {
+    const char *name;  /* unique */
+    const char *email; /* of its first owner; the user is made unless it exists */
+    char id[37];
+    char user_id[37];
+} NewOrganization;
+
+/* Inside a transaction: the organization on the enterprise tier, its owner, its first allowance. STATUS_ALREADY_EXISTS when the name is taken. */
+Status organization_create(DbSession *tx, NewOrganization *organization, Error *err);
+/* Id by name; STATUS_NOT_FOUND. out needs 37 bytes. */
+Status organization_find(DbSession *session, const char *name, char out[37], Error *err);
+/* Inside a transaction: the plan and its monthly allowance. STATUS_BAD_REQUEST for an unknown tier. */
+Status organization_set_tier(DbSession *tx, const char *organization_id, const char *tier, Error *err);
