@@ -22,6 +22,8 @@ typedef struct Exporter {
     const char *values[YOLOX_MAX_NODES]; /* name of each node's output */
 } Exporter;
 
+static const char *value_of(const Exporter *e, const YoloxNode *node) { return e->values[node - e->net->nodes]; }
+
 static const float *tensor_data(const Exporter *e, const YoloxNode *node, int which)
 {
     return e->weights + e->net->tensors[node->first_tensor + which].offset;
@@ -116,14 +118,14 @@ static void emit_convolution(Exporter *e, const YoloxNode *node)
     const char *linear = onnx_graph_text(e->graph, "%s.linear", node->name), *gate = onnx_graph_text(e->graph, "%s.gate", node->name);
     convolution_emit(e, &c, node, linear);
     onnx_graph_node(e->graph, "Sigmoid", gate, (const char *[]){linear}, 1);
-    onnx_graph_node(e->graph, "Mul", node->name, (const char *[]){linear, gate}, 2);
+    onnx_graph_node(e->graph, "Mul", value_of(e, node), (const char *[]){linear, gate}, 2);
 }
 
 static void emit_prediction(Exporter *e, const YoloxNode *node)
 {
     Convolution c = convolution_new(e, node);
     memcpy(c.bias, tensor_data(e, node, 1), (size_t)node->channels * sizeof *c.bias);
-    convolution_emit(e, &c, node, node->name);
+    convolution_emit(e, &c, node, value_of(e, node));
 }
 
 /* ---- the other nodes ---- */
@@ -133,7 +135,7 @@ static OnnxNode *emit_plain(Exporter *e, const YoloxNode *node, const char *op)
     const char *inputs[YOLOX_MAX_INPUTS];
     for (int i = 0; i < node->input_count; i++)
         inputs[i] = e->values[node->inputs[i]];
-    return onnx_graph_node(e->graph, op, node->name, inputs, (size_t)node->input_count);
+    return onnx_graph_node(e->graph, op, value_of(e, node), inputs, (size_t)node->input_count);
 }
 
 static void emit_add(Exporter *e, const YoloxNode *node) { emit_plain(e, node, "Add"); }
@@ -142,9 +144,9 @@ static void emit_concat(Exporter *e, const YoloxNode *node) { onnx_node_int(e->g
 
 static void emit_upsample(Exporter *e, const YoloxNode *node)
 {
-    const char *scales = onnx_graph_text(e->graph, "%s.scales", node->name);
+    const char *scales = onnx_graph_text(e->graph, "%s.scales", value_of(e, node));
     onnx_graph_floats(e->graph, scales, (float[]){1, 1, 2, 2}, (int64_t[]){4}, 1);
-    OnnxNode *n = onnx_graph_node(e->graph, "Resize", node->name, (const char *[]){e->values[node->inputs[0]], "", scales}, 3);
+    OnnxNode *n = onnx_graph_node(e->graph, "Resize", value_of(e, node), (const char *[]){e->values[node->inputs[0]], "", scales}, 3);
     onnx_node_string(e->graph, n, "mode", "nearest");
     onnx_node_string(e->graph, n, "coordinate_transformation_mode", "asymmetric");
     onnx_node_string(e->graph, n, "nearest_mode", "floor");
@@ -281,8 +283,11 @@ Status onnx_yolox_write(const char *path, const Yolox *net, const float *weights
     Exporter *e = xcalloc(1, sizeof *e);
     *e = (Exporter){.net = net, .weights = weights, .graph = onnx_graph_new("yolox"), .height = height, .width = width};
     for (int i = 0; i < net->node_count; i++) {
-        e->values[i] = net->nodes[i].op == YOLOX_INPUT ? ONNX_INPUT_NAME : net->nodes[i].name;
-        emitters[net->nodes[i].op](e, &net->nodes[i]);
+        const YoloxNode *node = &net->nodes[i]; /* whose name need not be unique when it owns no tensors */
+        e->values[i] = node->op == YOLOX_INPUT   ? ONNX_INPUT_NAME
+                       : node->tensor_count == 0 ? onnx_graph_text(e->graph, "%s.%d", node->name, i)
+                                                 : node->name;
+        emitters[node->op](e, node);
     }
     emit_decoding(e);
     add_metadata(e, class_names);

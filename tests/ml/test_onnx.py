@@ -1,0 +1,56 @@
+"""The exported network: valid by the onnx package's checker, described by its metadata, and equal to the trainer's own forward pass when
+ONNX Runtime runs it, at any batch size."""
+import json
+import re
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from tools import ROOT, run
+
+HEADER = (ROOT / "src" / "train" / "onnx_metadata.h").read_text()
+KEYS = re.findall(r'#define ONNX_META_\w+ "(\w+)"', HEADER)
+
+
+def export(folder, size, classes, height, width):
+    run("src/train/onnx_tool", size, classes, height, width, folder)
+    images = np.fromfile(folder / "images.u8", np.uint8).reshape(2, height, width, 3)
+    anchors = sum((height // s) * (width // s) for s in (8, 16, 32))
+    expected = np.fromfile(folder / "output.f32", np.float32).reshape(2, anchors, 5 + classes)
+    return images.transpose(0, 3, 1, 2).astype(np.float32), expected
+
+
+@pytest.mark.parametrize("size,classes,height,width", [("nano", 3, 128, 160), ("nano", 1, 416, 416), ("tiny", 80, 96, 64), ("s", 2, 64, 64),
+                                                       ("m", 4, 64, 96)])
+def test_export_equals_the_trainer(tmp_path, size, classes, height, width):
+    images, expected = export(tmp_path, size, classes, height, width)
+    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["output"], {"images": images})
+    # boxes relative to their size, the rest as it is
+    scale = np.ones_like(expected)
+    scale[..., :4] = np.maximum(1, np.repeat(np.maximum(*np.split(expected[..., 2:4], 2, -1)), 4, -1))
+    worst = np.abs((found - expected) / scale).max()
+    print(f"{size}: worst difference {worst:.1e}, scores {expected[..., 4:].min():.3f} to {expected[..., 4:].max():.3f}")
+    assert worst < 1e-3
+    assert np.ptp(expected[..., 4]) > 0.01 # the made-up network tells cells apart
+    (alone,) = session.run(None, {"images": images[1:]})
+    np.testing.assert_allclose(alone[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def test_metadata_is_complete(tmp_path):
+    export(tmp_path, "nano", 3, 96, 128)
+    model = onnx.load(tmp_path / "model.onnx")
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert sorted(metadata) == sorted(KEYS)
+    assert json.loads(metadata["class_names"]) == ['class "0" é', 'class "1" é', 'class "2" é']
+    assert json.loads(metadata["image_size"]) == [96, 128]
+    assert metadata["architecture"] == "yolox_nano" and metadata["output_layout"] == "yolox-decoded"
+    assert (metadata["channel_order"], metadata["letterbox_value"], metadata["letterbox_anchor"]) == ("BGR", "114", "top-left")
+    (value,), (result,) = model.graph.input, model.graph.output
+    shape = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+    assert (value.name, shape) == ("images", ["batch", 3, 96, 128])
+    assert (result.name, result.type.tensor_type.shape.dim[0].dim_param) == ("output", "batch")
+    assert model.opset_import[0].version == 17
