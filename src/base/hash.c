@@ -41,15 +41,22 @@ Hasher *hasher_new(void) {
     return hasher;
 }
 
+Hasher *hasher_new_sha256(void) {
+    Hasher *hasher = xmalloc(sizeof *hasher);
+    *hasher = (Hasher){.sha256 = digest_new(EVP_sha256())};
+    return hasher;
+}
+
 void hasher_update(Hasher *hasher, const void *data, size_t size) {
     EVP_DigestUpdate(hasher->sha256, data, size);
-    EVP_DigestUpdate(hasher->md5, data, size);
+    if (hasher->md5) EVP_DigestUpdate(hasher->md5, data, size);
 }
 
 void hasher_finish(Hasher *hasher, char sha256_hex[SHA256_HEX_SIZE], char md5_hex[MD5_HEX_SIZE]) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     EVP_DigestFinal_ex(hasher->sha256, digest, NULL);
     if (sha256_hex) hash_hex(digest, SHA256_SIZE, sha256_hex);
+    if (!hasher->md5) return;
     EVP_DigestFinal_ex(hasher->md5, digest, NULL);
     if (md5_hex) hash_hex(digest, MD5_SIZE, md5_hex);
 }

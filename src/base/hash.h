@@ -14,6 +14,7 @@ void hash_hmac_sha256(const void *key, size_t key_size, const void *data, size_t
 /* SHA-256 and MD5 of one stream in one pass. */
 typedef struct Hasher Hasher;
 Hasher *hasher_new(void);
+Hasher *hasher_new_sha256(void); /* only that one: md5_hex must be NULL at the end */
 void hasher_update(Hasher *hasher, const void *data, size_t size);
 /* Lower-case hex, NUL-terminated; either may be NULL. The hasher is spent: free it. */
 void hasher_finish(Hasher *hasher, char sha256_hex[SHA256_HEX_SIZE], char md5_hex[MD5_HEX_SIZE]);

@@ -77,7 +77,7 @@ bool polygon_contains(const Polygon *polygon, Point p) {
 }
 
 /* Whether ring i lies inside an odd number of the others, by majority of some edge midpoints: shared points do not decide. */
-static bool is_hole(const Polygon *polygon, size_t i) {
+bool polygon_ring_is_hole(const Polygon *polygon, size_t i) {
     enum { SAMPLES = 5 };
     const Ring *ring = &polygon->rings[i];
     bool hole = false;
@@ -98,7 +98,7 @@ double polygon_area(const Polygon *polygon) {
     double area = 0;
     for (size_t i = 0; i < polygon->count; i++) {
         double ring = fabs(ring_signed_area(&polygon->rings[i]));
-        area += polygon->count > 1 && is_hole(polygon, i) ? -ring : ring;
+        area += polygon->count > 1 && polygon_ring_is_hole(polygon, i) ? -ring : ring;
     }
     return area;
 }

@@ -48,6 +48,8 @@ bool ring_contains(const Ring *ring, Point p);
 bool polygon_contains(const Polygon *polygon, Point p);
 /* Even-odd area: a ring inside an odd number of other rings counts as a hole. Exact when rings cross neither themselves nor each other. */
 double polygon_area(const Polygon *polygon);
+/* Whether ring i is a hole by the same reading. */
+bool polygon_ring_is_hole(const Polygon *polygon, size_t i);
 /* Points in all rings. */
 size_t polygon_point_count(const Polygon *polygon);
 /* The four corners of a box, clockwise from the top-left. */

@@ -168,13 +168,18 @@ Status rle_from_mask(Arena *arena, const Mask *mask, Rle *out, Error *err) {
     return STATUS_OK;
 }
 
-Mask rle_to_mask(Arena *arena, const Rle *rle) {
-    Mask mask = {rle->width, rle->height, arena_alloc(arena, (size_t)rle->width * rle->height)};
-    size_t position = 0;
+Mask rle_to_mask(Arena *arena, const Rle *rle) { return rle_to_mask_within(arena, rle, (Box){0, 0, rle->width, rle->height}); }
+
+Mask rle_to_mask_within(Arena *arena, const Rle *rle, Box box) {
+    Mask mask = {(uint32_t)box.w, (uint32_t)box.h, arena_alloc(arena, (size_t)box.w * (size_t)box.h)};
+    size_t left = (size_t)box.x, top = (size_t)box.y, position = 0;
     for (size_t i = 0; i < rle->count; i++) {
         size_t end = position + rle->counts[i];
         if (i % 2 == 0) position = end;
-        for (; position < end; position++) mask.pixels[position % rle->height * rle->width + position / rle->height] = 1;
+        for (; position < end; position++) {
+            size_t x = position / rle->height - left, y = position % rle->height - top; /* below zero wraps, and is outside as well */
+            if (x < mask.width && y < mask.height) mask.pixels[y * mask.width + x] = 1;
+        }
     }
     return mask;
 }

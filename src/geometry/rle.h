@@ -22,6 +22,8 @@ Status rle_from_polygon(Arena *arena, const Polygon *polygon, uint32_t width, ui
 Status rle_from_mask(Arena *arena, const Mask *mask, Rle *out, Error *err);
 /* Pixels are 0 and 1. */
 Mask rle_to_mask(Arena *arena, const Rle *rle);
+/* Only the part inside box (whole numbers, inside the image), so that a small shape in a large image costs little. */
+Mask rle_to_mask_within(Arena *arena, const Rle *rle, Box box);
 
 size_t rle_area(const Rle *rle);
 Box rle_box(const Rle *rle);

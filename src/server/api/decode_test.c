@@ -338,7 +338,7 @@ static void test_multipart(void **state) {
 static void test_malformed_multipart(void **state) {
     (void)state;
     static const char *const BODIES[] = {"--b", "--b\r\n", "--b\r\n\r\n--b--", "--b--extra\r\n--b", PART("name=a", "1"), PART("nam=a", "1") "--b--",
-                                         PART("name=a", "\xff") "--b--", "--b\r\nno colon", "--b\r\nContent-Disposition: form-data; name=a"};
+                                         PART("name=a", "\xff") "--b--", "--b\r\nno colon", "--b\r\nContent-Disposition: form-data; name=a", "--b\r\n--b--"};
     void *in;
     for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
         Status status = decode_as("uploadImageDirect", "multipart/form-data; boundary=b", BODIES[i], &in);

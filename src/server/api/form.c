@@ -142,12 +142,14 @@ Status form_from_multipart(Arena *arena, const char *content_type, const char *b
     const char *at = opens ? body + mark_size - 2 : memmem(body, size, mark, mark_size);
     if (at && !opens) at += mark_size;
     while (at && end - at >= 2 && memcmp(at, "--", 2) != 0) {
+        if (memcmp(at, "\r\n", 2) != 0 || out->count == MOST_FIELDS) break;
+        at += 2; /* this line break does not count as the one of the next delimiter */
         const char *stop = memmem(at, (size_t)(end - at), mark, mark_size);
-        if (!stop || memcmp(at, "\r\n", 2) != 0 || out->count == MOST_FIELDS) break;
-        Status status = add_part(arena, at + 2, stop, out, err);
+        if (!stop) return error_set(err, STATUS_BAD_REQUEST, "The multipart body is cut short");
+        Status status = add_part(arena, at, stop, out, err);
         if (status) return status;
         at = stop + mark_size;
     }
     bool closed = at && end - at >= 2 && memcmp(at, "--", 2) == 0;
-    return closed ? STATUS_OK : error_set(err, STATUS_BAD_REQUEST, "The multipart body is malformed or cut short");
+    return closed ? STATUS_OK : error_set(err, STATUS_BAD_REQUEST, "The multipart body is malformed");
 }

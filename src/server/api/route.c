@@ -31,16 +31,20 @@ static Status split(const char *path, Arena *arena, Segments *out, Error *err) {
     return *path ? error_set(err, STATUS_NOT_FOUND, "Not found") : STATUS_OK;
 }
 
+/* Behind the segment of the pattern when it is the given one, else NULL. Open-coded: it runs for each row of the table. */
+static const char *skip_segment(const char *wanted, const char *given) {
+    while (*given && *wanted == *given) wanted++, given++;
+    return *given == '\0' && (*wanted == '/' || *wanted == '\0') ? wanted : NULL;
+}
+
 static bool fits(const RoutePath *path, const Segments *segments) {
     if (path->segment_count != segments->count) return false;
     const char *wanted = path->pattern;
     for (int i = 0; i < segments->count; i++) {
-        size_t size = strcspn(++wanted, "/");
-        const char *given = segments->items[i];
-        bool parameter = size == 2 && wanted[0] == '{';
-        if (segments->has_nul[i] || *given == '\0') return false;
-        if (!parameter && (strncmp(wanted, given, size) != 0 || given[size] != '\0')) return false;
-        wanted += size;
+        wanted++;
+        bool parameter = wanted[0] == '{';
+        wanted = parameter ? wanted + strlen("{}") : skip_segment(wanted, segments->items[i]);
+        if (!wanted || segments->has_nul[i] || (parameter && segments->items[i][0] == '\0')) return false;
     }
     return true;
 }

@@ -1,0 +1,418 @@
+/* COCO in: any JSON file with images, annotations and categories, however many of them lie in the folder.
+ *
+ * Ids may be numbers or texts. Boxes come from bbox, shapes from segmentation (polygons or run lengths); iscrowd regions are left out,
+ * since they mark where nothing was labelled singly.
+ */
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "formats/format.h"
+#include "formats/names.h"
+#include "geometry/rle.h"
+#include "base/banned.h"
+
+enum { PEEK_SIZE = 1 << 16, DETECT_TRIES = 200, ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28 };
+
+typedef struct CocoReader {
+    Reader *reader;
+    const char *file;
+    StringMap categories;      /* id -> index into names */
+    const char **names;
+    size_t name_count;
+    StringMap images;          /* id -> index */
+    StringMap annotation_ids;  /* seen ones */
+    yyjson_val **annotations;  /* all, in order */
+    size_t annotation_count;
+    size_t *first, *next;      /* per image its first annotation, per annotation the next of its image; count when none */
+    bool told_text_ids, told_keypoints, told_unknown_category;
+} CocoReader;
+
+/* ---- recognising ---- */
+
+static bool has_key(const char *text, size_t size, const char *key) { return memmem(text, size, key, strlen(key)) != NULL; }
+
+static bool looks_like_coco(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    char *text = xmalloc(2 * PEEK_SIZE);
+    ssize_t n = pread(fd, text, PEEK_SIZE, 0);
+    off_t end = lseek(fd, 0, SEEK_END);
+    ssize_t tail = n == PEEK_SIZE && end > PEEK_SIZE ? pread(fd, text + n, PEEK_SIZE, end - PEEK_SIZE > PEEK_SIZE ? end - PEEK_SIZE : PEEK_SIZE) : 0;
+    close(fd);
+    size_t size = (n > 0 ? (size_t)n : 0) + (tail > 0 ? (size_t)tail : 0);
+    int found = has_key(text, size, "\"images\"") + has_key(text, size, "\"annotations\"") + has_key(text, size, "\"categories\"") +
+                (has_key(text, size, "\"image_id\"") && has_key(text, size, "\"bbox\""));
+    free(text);
+    return found >= 2;
+}
+
+static bool takes(const Dataset *d, const TreeFile *file) {
+    const char *name = file_base_name(file->path);
+    return reader_takes(d, file, ".json") && !text_equal(name, "MANIFEST.json") && !text_equal(name, "dataset.json");
+}
+
+bool coco_detect(const Dataset *d) {
+    Arena arena;
+    arena_init(&arena, SIZE_MAX);
+    bool found = false;
+    for (size_t i = 0, tries = 0; i < d->tree.count && tries < DETECT_TRIES && !found; i++) {
+        if (!takes(d, &d->tree.files[i])) continue;
+        tries++;
+        found = looks_like_coco(tree_full_path(&d->tree, &arena, &d->tree.files[i]));
+    }
+    arena_clear(&arena);
+    return found;
+}
+
+/* ---- ids and categories ---- */
+
+/* One spelling for 5, 5.0 and "5"; false when it is neither number nor text. */
+static bool id_text(yyjson_val *value, char *small, const char **out) {
+    *out = small;
+    if (yyjson_is_str(value)) *out = yyjson_get_str(value);
+    else if (yyjson_is_uint(value)) snprintf(small, ID_SIZE, "%llu", (unsigned long long)yyjson_get_uint(value));
+    else if (yyjson_is_sint(value)) snprintf(small, ID_SIZE, "%lld", (long long)yyjson_get_sint(value));
+    else if (yyjson_is_real(value)) snprintf(small, ID_SIZE, "%.15g", yyjson_get_real(value));
+    else return false;
+    return true;
+}
+
+static void note_text_id(CocoReader *c, yyjson_val *id) {
+    if (!yyjson_is_str(id) || c->told_text_ids) return;
+    c->told_text_ids = true;
+    reader_warn(c->reader, c->file, "ids are texts instead of numbers; taken as they are");
+}
+
+static void read_categories(CocoReader *c, yyjson_val *root) {
+    yyjson_val *list = yyjson_obj_get(root, "categories"), *category;
+    size_t index, count;
+    char small[ID_SIZE];
+    const char *id;
+    c->names = arena_new_array(c->reader->arena, const char *, yyjson_arr_size(list));
+    yyjson_arr_foreach(list, index, count, category) {
+        const char *name = json_get_string(category, "name", NULL);
+        yyjson_val *key = yyjson_obj_get(category, "id");
+        if (!name || text_is_blank(name) || !id_text(key, small, &id)) {
+            reader_warn(c->reader, c->file, "category %zu has no name or no id; passed over", index);
+            continue;
+        }
+        note_text_id(c, key);
+        c->names[c->name_count] = reader_class(c->reader, name);
+        string_map_set(&c->categories, id, c->name_count++);
+    }
+}
+
+static const char *class_of(CocoReader *c, yyjson_val *annotation) {
+    char small[ID_SIZE];
+    const char *id;
+    if (!id_text(yyjson_obj_get(annotation, "category_id"), small, &id)) return NULL;
+    size_t index = string_map_get(&c->categories, id);
+    if (index != STRING_MAP_NONE) return c->names[index];
+    if (!c->told_unknown_category) reader_warn(c->reader, c->file, "annotations use categories that are not listed; named by their id");
+    c->told_unknown_category = true;
+    return reader_class(c->reader, arena_printf(&c->reader->image_arena, "category %s", *id ? id : "without id"));
+}
+
+/* ---- shapes ---- */
+
+static bool number_at(yyjson_val *value, double *out) {
+    if (!yyjson_is_num(value)) return false;
+    *out = yyjson_get_num(value);
+    return true;
+}
+
+static bool read_box(yyjson_val *annotation, Box *out) {
+    yyjson_val *bbox = yyjson_obj_get(annotation, "bbox");
+    double v[4];
+    if (yyjson_arr_size(bbox) != 4) return false;
+    for (size_t i = 0; i < 4; i++) {
+        if (!number_at(yyjson_arr_get(bbox, i), &v[i])) return false;
+    }
+    *out = (Box){v[0], v[1], v[2], v[3]};
+    return true;
+}
+
+/* x, y, x, y, ...; a ring of fewer than three points, or none. */
+static Ring read_ring(Arena *arena, yyjson_val *flat) {
+    Ring ring = {arena_new_array(arena, Point, yyjson_arr_size(flat) / 2), 0};
+    size_t index, count;
+    yyjson_val *value;
+    double x = 0, v;
+    yyjson_arr_foreach(flat, index, count, value) {
+        if (!number_at(value, &v)) return (Ring){0};
+        if (index % 2) ring.points[ring.count++] = (Point){x, v};
+        x = v;
+    }
+    return ring;
+}
+
+static void move(Polygon *polygon, double dx, double dy) {
+    for (size_t i = 0; i < polygon->count; i++) {
+        for (size_t k = 0; k < polygon->rings[i].count; k++) {
+            polygon->rings[i].points[k].x += dx;
+            polygon->rings[i].points[k].y += dy;
+        }
+    }
+}
+
+/* Rings of all shapes of a mask, one polygon. */
+static Polygon polygon_of_rle(Arena *arena, const Rle *rle) {
+    Arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    Box box = rle_box(rle);
+    Mask mask = rle_to_mask_within(&scratch, rle, box);
+    TracedShape *shapes;
+    size_t count = mask_trace(arena, &mask, TRACE_DEFAULTS, &shapes), rings = 0;
+    arena_clear(&scratch);
+    for (size_t i = 0; i < count; i++) rings += shapes[i].polygon.count;
+    Polygon all = {arena_new_array(arena, Ring, rings), 0};
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < shapes[i].polygon.count; k++) all.rings[all.count++] = shapes[i].polygon.rings[k];
+    }
+    move(&all, box.x, box.y);
+    return all;
+}
+
+/* A list of polygons means their union, ours the even-odd rule: the same unless they overlap. Then the union is drawn and traced. */
+static Polygon united(CocoReader *c, const DatasetImage *image, Polygon polygon) {
+    Arena *arena = &c->reader->image_arena, scratch;
+    if (polygon.count < 2 || !image->width || !image->height || (uint64_t)image->width * image->height > MASK_PIXELS_MAX) return polygon;
+    arena_init(&scratch, SIZE_MAX);
+    Rle whole, part;
+    size_t sum = 0;
+    bool ok = rle_from_polygon(&scratch, &polygon, image->width, image->height, &whole, NULL) == STATUS_OK;
+    for (size_t i = 0; i < polygon.count && ok; i++) {
+        ok = rle_from_polygon(&scratch, &(Polygon){&polygon.rings[i], 1}, image->width, image->height, &part, NULL) == STATUS_OK;
+        sum += ok ? rle_area(&part) : 0;
+    }
+    if (ok && sum != rle_area(&whole)) {
+        Mask mask = rle_to_mask(&scratch, &whole);
+        for (size_t i = 0; i < polygon.count; i++) {
+            rle_from_polygon(&scratch, &(Polygon){&polygon.rings[i], 1}, image->width, image->height, &part, NULL);
+            Mask one = rle_to_mask(&scratch, &part);
+            for (size_t k = 0; k < (size_t)mask.width * mask.height; k++) mask.pixels[k] |= one.pixels[k];
+        }
+        if (rle_from_mask(&scratch, &mask, &whole, NULL) == STATUS_OK) polygon = polygon_of_rle(arena, &whole);
+    }
+    arena_clear(&scratch);
+    return polygon;
+}
+
+static bool read_polygons(CocoReader *c, const DatasetImage *image, yyjson_val *list, const char *what, Polygon *out) {
+    Arena *arena = &c->reader->image_arena;
+    if (yyjson_is_num(yyjson_arr_get_first(list))) { /* one ring that is not nested */
+        *out = (Polygon){arena_new_array(arena, Ring, 1), 1};
+        out->rings[0] = read_ring(arena, list);
+        return out->rings[0].count >= 3;
+    }
+    size_t index, count;
+    yyjson_val *flat;
+    *out = (Polygon){arena_new_array(arena, Ring, yyjson_arr_size(list)), 0};
+    yyjson_arr_foreach(list, index, count, flat) {
+        Ring ring = read_ring(arena, flat);
+        if (ring.count >= 3) out->rings[out->count++] = ring;
+        else reader_warn(c->reader, c->file, "%s: a segmentation of %zu numbers is no polygon; passed over", what, yyjson_arr_size(flat));
+    }
+    if (out->count > 1) *out = united(c, image, *out);
+    return out->count > 0;
+}
+
+static bool read_run_lengths(CocoReader *c, yyjson_val *object, const char *what, Polygon *out) {
+    Arena *arena = &c->reader->image_arena;
+    yyjson_val *size = yyjson_obj_get(object, "size"), *counts = yyjson_obj_get(object, "counts");
+    int64_t height = yyjson_get_sint(yyjson_arr_get(size, 0)), width = yyjson_get_sint(yyjson_arr_get(size, 1));
+    Rle rle;
+    Error why = {0};
+    Status status = STATUS_BAD_REQUEST;
+    if (width < 1 || height < 1 || width > MASK_PIXELS_MAX || height > MASK_PIXELS_MAX || width * height > MASK_PIXELS_MAX) {
+        error_set(&why, STATUS_BAD_REQUEST, "run lengths of a size that cannot be");
+    } else if (yyjson_is_str(counts)) {
+        status = rle_from_string(arena, yyjson_get_str(counts), (uint32_t)width, (uint32_t)height, &rle, &why);
+    } else {
+        uint32_t *numbers = arena_new_array(arena, uint32_t, yyjson_arr_size(counts));
+        size_t index, count = 0;
+        yyjson_val *value;
+        yyjson_arr_foreach(counts, index, count, value) {
+            uint64_t n = yyjson_get_uint(value);
+            numbers[index] = n <= UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+        }
+        status = rle_from_counts(arena, numbers, count, (uint32_t)width, (uint32_t)height, &rle, &why);
+    }
+    if (status != STATUS_OK) {
+        reader_warn(c->reader, c->file, "%s: %s; its box is taken", what, why.message);
+        return false;
+    }
+    *out = polygon_of_rle(arena, &rle);
+    return out->count > 0;
+}
+
+static bool read_shape(CocoReader *c, const DatasetImage *image, yyjson_val *annotation, const char *what, Polygon *out) {
+    yyjson_val *segmentation = yyjson_obj_get(annotation, "segmentation");
+    if (yyjson_is_obj(segmentation)) return read_run_lengths(c, segmentation, what, out);
+    return yyjson_arr_size(segmentation) && read_polygons(c, image, segmentation, what, out);
+}
+
+/* ---- annotations and images ---- */
+
+static bool is_crowd(yyjson_val *annotation) {
+    yyjson_val *v = yyjson_obj_get(annotation, "iscrowd");
+    return yyjson_is_true(v) || (yyjson_is_num(v) && yyjson_get_num(v) != 0);
+}
+
+static const char *annotation_id(CocoReader *c, yyjson_val *annotation, size_t index) {
+    char small[ID_SIZE];
+    const char *id;
+    Arena *arena = &c->reader->image_arena;
+    if (!id_text(yyjson_obj_get(annotation, "id"), small, &id) || text_is_blank(id)) return arena_printf(arena, "#%zu", index);
+    if (string_map_get_or_set(&c->annotation_ids, id, index) != index) return arena_printf(arena, "%s#%zu", id, index);
+    return arena_strdup(arena, id);
+}
+
+static void read_annotation(CocoReader *c, DatasetImage *image, size_t index) {
+    Reader *r = c->reader;
+    yyjson_val *value = c->annotations[index];
+    const char *name = class_of(c, value);
+    const char *id = annotation_id(c, value, index);
+    if (!name) {
+        reader_leave_out(r, c->file, "%s, annotation %s: no category; left out", image->filename, id);
+        return;
+    }
+    const char *what = arena_printf(&r->image_arena, "%s, annotation %s (%s)", image->filename, id, name);
+    if (is_crowd(value)) {
+        reader_leave_out(r, c->file, "%s: a crowd region; left out", what);
+        return;
+    }
+    if (yyjson_obj_get(value, "keypoints") && !c->told_keypoints) {
+        c->told_keypoints = true;
+        reader_warn(r, c->file, "keypoints of skeletons are not read; their boxes are");
+    }
+    double score = json_get_number(value, "score", 1);
+    Annotation annotation = {.id = id, .name = name, .confidence = score >= 0 && score <= 1 ? score : 1};
+    if (read_shape(c, image, value, what, &annotation.polygon)) reader_add_polygon(r, image, c->file, what, annotation);
+    else if (read_box(value, &annotation.bounding_box)) reader_add_box(r, image, c->file, what, annotation);
+    else reader_leave_out(r, c->file, "%s: neither a box nor a shape; left out", what);
+}
+
+static void group_annotations(CocoReader *c, yyjson_val *root, size_t image_count) {
+    yyjson_val *list = yyjson_obj_get(root, "annotations"), *value;
+    size_t index, count, lost = 0, total = yyjson_arr_size(list);
+    c->annotations = arena_new_array(c->reader->arena, yyjson_val *, total);
+    c->next = arena_new_array(c->reader->arena, size_t, total);
+    c->first = arena_new_array(c->reader->arena, size_t, image_count);
+    c->annotation_count = total;
+    for (size_t i = 0; i < image_count; i++) c->first[i] = total;
+    yyjson_arr_foreach(list, index, count, value) c->annotations[index] = value;
+    for (size_t i = total; i-- > 0;) { /* from the end, so that each list comes in the order of the file */
+        char small[ID_SIZE];
+        const char *id;
+        size_t image = STRING_MAP_NONE;
+        if (id_text(yyjson_obj_get(c->annotations[i], "image_id"), small, &id)) image = string_map_get(&c->images, id);
+        if (image == STRING_MAP_NONE) {
+            lost++;
+            continue;
+        }
+        c->next[i] = c->first[image];
+        c->first[image] = i;
+    }
+    if (lost) reader_warn(c->reader, c->file, "%zu annotations belong to no listed image; left out", lost);
+    c->reader->report->left_out += lost;
+}
+
+static const char *split_of_file(const char *file) {
+    const char *name = file_base_name(file);
+    for (const char *word = name; *word;) {
+        size_t length = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+        const char *split = name_split(word, length);
+        if (split) return split;
+        word += length + (word[length] != '\0');
+    }
+    return name_split_of_path(file);
+}
+
+static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const char *split, Error *err) {
+    Reader *r = c->reader;
+    const char *named = json_get_string(value, "file_name", NULL);
+    DatasetImage image;
+    TreeFile *file = named ? reader_find_image(r, c->file, named) : NULL;
+    if (!named) {
+        reader_warn(r, c->file, "image %zu has no file_name; left out", index);
+        return STATUS_OK;
+    }
+    if (file && file->seen) {
+        reader_warn(r, c->file, "image %s is listed twice; the second is left out", named);
+        return STATUS_OK;
+    }
+    if (file) {
+        file->seen = true;
+        image = reader_image(r, file);
+    } else if (!reader_missing_image(r, c->file, named, &image)) {
+        return STATUS_OK;
+    } else if (r->tree->image_count) {
+        reader_warn(r, c->file, "image %s is missing", named);
+    }
+    int64_t width = json_get_int(value, "width", 0), height = json_get_int(value, "height", 0);
+    if (width > 0 && height > 0 && width <= INT32_MAX && height <= INT32_MAX) image.width = (uint32_t)width, image.height = (uint32_t)height;
+    reader_find_size(r, &image);
+    if (split) image.split = split;
+    image.labelled = true;
+    for (size_t a = c->first[index]; a < c->annotation_count; a = c->next[a]) read_annotation(c, &image, a);
+    return reader_deliver(r, &image, err);
+}
+
+static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
+    yyjson_val *images = yyjson_obj_get(root, "images"), *value;
+    size_t index, count;
+    char small[ID_SIZE];
+    const char *id;
+    read_categories(c, root);
+    yyjson_arr_foreach(images, index, count, value) {
+        yyjson_val *key = yyjson_obj_get(value, "id");
+        if (!id_text(key, small, &id)) reader_warn(c->reader, c->file, "image %zu has no id; its annotations cannot be found", index);
+        else if (string_map_get_or_set(&c->images, id, index) != index) reader_warn(c->reader, c->file, "two images have the id %s", id);
+        note_text_id(c, key);
+    }
+    group_annotations(c, root, yyjson_arr_size(images));
+    const char *split = split_of_file(c->file);
+    Status status = STATUS_OK;
+    yyjson_arr_foreach(images, index, count, value) {
+        if (status == STATUS_OK) status = read_image(c, value, index, split, err);
+    }
+    return status;
+}
+
+Status coco_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
+    Error why = {0};
+    yyjson_doc *doc = json_parse(text, size, &why);
+    if (!doc) {
+        reader_warn(r, file, "%s; left out", why.message);
+        return STATUS_OK;
+    }
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    CocoReader c = {.reader = r, .file = file};
+    string_map_init(&c.categories, r->arena);
+    string_map_init(&c.images, r->arena);
+    string_map_init(&c.annotation_ids, r->arena);
+    Status status = STATUS_OK;
+    if (yyjson_is_arr(yyjson_obj_get(root, "images"))) status = read_document(&c, root, err);
+    yyjson_doc_free(doc);
+    return status;
+}
+
+Status coco_read(Reader *r, Error *err) {
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        Buffer text;
+        if (!takes(r->dataset, file) || !looks_like_coco(tree_full_path(r->tree, r->arena, file)) || !reader_text(r, file, &text)) continue;
+        status = coco_read_text(r, file->path, buffer_text(&text), text.size, err);
+        buffer_clear(&text);
+    }
+    return status;
+}

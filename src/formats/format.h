@@ -1,0 +1,126 @@
+/* What a format is, seen from inside this room: a row of functions, and the helpers that they share. Users include dataset.h.
+ *
+ * To add a format: one file (or two) with its functions, one row in formats.c, a line in meson.build, a round trip in formats_test.c.
+ */
+#pragma once
+#include "formats/dataset.h"
+#include "formats/map.h"
+#include "formats/tree.h"
+#include "formats/zip_writer.h"
+
+struct Dataset {
+    Arena arena;
+    DatasetReadOptions options;
+    Tree tree;
+    const char *only_label; /* relative path, when one label file was opened; else NULL */
+    const DatasetFormat *format;
+};
+
+/* One run of dataset_read. */
+typedef struct Reader {
+    Dataset *dataset;
+    Tree *tree;
+    const DatasetReadOptions *options;
+    const DatasetSink *sink;
+    DatasetReport *report;
+    Arena image_arena;  /* emptied after each image was delivered */
+    Arena *arena;       /* lives as long as the run */
+    StringMap classes;  /* name -> index in report->classes */
+    StringMap splits;   /* path of an image -> index into SPLITS; filled by readers whose format lists splits */
+    bool has_splits;    /* then folders named "train" and the like decide nothing */
+    bool has_class_list; /* the format told all classes; numbers beyond are wrong */
+} Reader;
+
+/* One run of dataset_write. */
+typedef struct Writer {
+    const DatasetInfo *info;
+    const DatasetSource *source;
+    ZipWriter *zip;
+    DatasetWritten *written;
+    StringMap classes;     /* name -> index in info->classes */
+    size_t *class_counts;  /* annotations per class */
+    Arena image_arena;     /* emptied before each image */
+    Arena *arena;          /* lives as long as the run */
+    const char *const *notes; /* conventions that the manifest names; NULL-terminated, or NULL */
+} Writer;
+
+struct DatasetFormat {
+    const char *name;
+    /* True when the dataset looks like it; the rows are asked in order. */
+    bool (*detect)(const Dataset *dataset);
+    Status (*read)(Reader *reader, Error *err);
+    Status (*write)(Writer *writer, Error *err); /* NULL: read only */
+};
+
+/* ---- helpers for readers ---- */
+
+void reader_warn(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same for an annotation that is left out. */
+void reader_leave_out(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Puts a class into the report if it is not in; returns its name, which lives as long as the report. */
+const char *reader_class(Reader *reader, const char *name);
+/* True for label files that are to be read: all of them, or the one that was opened. */
+bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension);
+/* The image that a label file speaks of: in the folder that mirrors the label's (Annotations or labels against JPEGImages or images), beside
+ * it, or the only one of that name. named is a base name or relative path, with or without extension. NULL: not there. */
+TreeFile *reader_find_image(Reader *reader, const char *label_path, const char *named);
+/* An image struct for a file of the tree: folder, filename, path, split. In image_arena. */
+DatasetImage reader_image(Reader *reader, const TreeFile *file);
+/* The same for an image that is not there; named may be a relative path. false (with a warning) when the name cannot be used. */
+bool reader_missing_image(Reader *reader, const char *label_path, const char *named, DatasetImage *out);
+/* Size from the file's header, or from the caller; false when neither knows. */
+bool reader_find_size(Reader *reader, DatasetImage *image);
+/* Adds a box in pixels, cut to the image when its size is known, or leaves it out with a warning when nothing of it is left. what names it for
+ * people: "object 3 (RBC)". */
+void reader_add_box(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
+/* Adds a polygon, whose box is worked out; left out with a warning when it has no area. */
+void reader_add_polygon(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
+/* Counts, hands over to the sink, empties image_arena. */
+Status reader_deliver(Reader *reader, DatasetImage *image, Error *err);
+/* Delivers every image of the tree that no label file spoke of. */
+Status reader_deliver_rest(Reader *reader, Error *err);
+/* Notes the split ("train", ...) of an image file; a later call for the same image wins. */
+void reader_set_split(Reader *reader, const TreeFile *file, const char *split);
+/* Whole text of a file of the tree within max_label_bytes; a failure is told as a warning and gives false. */
+bool reader_text(Reader *reader, const TreeFile *file, Buffer *out);
+
+/* ---- helpers for writers ---- */
+
+/* Next image; *more false at the end. Counts it. */
+Status writer_next(Writer *writer, DatasetImage *out, bool *more, Error *err);
+/* Index of an annotation's class, STRING_MAP_NONE (and the loss is counted) when the dataset lacks it. Counts the annotation as written. */
+size_t writer_class(Writer *writer, const Annotation *annotation);
+/* Counts what the format cannot hold; kind and text are static. */
+void writer_lose(Writer *writer, const char *kind, const char *text, size_t count);
+/* Copies the pixels to "<folder>/<path of the image>" if the dataset is written with them and the image has a file. */
+Status writer_pixels(Writer *writer, const char *folder, const DatasetImage *image, Error *err);
+
+/* Names without extension, for formats whose label files drop it: "a/b/photo", or "a/b/photo_jpg" where two images share the stem. */
+typedef struct StemTable {
+    uint64_t *hashes; /* of all stems, sorted; heap */
+    size_t count, capacity;
+} StemTable;
+/* Looks at all images of the source once and rewinds it; looked is called for each, if not NULL. */
+Status stem_table_fill(StemTable *table, Writer *writer, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err);
+void stem_table_clear(StemTable *table);
+/* In image_arena; a collision is counted as a loss ("renamed"). */
+const char *stem_table_name(const StemTable *table, Writer *writer, const DatasetImage *image);
+
+/* ---- the rows ---- */
+
+bool pictograph_detect(const Dataset *dataset);
+Status pictograph_read(Reader *reader, Error *err);
+Status pictograph_write(Writer *writer, Error *err);
+bool coco_detect(const Dataset *dataset);
+Status coco_read(Reader *reader, Error *err);
+Status coco_write(Writer *writer, Error *err);
+bool yolo_detect(const Dataset *dataset);
+Status yolo_read(Reader *reader, Error *err);
+Status yolo_write(Writer *writer, Error *err);
+bool voc_detect(const Dataset *dataset);
+Status voc_read(Reader *reader, Error *err);
+Status voc_write(Writer *writer, Error *err);
+/* Parts that the fuzz targets drive by themselves. */
+Status coco_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+Status voc_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+void yolo_read_labels(Reader *reader, const char *file, const char *text, DatasetImage *image);

@@ -1,0 +1,67 @@
+/* See the header. */
+#include "formats/names.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/banned.h"
+
+bool name_is_safe_path(const char *path) {
+    if (!*path || !text_is_utf8(path, strlen(path))) return false;
+    for (const char *p = path; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '\\') return false;
+    }
+    for (const char *part = path;;) {
+        size_t length = strcspn(part, "/");
+        if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.')) return false;
+        if (!part[length]) return true;
+        part += length + 1;
+    }
+}
+
+bool name_is_image(const char *name) {
+    static const char *const EXTENSIONS[] = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"};
+    const char *extension = file_extension(name);
+    for (size_t i = 0; i < sizeof EXTENSIONS / sizeof *EXTENSIONS; i++) {
+        if (text_equal_ignoring_case(extension, EXTENSIONS[i])) return true;
+    }
+    return false;
+}
+
+char *name_join(Arena *arena, const char *folder, const char *filename) {
+    if (!folder) folder = "/";
+    while (*folder == '/') folder++;
+    size_t length = strlen(folder);
+    while (length && folder[length - 1] == '/') length--;
+    return length ? arena_printf(arena, "%.*s/%s", (int)length, folder, filename) : arena_strdup(arena, filename);
+}
+
+char *name_folder(Arena *arena, const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? arena_printf(arena, "/%.*s", (int)(slash - path), path) : arena_strdup(arena, "/");
+}
+
+char *name_without_extension(Arena *arena, const char *path) {
+    return arena_strndup(arena, path, strlen(path) - strlen(file_extension(path)));
+}
+
+const char *name_split(const char *word, size_t length) {
+    static const struct {
+        const char *word, *split;
+    } WORDS[] = {{"train", "train"}, {"training", "train"}, {"val", "val"},       {"valid", "val"}, {"validation", "val"},
+                 {"test", "test"},   {"testing", "test"},   {"train2017", "train"}, {"val2017", "val"}, {"test2017", "test"}};
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+        if (strlen(WORDS[i].word) == length && strncasecmp(WORDS[i].word, word, length) == 0) return WORDS[i].split;
+    }
+    return NULL;
+}
+
+const char *name_split_of_path(const char *path) {
+    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+        const char *split = name_split(path, (size_t)(slash - path));
+        if (split) return split;
+    }
+    return NULL;
+}

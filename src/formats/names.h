@@ -1,0 +1,24 @@
+/* Names of images and files in archives: which are safe, how virtual folders become paths, which are images. Pure functions.
+ *
+ * A virtual folder is "/" or "/a/b"; the path of an image in an archive is "a/b/photo.jpg".
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+
+/* Relative, with "/", no empty, "." or ".." part, no control character or backslash, well-formed UTF-8. */
+bool name_is_safe_path(const char *path);
+/* One of the extensions that the contract takes, case ignored. */
+bool name_is_image(const char *name);
+/* "a/b/photo.jpg" from "/a/b" and "photo.jpg"; in the arena. */
+char *name_join(Arena *arena, const char *folder, const char *filename);
+/* The other way: folder of "a/b/photo.jpg" is "/a/b", of "photo.jpg" is "/". */
+char *name_folder(Arena *arena, const char *path);
+/* "a/b/photo" of "a/b/photo.jpg"; a leading dot starts no extension. */
+char *name_without_extension(Arena *arena, const char *path);
+/* "train", "val" or "test" for the usual spellings of a folder or list (train, training, val, valid, validation, test, testing), else NULL. */
+const char *name_split(const char *word, size_t length);
+/* The split that some folder of a path names; NULL when none does. */
+const char *name_split_of_path(const char *path);

@@ -1,0 +1,217 @@
+/* The pictograph format: nothing is lost.
+ *
+ * dataset.json holds name, classes and counts; annotations/<folder>/<filename>.json the facts of one image and its annotation document;
+ * images/<folder>/<filename> the pixels.
+ */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "formats/format.h"
+#include "formats/names.h"
+#include "base/banned.h"
+
+enum { DATASET_JSON_MAX = 64 << 20 };
+
+/* dataset.json at the root, or in the one folder of a zip that was packed with its folder. */
+static const TreeFile *find_head(const Dataset *d) {
+    for (size_t i = 0; i < d->tree.count; i++) {
+        const char *path = d->tree.files[i].path, *slash = strchr(path, '/');
+        bool shallow = !slash || !strchr(slash + 1, '/');
+        if (shallow && text_equal(file_base_name(path), "dataset.json") && reader_takes(d, &d->tree.files[i], ".json")) return &d->tree.files[i];
+    }
+    return NULL;
+}
+
+static yyjson_doc *open_head(const Dataset *d, Arena *arena, Error *err) {
+    const TreeFile *head = find_head(d);
+    if (!head) return NULL;
+    return json_parse_file(tree_full_path(&d->tree, arena, head), DATASET_JSON_MAX, err);
+}
+
+bool pictograph_detect(const Dataset *d) {
+    Arena arena;
+    arena_init(&arena, SIZE_MAX);
+    yyjson_doc *doc = open_head(d, &arena, NULL);
+    bool is = doc && text_equal(json_get_string(yyjson_doc_get_root(doc), "format", NULL), "pictograph");
+    yyjson_doc_free(doc);
+    arena_clear(&arena);
+    return is;
+}
+
+/* ---- reading ---- */
+
+static void read_classes(Reader *r, yyjson_val *classes) {
+    size_t index, count;
+    yyjson_val *class;
+    yyjson_arr_foreach(classes, index, count, class) {
+        const char *name = json_get_string(class, "name", NULL);
+        if (!name || text_is_blank(name)) continue;
+        reader_class(r, name);
+        DatasetClass *row = &r->report->classes[string_map_get(&r->classes, name)];
+        row->type = arena_strdup(r->report->arena, json_get_string(class, "type", NULL));
+        row->color = arena_strdup(r->report->arena, json_get_string(class, "color", NULL));
+    }
+}
+
+/* One by one where the list as a whole is wrong, so that the good ones are kept. */
+static void read_annotations(Reader *r, const char *file, yyjson_val *array, AnnotationList *out) {
+    FieldErrors errors;
+    field_errors_init(&errors, &r->image_arena);
+    if (annotation_list_read(&r->image_arena, array, NULL, NULL, &errors, out)) return;
+    *out = (AnnotationList){0};
+    StringMap ids;
+    string_map_init(&ids, &r->image_arena);
+    size_t index, count;
+    yyjson_val *value;
+    if (!yyjson_is_arr(array)) reader_warn(r, file, "annotations should be a list");
+    yyjson_arr_foreach(array, index, count, value) {
+        Annotation annotation;
+        Error why = {0};
+        field_errors_init(&errors, &r->image_arena);
+        bool good = annotation_read(&r->image_arena, value, NULL, NULL, &errors, &annotation);
+        if (!good) field_errors_to_error(&errors, &why);
+        else if (string_map_get_or_set(&ids, annotation.id, index) != index) good = false, error_set(&why, STATUS_DUPLICATE_ANNOTATION_ID, "id occurs twice");
+        if (good) annotation_list_append(&r->image_arena, out, &annotation);
+        else reader_leave_out(r, file, "annotation %zu: %s; left out", index, why.message);
+    }
+}
+
+static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Error *err) {
+    yyjson_val *facts = yyjson_obj_get(root, "image");
+    const char *filename = json_get_string(facts, "filename", NULL);
+    if (!filename || !name_is_safe_path(filename) || strchr(filename, '/')) {
+        reader_warn(r, file->path, "does not name its image; left out");
+        return STATUS_OK;
+    }
+    /* annotations/a/b.jpg.json -> the image of the same place, else the one that the facts name. */
+    TreeFile *image_file = reader_find_image(r, file->path, filename);
+    DatasetImage image;
+    if (image_file) image = reader_image(r, image_file);
+    else if (!reader_missing_image(r, file->path, name_join(&r->image_arena, json_get_string(facts, "folder", "/"), filename), &image)) return STATUS_OK;
+    if (image_file && image_file->seen) {
+        reader_warn(r, file->path, "a second label file of image %s; left out", image_file->path);
+        return STATUS_OK;
+    }
+    if (image_file) image_file->seen = true;
+    int64_t width = json_get_int(facts, "width", 0), height = json_get_int(facts, "height", 0);
+    if (width > 0 && height > 0 && width <= UINT32_MAX && height <= UINT32_MAX) {
+        image.width = (uint32_t)width;
+        image.height = (uint32_t)height;
+    }
+    image.id = json_get_string(facts, "id", NULL);
+    image.status = json_get_string(facts, "status", NULL);
+    const char *split = json_get_string(facts, "split", NULL);
+    image.split = split ? name_split(split, strlen(split)) : NULL;
+    image.labelled = true;
+    read_annotations(r, file->path, yyjson_obj_get(root, "annotations"), &image.annotations);
+    for (size_t i = 0; i < image.annotations.count; i++) reader_class(r, image.annotations.items[i].name);
+    return reader_deliver(r, &image, err);
+}
+
+static Status read_file(Reader *r, const TreeFile *file, Error *err) {
+    Error why = {0};
+    Arena arena;
+    arena_init(&arena, SIZE_MAX);
+    yyjson_doc *doc = json_parse_file(tree_full_path(r->tree, &arena, file), r->options->max_label_bytes, &why);
+    Status status = STATUS_OK;
+    if (!doc) reader_warn(r, file->path, "%s; left out", why.message);
+    else if (yyjson_obj_get(yyjson_doc_get_root(doc), "image")) status = read_image(r, file, yyjson_doc_get_root(doc), err);
+    yyjson_doc_free(doc);
+    arena_clear(&arena);
+    return status;
+}
+
+Status pictograph_read(Reader *r, Error *err) {
+    yyjson_doc *doc = open_head(r->dataset, r->arena, err);
+    if (!doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json is missing or cannot be read");
+    r->report->name = arena_strdup(r->report->arena, json_get_string(yyjson_doc_get_root(doc), "name", NULL));
+    read_classes(r, yyjson_obj_get(yyjson_doc_get_root(doc), "classes"));
+    yyjson_doc_free(doc);
+    const TreeFile *head = find_head(r->dataset);
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        bool is_label = file != head && text_equal_ignoring_case(file_extension(file->path), ".json");
+        if (is_label && !text_equal(file_base_name(file->path), "MANIFEST.json")) status = read_file(r, file, err);
+    }
+    return status;
+}
+
+/* ---- writing ---- */
+
+static void write_image(const DatasetImage *image, JsonWriter *w) {
+    json_begin_object(w);
+    json_key(w, "image");
+    json_begin_object(w);
+    json_field_string(w, "id", image->id);
+    json_field_string(w, "filename", image->filename);
+    json_field_string(w, "folder", image->folder ? image->folder : "/");
+    json_field_int(w, "width", image->width);
+    json_field_int(w, "height", image->height);
+    json_field_string(w, "status", image->status);
+    if (image->split) json_field_string(w, "split", image->split);
+    json_end_object(w);
+    json_key(w, "annotations");
+    annotation_list_write(&image->annotations, w);
+    json_end_object(w);
+}
+
+static void write_head(const Writer *w, JsonWriter *j) {
+    j->indent = 2;
+    json_begin_object(j);
+    json_field_string(j, "format", "pictograph");
+    json_field_int(j, "version", 1);
+    json_field_string(j, "name", w->info->name);
+    json_field_int(j, "image_count", (int64_t)w->written->images);
+    json_field_int(j, "annotation_count", (int64_t)w->written->annotations);
+    json_key(j, "classes");
+    json_begin_array(j);
+    for (size_t i = 0; i < w->info->class_count; i++) {
+        const DatasetClass *class = &w->info->classes[i];
+        json_begin_object(j);
+        json_field_string(j, "name", class->name);
+        json_field_string(j, "type", class->type);
+        json_field_string(j, "color", class->color);
+        json_field_int(j, "annotation_count", (int64_t)w->class_counts[i]);
+        json_end_object(j);
+    }
+    json_end_array(j);
+    json_end_object(j);
+}
+
+/* Annotations of unknown classes out, the others in their order. */
+static void drop_unknown(Writer *w, DatasetImage *image) {
+    AnnotationList kept = {.items = arena_new_array(&w->image_arena, Annotation, image->annotations.count)};
+    for (size_t i = 0; i < image->annotations.count; i++) {
+        if (writer_class(w, &image->annotations.items[i]) != STRING_MAP_NONE) kept.items[kept.count++] = image->annotations.items[i];
+    }
+    image->annotations = kept;
+}
+
+Status pictograph_write(Writer *w, Error *err) {
+    Buffer text;
+    JsonWriter j;
+    buffer_init(&text, (size_t)1 << 31);
+    Status status = STATUS_OK;
+    for (bool more = true; status == STATUS_OK;) {
+        DatasetImage image;
+        status = writer_next(w, &image, &more, err);
+        if (status != STATUS_OK || !more) break;
+        drop_unknown(w, &image);
+        buffer_reset(&text);
+        json_writer_init(&j, &text);
+        write_image(&image, &j);
+        char *name = name_join(&w->image_arena, image.folder, image.filename);
+        if (text.failed) status = error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the annotations of %s are too large", name);
+        if (status == STATUS_OK) status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "annotations/%s.json", name), text.data, text.size, err);
+        if (status == STATUS_OK) status = writer_pixels(w, "images", &image, err);
+    }
+    buffer_reset(&text);
+    json_writer_init(&j, &text);
+    write_head(w, &j);
+    if (status == STATUS_OK) status = zip_writer_bytes(w->zip, "dataset.json", text.data, text.size, err);
+    buffer_clear(&text);
+    return status;
+}

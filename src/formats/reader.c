@@ -1,0 +1,236 @@
+/* What all readers share: finding images, mending boxes, telling what was wrong, handing images over. */
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "formats/format.h"
+#include "formats/image_size.h"
+#include "formats/names.h"
+#include "base/banned.h"
+
+void dataset_report_init(DatasetReport *report, Arena *arena) { *report = (DatasetReport){.arena = arena}; }
+
+static void warn(Reader *r, const char *file, const char *format, va_list args) {
+    DatasetReport *report = r->report;
+    if (report->warning_total++ >= DATASET_WARNINGS_MAX) return;
+    if (!report->warnings) report->warnings = arena_new_array(report->arena, DatasetWarning, DATASET_WARNINGS_MAX);
+    report->warnings[report->warning_count++] = (DatasetWarning){arena_strdup(report->arena, file), arena_vprintf(report->arena, format, args)};
+}
+
+void reader_warn(Reader *r, const char *file, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    warn(r, file, format, args);
+    va_end(args);
+}
+
+void reader_leave_out(Reader *r, const char *file, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    warn(r, file, format, args);
+    va_end(args);
+    r->report->left_out++;
+}
+
+const char *reader_class(Reader *r, const char *name) {
+    DatasetReport *report = r->report;
+    size_t index = string_map_get_or_set(&r->classes, name, report->class_count);
+    if (index < report->class_count) return report->classes[index].name;
+    if (report->class_count == report->class_capacity) {
+        report->class_capacity = report->class_capacity ? 2 * report->class_capacity : 16;
+        DatasetClass *classes = arena_new_array(report->arena, DatasetClass, report->class_capacity);
+        if (report->class_count) memcpy(classes, report->classes, report->class_count * sizeof *classes);
+        report->classes = classes;
+    }
+    report->classes[report->class_count] = (DatasetClass){.name = arena_strdup(report->arena, name)};
+    return report->classes[report->class_count++].name;
+}
+
+bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension) {
+    if (!text_equal_ignoring_case(file_extension(file->path), extension)) return false;
+    return !dataset->only_label || text_equal(dataset->only_label, file->path);
+}
+
+/* ---- finding images ---- */
+
+static const char *const LABEL_FOLDERS[] = {"Annotations", "annotations", "labels", "Labels", "xml", "txt", NULL};
+static const char *const IMAGE_FOLDERS[] = {"JPEGImages", "images", "Images", "img", "imgs", "", NULL};
+
+static bool is_one_of(const char *const *words, const char *word, size_t length) {
+    for (; *words; words++) {
+        if (strlen(*words) == length && strncmp(*words, word, length) == 0) return true;
+    }
+    return false;
+}
+
+/* The image at folder/named, whatever its extension when named has none of an image. */
+static TreeFile *find_at(const Tree *tree, Arena *arena, const char *folder, int folder_length, const char *named) {
+    static const char *const EXTENSIONS[] = {"", ".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".webp", ".tif", ".tiff", ".JPEG", ".PNG", ".gif", NULL};
+    bool with_slash = folder_length && folder[folder_length - 1] != '/';
+    for (const char *const *extension = EXTENSIONS; *extension; extension++) {
+        if (**extension && name_is_image(named)) break;
+        TreeFile *file = tree_find(tree, arena_printf(arena, "%.*s%s%s%s", folder_length, folder, with_slash ? "/" : "", named, *extension));
+        if (file && file->is_image) return file;
+    }
+    return NULL;
+}
+
+/* Tries the label's folder with one part changed from a word for labels to a word for images: a/labels/b -> a/images/b. */
+static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label_path, const char *named) {
+    const char *slash = strrchr(label_path, '/');
+    size_t folder_length = slash ? (size_t)(slash - label_path) : 0;
+    for (const char *part = label_path; part < label_path + folder_length;) {
+        size_t length = strcspn(part, "/");
+        if (is_one_of(LABEL_FOLDERS, part, length)) {
+            for (const char *const *word = IMAGE_FOLDERS; *word; word++) {
+                const char *after = part + length; /* "/b", or the slash before the name */
+                int after_length = (int)(label_path + folder_length - after);
+                if (!**word && after_length) after++, after_length--;
+                const char *folder = arena_printf(arena, "%.*s%s%.*s", (int)(part - label_path), label_path, *word, after_length, after);
+                TreeFile *file = find_at(tree, arena, folder, (int)strlen(folder), named);
+                if (file) return file;
+            }
+        }
+        part += length + 1;
+    }
+    return NULL;
+}
+
+TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named) {
+    const char *slash = strrchr(label_path, '/');
+    Arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    while (named[0] == '.' && named[1] == '/') named += 2;
+    TreeFile *file = find_mirrored(r->tree, &scratch, label_path, named);
+    if (!file) file = find_at(r->tree, &scratch, label_path, slash ? (int)(slash - label_path) : 0, named);
+    if (!file) file = find_at(r->tree, &scratch, "images", 6, named);
+    if (!file) file = find_at(r->tree, &scratch, "", 0, named);
+    if (!file) file = tree_find_image_named(r->tree, file_base_name(named));
+    arena_clear(&scratch);
+    return file;
+}
+
+/* Virtual path of an image: below the first folder that is named for images, else all of it. */
+static const char *virtual_path(const char *path) {
+    for (const char *part = path, *slash; (slash = strchr(part, '/')); part = slash + 1) {
+        if (is_one_of(IMAGE_FOLDERS, part, (size_t)(slash - part))) return slash + 1;
+    }
+    return path;
+}
+
+static const char *const SPLITS[] = {"train", "val", "test"};
+
+void reader_set_split(Reader *r, const TreeFile *file, const char *split) {
+    size_t index = 0;
+    while (index < 2 && strcmp(SPLITS[index], split) != 0) index++;
+    string_map_set(&r->splits, file->path, index);
+    r->has_splits = true;
+}
+
+DatasetImage reader_image(Reader *r, const TreeFile *file) {
+    size_t split = string_map_get(&r->splits, file->path);
+    const char *inside = virtual_path(file->path);
+    return (DatasetImage){.folder = name_folder(&r->image_arena, inside),
+                          .filename = file_base_name(file->path),
+                          .path = tree_full_path(r->tree, &r->image_arena, file),
+                          .split = split != STRING_MAP_NONE ? SPLITS[split] : r->has_splits ? NULL : name_split_of_path(file->path)};
+}
+
+bool reader_missing_image(Reader *r, const char *label_path, const char *named, DatasetImage *out) {
+    while (named[0] == '.' && named[1] == '/') named += 2;
+    if (!name_is_safe_path(named)) {
+        reader_warn(r, label_path, "the image has a name that cannot be used; its labels are left out");
+        return false;
+    }
+    *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),
+                          .split = name_split_of_path(label_path)};
+    return true;
+}
+
+bool reader_find_size(Reader *r, DatasetImage *image) {
+    if (image->width && image->height) return true;
+    if (image->path && image_size_of_file(image->path, &image->width, &image->height)) return true;
+    return r->options->size_of && r->options->size_of(r->options->context, image->folder, image->filename, &image->width, &image->height);
+}
+
+/* ---- annotations ---- */
+
+static double clamp(double v, double low, double high) { return fmax(low, fmin(high, v)); }
+
+void reader_add_box(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
+    Box box = a.bounding_box;
+    double left = box.x, top = box.y, right = box.x + box.w, bottom = box.y + box.h;
+    if (!isfinite(left + top + right + bottom)) {
+        reader_leave_out(r, file, "%s: its box is not made of numbers; left out", what);
+        return;
+    }
+    if (!(box.w > 0 && box.h > 0)) {
+        reader_leave_out(r, file, "%s: box of zero size; left out", what);
+        return;
+    }
+    if (image->width && image->height) {
+        Box cut = {clamp(left, 0, image->width), clamp(top, 0, image->height), 0, 0};
+        cut.w = clamp(right, 0, image->width) - cut.x;
+        cut.h = clamp(bottom, 0, image->height) - cut.y;
+        if (!(cut.w > 0 && cut.h > 0)) {
+            reader_leave_out(r, file, "%s: box outside the image; left out", what);
+            return;
+        }
+        double moved = fmax(fmax(cut.x - left, cut.y - top), fmax(right - cut.x - cut.w, bottom - cut.y - cut.h));
+        if (moved > 0.5) reader_warn(r, file, "%s: box reaches %.4g pixels out of the image; cut", what, moved);
+        if (moved > 0) box = cut;
+    }
+    a.type = ANNOTATION_BBOX;
+    a.bounding_box = box;
+    a.name = reader_class(r, a.name);
+    annotation_list_append(&r->image_arena, &image->annotations, &a);
+}
+
+void reader_add_polygon(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
+    Box box = polygon_box(&a.polygon);
+    if (!isfinite(box.x + box.y + box.w + box.h)) {
+        reader_leave_out(r, file, "%s: its polygon is not made of numbers; left out", what);
+    } else if (!(box.w > 0 && box.h > 0)) {
+        reader_leave_out(r, file, "%s: polygon of zero size; left out", what);
+    } else {
+        a.type = ANNOTATION_POLYGON;
+        annotation_fit_box(&a);
+        a.name = reader_class(r, a.name);
+        annotation_list_append(&r->image_arena, &image->annotations, &a);
+    }
+}
+
+Status reader_deliver(Reader *r, DatasetImage *image, Error *err) {
+    r->report->images++;
+    r->report->labelled_images += image->labelled;
+    r->report->annotations += image->annotations.count;
+    Status status = r->sink->image(r->sink->context, image, err);
+    arena_reset(&r->image_arena);
+    return status;
+}
+
+Status reader_deliver_rest(Reader *r, Error *err) {
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        if (!file->is_image || file->seen) continue;
+        DatasetImage image = reader_image(r, file);
+        reader_find_size(r, &image);
+        status = reader_deliver(r, &image, err);
+    }
+    return status;
+}
+
+bool reader_text(Reader *r, const TreeFile *file, Buffer *out) {
+    Error err = {0};
+    char *path = tree_full_path(r->tree, r->arena, file);
+    buffer_init(out, r->options->max_label_bytes);
+    if (file_read(path, out, &err) == STATUS_OK) return true;
+    reader_warn(r, file->path, "cannot be read: %s", err.message);
+    buffer_clear(out);
+    return false;
+}

@@ -1,0 +1,38 @@
+/* Tree: the files of a dataset's folder, listed once. Whatever a label file names is looked up here, so that no name in it can reach a
+ * file outside the folder. Hidden files, directory links and names that no archive could hold are passed over. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "formats/map.h"
+
+typedef struct TreeFile {
+    const char *path; /* relative, "a/b/photo.jpg" */
+    bool is_image;
+    bool seen; /* mark of the reader */
+} TreeFile;
+
+typedef struct Tree {
+    Arena arena;
+    const char *root;
+    TreeFile *files; /* by path, as strcmp orders */
+    size_t count, capacity;
+    size_t image_count;
+    size_t skipped;    /* names passed over for what they are */
+    StringMap by_name; /* base name of an image -> its index, TREE_SEVERAL when images share it */
+    StringMap by_stem; /* the same without the extension */
+} Tree;
+#define TREE_SEVERAL ((size_t)-2)
+
+/* Lists root. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
+Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err);
+void tree_close(Tree *tree);
+/* NULL when there is none. */
+TreeFile *tree_find(const Tree *tree, const char *path);
+/* The one image of that base name, else the one image of that stem; NULL when there is none or several. */
+TreeFile *tree_find_image_named(const Tree *tree, const char *base_name);
+/* Path to open; in arena. */
+char *tree_full_path(const Tree *tree, Arena *arena, const TreeFile *file);

@@ -1,0 +1,125 @@
+/* See the header. */
+#include "formats/unpack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "formats/names.h"
+#include "base/banned.h"
+
+#define RATIO_FREE_BYTES ((uint64_t)64 << 20)
+
+typedef struct Unpacker {
+    struct archive *archive;
+    const char *path, *folder;
+    UnpackLimits limits;
+    uint64_t packed, unpacked, entries;
+    char *chunk;
+} Unpacker;
+enum { CHUNK_SIZE = 1 << 18 };
+
+bool unpack_is_zip(const char *path) {
+    unsigned char head[4] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool whole = read(fd, head, 4) == 4;
+    close(fd);
+    return whole && head[0] == 'P' && head[1] == 'K' && ((head[2] == 3 && head[3] == 4) || (head[2] == 5 && head[3] == 6));
+}
+
+static Status broken(const Unpacker *u, Error *err) {
+    const char *why = archive_error_string(u->archive);
+    return error_set(err, STATUS_BAD_REQUEST, "%s: not a sound zip: %s", file_base_name(u->path), why ? why : "unreadable");
+}
+
+static Status count_bytes(Unpacker *u, uint64_t size, Error *err) {
+    u->unpacked += size;
+    const char *name = file_base_name(u->path);
+    if (u->unpacked > u->limits.max_bytes)
+        return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: more than %llu bytes when unpacked", name, (unsigned long long)u->limits.max_bytes);
+    if (u->unpacked > RATIO_FREE_BYTES && u->unpacked / u->limits.max_ratio > u->packed)
+        return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: unpacks to more than %llu times its size", name, (unsigned long long)u->limits.max_ratio);
+    return STATUS_OK;
+}
+
+static Status copy_data(Unpacker *u, int fd, Error *err) {
+    for (;;) {
+        la_ssize_t n = archive_read_data(u->archive, u->chunk, CHUNK_SIZE);
+        if (n < 0) return broken(u, err);
+        if (n == 0) return STATUS_OK;
+        Status status = count_bytes(u, (uint64_t)n, err);
+        if (status == STATUS_OK) status = file_write_all(fd, u->chunk, (size_t)n, err);
+        if (status != STATUS_OK) return status;
+    }
+}
+
+/* The parts of a safe path hold neither ".." nor links: nothing in folder but what this unpacker made. */
+static Status write_entry(Unpacker *u, const char *name, Error *err) {
+    Arena arena;
+    arena_init(&arena, SIZE_MAX);
+    char *path = arena_printf(&arena, "%s/%s", u->folder, name);
+    char *parent = arena_strndup(&arena, path, (size_t)(strrchr(path, '/') - path));
+    Status status = file_make_directories(parent, 0700, err);
+    int fd = -1;
+    if (status == STATUS_OK && (fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0) {
+        if (errno == EEXIST) status = error_set(err, STATUS_BAD_REQUEST, "%s: '%s' occurs twice", file_base_name(u->path), name);
+        else status = error_set_errno(err, errno, "%s", path);
+    }
+    if (status == STATUS_OK) status = copy_data(u, fd, err);
+    if (fd >= 0) close(fd);
+    arena_clear(&arena);
+    return status;
+}
+
+static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err) {
+    if (++u->entries > u->limits.max_entries)
+        return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: more than %llu entries", file_base_name(u->path), (unsigned long long)u->limits.max_entries);
+    const char *name = archive_entry_pathname_utf8(entry);
+    if (!name) name = archive_entry_pathname(entry);
+    if (!name) return error_set(err, STATUS_BAD_REQUEST, "%s: a name is not UTF-8", file_base_name(u->path));
+    if (name[0] == '.' && name[1] == '/') name += 2;
+    if (archive_entry_filetype(entry) == AE_IFDIR) return STATUS_OK; /* folders are made by their files */
+    bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry) && !archive_entry_symlink(entry);
+    if (!plain) return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' is not a plain file", file_base_name(u->path), name);
+    if (!name_is_safe_path(name)) return error_set(err, STATUS_BAD_REQUEST, "%s: unsafe name '%s'", file_base_name(u->path), name);
+    if (archive_entry_is_encrypted(entry)) return error_set(err, STATUS_BAD_REQUEST, "%s: encrypted", file_base_name(u->path));
+    return write_entry(u, name, err);
+}
+
+static Status unpack_all(Unpacker *u, Error *err) {
+    archive_read_support_format_zip(u->archive);
+    if (archive_read_open_filename(u->archive, u->path, CHUNK_SIZE) != ARCHIVE_OK) return broken(u, err);
+    for (struct archive_entry *entry;;) {
+        int result = archive_read_next_header(u->archive, &entry);
+        if (result == ARCHIVE_EOF) return STATUS_OK;
+        if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return broken(u, err);
+        Status status = unpack_entry(u, entry, err);
+        if (status != STATUS_OK) return status;
+    }
+}
+
+Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err) {
+    int64_t packed = file_size(path);
+    if (packed < 0) return error_set(err, STATUS_NOT_FOUND, "No such file: %s", path);
+    /* libarchive turns names into UTF-8 by the locale; this one is the calling thread's own for the time being. */
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = (locale_t)0;
+    if (utf8) before = uselocale(utf8);
+    Unpacker u = {.archive = archive_read_new(), .path = path, .folder = folder, .limits = limits, .packed = (uint64_t)packed, .chunk = xmalloc(CHUNK_SIZE)};
+    if (!u.limits.max_ratio) u.limits.max_ratio = UINT64_MAX;
+    Status status = u.archive ? unpack_all(&u, err) : error_set(err, STATUS_OUT_OF_MEMORY, "no memory for a zip");
+    archive_read_free(u.archive);
+    free(u.chunk);
+    if (utf8) {
+        uselocale(before);
+        freelocale(utf8);
+    }
+    return status;
+}

@@ -1,0 +1,20 @@
+/* Unpacking a zip that someone sent: within limits, into one folder, regular files only.
+ *
+ * Absolute names, ".." parts, links, devices and names that are not UTF-8 are refused; so is an archive that is broken, encrypted, has too
+ * many entries, or grows out of proportion. Existing files are never written over. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef struct UnpackLimits {
+    uint64_t max_entries;
+    uint64_t max_bytes; /* unpacked */
+    uint64_t max_ratio; /* unpacked to packed, looked at past 64 MiB unpacked */
+} UnpackLimits;
+
+/* True when the file begins as a zip does. */
+bool unpack_is_zip(const char *path);
+/* STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit. What was unpacked before stays in folder. */
+Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err);

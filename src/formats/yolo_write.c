@@ -1,0 +1,156 @@
+/* YOLO out: data.yaml, labels/<folder>/<stem>.txt, images/<folder>/<filename>.
+ *
+ * One kind of shape for the whole dataset: when there is any polygon, boxes go out as their four corners. Coordinates are cut to the image,
+ * then divided by its size; six decimals.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "formats/format.h"
+#include "formats/names.h"
+#include "base/banned.h"
+
+typedef struct YoloWriter {
+    Writer *writer;
+    StemTable stems;
+    bool polygons; /* some annotation is one */
+    Buffer lists[3];       /* images of train, val, test */
+} YoloWriter;
+
+static const char *const SPLITS[3] = {"train", "val", "test"};
+
+static void look(void *context, const DatasetImage *image) {
+    YoloWriter *y = context;
+    for (size_t i = 0; i < image->annotations.count && !y->polygons; i++) y->polygons = image->annotations.items[i].type == ANNOTATION_POLYGON;
+}
+
+static double part(double v, uint32_t whole) { return fmax(0, fmin(1, v / whole)); }
+
+static void write_ring(Buffer *out, const DatasetImage *image, size_t class, const Ring *ring) {
+    buffer_printf(out, "%zu", class);
+    for (size_t i = 0; i < ring->count; i++)
+        buffer_printf(out, " %.6f %.6f", part(ring->points[i].x, image->width), part(ring->points[i].y, image->height));
+    buffer_append_byte(out, '\n');
+}
+
+/* false when nothing of it lies in the image */
+static bool cut_box(const DatasetImage *image, Box *box) {
+    *box = box_intersection(*box, (Box){0, 0, image->width, image->height});
+    return box->w / image->width >= 1e-6 && box->h / image->height >= 1e-6;
+}
+
+static void write_box(YoloWriter *y, Buffer *out, const DatasetImage *image, size_t class, Box box) {
+    double w = image->width, h = image->height;
+    if (y->polygons) {
+        Point corners[4];
+        box_corners(box, corners);
+        write_ring(out, image, class, &(Ring){corners, 4});
+    } else {
+        buffer_printf(out, "%zu %.6f %.6f %.6f %.6f\n", class, (box.x + box.w / 2) / w, (box.y + box.h / 2) / h, box.w / w, box.h / h);
+    }
+}
+
+static void write_polygon(YoloWriter *y, Buffer *out, const DatasetImage *image, size_t class, const Polygon *polygon) {
+    size_t outlines = 0;
+    for (size_t i = 0; i < polygon->count; i++) {
+        if (polygon->count > 1 && polygon_ring_is_hole(polygon, i)) {
+            writer_lose(y->writer, "holes_left_out", "holes were left out: a line holds one outline", 1);
+        } else {
+            write_ring(out, image, class, &polygon->rings[i]);
+            outlines++;
+        }
+    }
+    if (outlines > 1) writer_lose(y->writer, "shapes_split", "shapes of several parts became one line a part", 1);
+}
+
+static void write_annotation(YoloWriter *y, Buffer *out, const DatasetImage *image, const Annotation *a) {
+    Writer *w = y->writer;
+    Box box = a->bounding_box;
+    if (a->type == ANNOTATION_KEYPOINT) {
+        writer_lose(w, "keypoints_left_out", "keypoints were left out: files hold boxes or outlines", 1);
+    } else if (a->type == ANNOTATION_POLYLINE) {
+        writer_lose(w, "polylines_left_out", "polylines were left out: files hold boxes or outlines", 1);
+    } else if (!image->width || !image->height) {
+        writer_lose(w, "size_unknown", "annotations were left out because the size of their image is unknown", 1);
+    } else if (!cut_box(image, &box)) {
+        writer_lose(w, "outside_image", "annotations were left out because they lie outside their image", 1);
+    } else {
+        size_t class = writer_class(w, a);
+        if (class == STRING_MAP_NONE) return;
+        if (a->type == ANNOTATION_POLYGON) write_polygon(y, out, image, class, &a->polygon);
+        else write_box(y, out, image, class, box);
+        if (a->confidence < 1) writer_lose(w, "confidences_left_out", "annotations lost their confidence", 1);
+        if (a->attributes && strcmp(a->attributes, "[]") != 0) writer_lose(w, "attributes_left_out", "annotations lost their attributes", 1);
+    }
+}
+
+static Status write_image(YoloWriter *y, Buffer *text, const DatasetImage *image, Error *err) {
+    Writer *w = y->writer;
+    buffer_reset(text);
+    for (size_t i = 0; i < image->annotations.count; i++) write_annotation(y, text, image, &image->annotations.items[i]);
+    const char *stem = stem_table_name(&y->stems, w, image);
+    if (text->failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
+    Status status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "labels/%s.txt", stem), text->data, text->size, err);
+    for (size_t s = 0; s < 3; s++) {
+        if (image->split && strcmp(image->split, SPLITS[s]) == 0)
+            buffer_printf(&y->lists[s], "./images/%s\n", name_join(&w->image_arena, image->folder, image->filename));
+    }
+    return status == STATUS_OK ? writer_pixels(w, "images", image, err) : status;
+}
+
+static Status write_lists(YoloWriter *y, Error *err) {
+    Status status = STATUS_OK;
+    for (size_t s = 0; s < 3 && status == STATUS_OK; s++) {
+        if (!y->lists[s].size) continue;
+        const char *name = arena_printf(y->writer->arena, "%s.txt", SPLITS[s]);
+        if (y->lists[s].failed) status = error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the list %s is too large", name);
+        else status = zip_writer_bytes(y->writer->zip, name, y->lists[s].data, y->lists[s].size, err);
+    }
+    return status;
+}
+
+/* JSON texts are YAML texts in double quotes. */
+static Status write_yaml(YoloWriter *y, Error *err) {
+    const DatasetInfo *info = y->writer->info;
+    Buffer text;
+    JsonWriter j;
+    buffer_init(&text, (size_t)1 << 30);
+    buffer_append_text(&text, "# path: the folder of this file, seen from where the training runs\npath: .\n");
+    const char *train = y->lists[0].size ? "train.txt" : "images", *val = y->lists[1].size ? "val.txt" : train;
+    buffer_printf(&text, "train: %s\nval: %s\n", train, val);
+    if (y->lists[2].size) buffer_append_text(&text, "test: test.txt\n");
+    buffer_printf(&text, "nc: %zu\nnames:%s\n", info->class_count, info->class_count ? "" : " {}");
+    for (size_t i = 0; i < info->class_count; i++) {
+        buffer_printf(&text, "  %zu: ", i);
+        json_writer_init(&j, &text);
+        json_string(&j, info->classes[i].name);
+        buffer_append_byte(&text, '\n');
+    }
+    Status status = zip_writer_bytes(y->writer->zip, "data.yaml", text.data, text.size, err);
+    buffer_clear(&text);
+    return status;
+}
+
+Status yolo_write(Writer *w, Error *err) {
+    static const char *const NOTES[] = {"Coordinates are relative to the size of the image, cut to 0..1.", NULL};
+    YoloWriter y = {.writer = w};
+    Buffer text;
+    w->notes = NOTES;
+    buffer_init(&text, (size_t)1 << 31);
+    for (size_t s = 0; s < 3; s++) buffer_init(&y.lists[s], (size_t)1 << 31);
+    Status status = stem_table_fill(&y.stems, w, look, &y, err);
+    while (status == STATUS_OK) {
+        DatasetImage image;
+        bool more;
+        status = writer_next(w, &image, &more, err);
+        if (status != STATUS_OK || !more) break;
+        status = write_image(&y, &text, &image, err);
+    }
+    if (status == STATUS_OK) status = write_lists(&y, err);
+    if (status == STATUS_OK) status = write_yaml(&y, err);
+    for (size_t s = 0; s < 3; s++) buffer_clear(&y.lists[s]);
+    buffer_clear(&text);
+    stem_table_clear(&y.stems);
+    return status;
+}

@@ -1,0 +1,358 @@
+#include "vision/segment.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "vision/grow.h"
+#include "vision/view.h"
+#include "base/banned.h"
+
+enum {
+    GROW_SIDE = 128,  /* longer side of the whole picture while a region grows */
+    MODEL_SIDE = 128, /* longer side of the window while colour models and cuts alternate */
+    ROUNDS = 4,       /* of that */
+    BAND = 3,         /* half width of the band that is cut anew on a finer level */
+    SAMPLE_REACH = 24, /* colours of a finer level are learned so far from the outline */
+    SAMPLE_MAX = 4000, /* colours a model is fitted to */
+    SMALLEST_AREA = 12, /* pixels of the model level */
+};
+
+typedef struct Models {
+    Gmm foreground, background;
+    double beta;
+} Models;
+
+/* ---- colours ---- */
+
+typedef struct Colours {
+    Lab *lab;
+    size_t count;
+} Colours;
+
+/* Which pixels a sample takes. */
+typedef bool (*Chooser)(const View *view, int i, const void *context);
+
+/* About SAMPLE_MAX of the chosen pixels, evenly spread. */
+static Colours sample(Arena *arena, const View *view, Chooser chosen, const void *context) {
+    int count = view->patch.width * view->patch.height;
+    size_t all = 0;
+    for (int i = 0; i < count; i++) all += chosen(view, i, context);
+    size_t stride = all / SAMPLE_MAX + 1, seen = 0;
+    Colours c = {.lab = arena_alloc(arena, (all / stride + 1) * sizeof(Lab))};
+    for (int i = 0; i < count; i++)
+        if (chosen(view, i, context) && seen++ % stride == 0) c.lab[c.count++] = view->patch.lab[i];
+    return c;
+}
+
+/* Positive where the models hold a colour for foreground. */
+static double lean_of(const Models *m, Lab c) { return gmm_cost(&m->background, c) - gmm_cost(&m->foreground, c); }
+
+typedef struct Reach {
+    int distance; /* from the outline */
+    const Models *models;
+} Reach;
+
+static bool is_inside(const View *v, int i, const void *context) {
+    const Reach *reach = context;
+    return cut_is_foreground(v->patch.labels[i]) && v->distance[i] <= reach->distance;
+}
+
+static bool is_outside(const View *v, int i, const void *context) {
+    const Reach *reach = context;
+    return !cut_is_foreground(v->patch.labels[i]) && v->distance[i] <= reach->distance;
+}
+
+/* What must be background but looks like foreground is another thing of the same kind: it must not teach what background looks like. */
+static bool is_outside_and_other(const View *v, int i, const void *context) {
+    const Reach *reach = context;
+    return is_outside(v, i, context) && (v->patch.labels[i] != CUT_BACKGROUND || lean_of(reach->models, v->patch.lab[i]) < 0);
+}
+
+static void models_refit(Arena *arena, Models *m, const View *view, int distance) {
+    Models old = *m;
+    Reach reach = {.distance = distance, .models = &old};
+    Colours inside = sample(arena, view, is_inside, &reach), outside = sample(arena, view, is_outside_and_other, &reach);
+    if (outside.count < 16) outside = sample(arena, view, is_outside, &reach);
+    if (inside.count) gmm_refit(&m->foreground, inside.lab, inside.count);
+    if (outside.count) gmm_refit(&m->background, outside.lab, outside.count);
+}
+
+/* ---- alternation and refinement ---- */
+
+static void alternate(Arena *arena, View *view, Models *m, int reach) {
+    m->beta = cut_beta(&view->patch);
+    for (int round = 0; round < ROUNDS; round++) {
+        int changed = cut_solve(&view->patch, &m->foreground, &m->background, m->beta, 0);
+        if (round > 0 && changed * 500 < view->patch.width * view->patch.height) break;
+        if (view_area(view) < SMALLEST_AREA) break;
+        view_measure(view);
+        models_refit(arena, m, view, reach);
+    }
+}
+
+/* Only a band around the outline stays open. */
+static void open_band(View *view, int band) {
+    for (int i = 0; i < view->patch.width * view->patch.height; i++) {
+        bool foreground = cut_is_foreground(view->patch.labels[i]);
+        if (view->distance[i] <= band) view->patch.labels[i] = foreground ? CUT_MAYBE_FOREGROUND : CUT_MAYBE_BACKGROUND;
+        else view->patch.labels[i] = foreground ? CUT_FOREGROUND : CUT_BACKGROUND;
+    }
+}
+
+static Box foreground_box(const View *view, double margin) {
+    int left = view->patch.width, top = view->patch.height, right = 0, bottom = 0;
+    for (int y = 0; y < view->patch.height; y++)
+        for (int x = 0; x < view->patch.width; x++)
+            if (cut_is_foreground(view->patch.labels[y * view->patch.width + x])) {
+                left = x < left ? x : left, right = x + 1 > right ? x + 1 : right;
+                top = y < top ? y : top, bottom = y + 1;
+            }
+    Point a = view_to_full(view, left - margin, top - margin), b = view_to_full(view, right + margin, bottom + margin);
+    Box full = {0, 0, view->scene->full_width, view->scene->full_height};
+    return box_intersection((Box){a.x, a.y, b.x - a.x, b.y - a.y}, full);
+}
+
+/* Down to the finest level, in a window no larger than needed. */
+static View refine(Arena *arena, View view, Models *m) {
+    Box window = foreground_box(&view, 6);
+    while (view.level > 0) {
+        view = view_finer(arena, &view, window);
+        view_measure(&view);
+        models_refit(arena, m, &view, SAMPLE_REACH);
+        open_band(&view, BAND);
+        m->beta = cut_beta(&view.patch);
+        cut_solve(&view.patch, &m->foreground, &m->background, m->beta, 0);
+    }
+    return view;
+}
+
+/* ---- score ---- */
+
+/* Mean strength of the links that the outline breaks, 0 (nothing to see) to 1. */
+static double outline_contrast(const View *view, double beta) {
+    const Patch *p = &view->patch;
+    double sum = 0;
+    long count = 0;
+    for (int y = 0; y < p->height; y++)
+        for (int x = 0; x < p->width; x++)
+            for (int n = 0; n < 2; n++) {
+                int i = y * p->width + x, i2 = n ? i + p->width : i + 1;
+                if (n ? y + 1 >= p->height : x + 1 >= p->width) continue;
+                if (cut_is_foreground(p->labels[i]) == cut_is_foreground(p->labels[i2])) continue;
+                sum += 1 - cut_link(beta, p->lab[i], p->lab[i2], false);
+                count++;
+            }
+    return count ? sum / (double)count : 0;
+}
+
+/* Mean certainty with which colours near the outline speak for the side they are on, 0..1. */
+static double colour_separation(const View *view, const Models *m, int reach) {
+    double sum[2] = {0};
+    long count[2] = {0};
+    for (int i = 0; i < view->patch.width * view->patch.height; i++) {
+        if (view->distance[i] > reach) continue;
+        bool foreground = cut_is_foreground(view->patch.labels[i]);
+        double lean = lean_of(m, view->patch.lab[i]);
+        sum[foreground] += 1 / (1 + exp(foreground ? -lean : lean));
+        count[foreground]++;
+    }
+    if (!count[0] || !count[1]) return 0;
+    return 0.5 * (sum[0] / (double)count[0] + sum[1] / (double)count[1]);
+}
+
+/* Overlap of the answers when either side is favoured a little; 1 where nothing moves. */
+static double stability(Arena *arena, const View *view, const Models *m) {
+    enum { BIAS = 3 };
+    size_t count = (size_t)view->patch.width * (size_t)view->patch.height;
+    Patch less = view->patch, more = view->patch;
+    less.labels = memcpy(arena_alloc(arena, count), view->patch.labels, count);
+    more.labels = memcpy(arena_alloc(arena, count), view->patch.labels, count);
+    cut_solve(&less, &m->foreground, &m->background, m->beta, BIAS);
+    cut_solve(&more, &m->foreground, &m->background, m->beta, -BIAS);
+    long both = 0, either = 0;
+    for (size_t i = 0; i < count; i++) {
+        both += cut_is_foreground(less.labels[i]) && cut_is_foreground(more.labels[i]);
+        either += cut_is_foreground(less.labels[i]) || cut_is_foreground(more.labels[i]);
+    }
+    return either ? (double)both / (double)either : 0;
+}
+
+static double score_of(Arena *arena, View *view, const Models *m) {
+    int reach = 12;
+    view_measure(view);
+    double contrast = outline_contrast(view, m->beta), separation = colour_separation(view, m, reach), steady = stability(arena, view, m);
+    return cbrt(contrast * separation * steady);
+}
+
+/* ---- result ---- */
+
+static void shape_to_full(const View *view, TracedShape *shape) {
+    for (size_t r = 0; r < shape->polygon.count; r++)
+        for (size_t i = 0; i < shape->polygon.rings[r].count; i++) {
+            Point *p = &shape->polygon.rings[r].points[i];
+            *p = view_to_full(view, p->x, p->y);
+        }
+}
+
+static void write_shapes(Arena *arena, const View *view, Segmentation *out) {
+    size_t count = (size_t)view->patch.width * (size_t)view->patch.height;
+    Mask mask = {.width = (uint32_t)view->patch.width, .height = (uint32_t)view->patch.height, .pixels = arena_alloc(arena, count)};
+    for (size_t i = 0; i < count; i++) mask.pixels[i] = cut_is_foreground(view->patch.labels[i]);
+    size_t area = mask_area(&mask);
+    TraceOptions options = TRACE_DEFAULTS;
+    options.min_area = area / 500 > 4 ? area / 500 : 4; /* specks are noise */
+    out->shape_count = mask_trace(arena, &mask, options, &out->shapes);
+    for (size_t i = 0; i < out->shape_count; i++) {
+        shape_to_full(view, &out->shapes[i]);
+        Box box = polygon_box(&out->shapes[i].polygon);
+        out->box = i ? box_enclosing(out->box, box) : box;
+        out->area += polygon_area(&out->shapes[i].polygon);
+    }
+    out->found = out->shape_count > 0;
+}
+
+static void finish(Arena *arena, View *view, Models *m, double part, Segmentation *out) {
+    view_keep_parts(arena, view, part);
+    if (view_area(view) < SMALLEST_AREA) return;
+    out->score = score_of(arena, view, m);
+    View fine = refine(arena, *view, m);
+    write_shapes(arena, &fine, out);
+}
+
+/* ---- box ---- */
+
+static Box box_grow(Box box, double by) { return (Box){box.x - by, box.y - by, box.w + 2 * by, box.h + 2 * by}; }
+
+static void label_box(View *view, Box box) {
+    int left, top, right, bottom;
+    view_from_full(view, (Point){box.x, box.y}, &left, &top);
+    view_from_full(view, (Point){box.x + box.w - 1e-6, box.y + box.h - 1e-6}, &right, &bottom);
+    for (int y = top; y <= bottom; y++)
+        for (int x = left; x <= right; x++) view->patch.labels[y * view->patch.width + x] = CUT_MAYBE_FOREGROUND;
+}
+
+static bool is_certain_background(const View *v, int i, const void *context) { return (void)context, v->patch.labels[i] == CUT_BACKGROUND; }
+static bool is_open(const View *v, int i, const void *context) { return (void)context, cut_is_open(v->patch.labels[i]); }
+
+/* Where the box leaves no background, the rim of the picture stands in for it. */
+static void open_rim(View *view) {
+    int rim = (view->patch.width < view->patch.height ? view->patch.width : view->patch.height) / 20 + 1;
+    for (int y = 0; y < view->patch.height; y++)
+        for (int x = 0; x < view->patch.width; x++)
+            if (x < rim || y < rim || x >= view->patch.width - rim || y >= view->patch.height - rim)
+                view->patch.labels[y * view->patch.width + x] = CUT_BACKGROUND;
+}
+
+/* First guess: all of the inside against all of the outside. As densities the two already tell paper from ink: what is commoner inside
+ * than outside is foreground. */
+static void models_from_box(Arena *arena, View *view, Models *m) {
+    Colours outside = sample(arena, view, is_certain_background, NULL), inside = sample(arena, view, is_open, NULL);
+    gmm_fit(&m->background, outside.lab, outside.count);
+    gmm_fit(&m->foreground, inside.lab, inside.count);
+    for (int i = 0; i < view->patch.width * view->patch.height; i++)
+        if (cut_is_open(view->patch.labels[i]))
+            view->patch.labels[i] = lean_of(m, view->patch.lab[i]) > 0 ? CUT_MAYBE_FOREGROUND : CUT_MAYBE_BACKGROUND;
+    models_refit(arena, m, view, 255);
+}
+
+void segment_box(Arena *arena, const Scene *scene, Box box, Segmentation *out) {
+    Models m;
+    *out = (Segmentation){0};
+    Box full = {0, 0, scene->full_width, scene->full_height};
+    box = box_intersection(box, full);
+    if (box_area(box) <= 0) return;
+    Box window = box_intersection(box_grow(box, 0.25 * fmax(box.w, box.h) + 4), full);
+    View view = view_open(arena, scene, view_level_for(scene, window, MODEL_SIDE), window);
+    label_box(&view, box);
+    Colours outside = sample(arena, &view, is_certain_background, NULL);
+    if (outside.count * 20 < (size_t)view.patch.width * (size_t)view.patch.height) open_rim(&view);
+    models_from_box(arena, &view, &m);
+    alternate(arena, &view, &m, 255);
+    finish(arena, &view, &m, 0.05, out);
+}
+
+/* ---- points ---- */
+
+static Seed *seeds_on(Arena *arena, const View *view, const PromptPoint *points, size_t count) {
+    Seed *seeds = arena_new_array(arena, Seed, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        view_from_full(view, (Point){points[i].x, points[i].y}, &seeds[i].x, &seeds[i].y);
+        seeds[i].foreground = points[i].foreground;
+    }
+    return seeds;
+}
+
+/* Clicks are certain: their pixel and, where the region agrees, those beside it. */
+static void mark_clicks(Arena *arena, View *view, const PromptPoint *points, size_t count) {
+    const Seed *seeds = seeds_on(arena, view, points, count);
+    for (size_t i = 0; i < count; i++)
+        view->patch.labels[seeds[i].y * view->patch.width + seeds[i].x] = seeds[i].foreground ? CUT_FOREGROUND : CUT_BACKGROUND;
+}
+
+/* Everything within reach of the region is open, what lies further off is background. */
+static void open_around(View *view, int reach) {
+    view_measure(view);
+    for (int i = 0; i < view->patch.width * view->patch.height; i++) {
+        bool foreground = cut_is_foreground(view->patch.labels[i]);
+        view->patch.labels[i] = foreground                    ? CUT_MAYBE_FOREGROUND
+                                : view->distance[i] <= reach ? CUT_MAYBE_BACKGROUND
+                                                             : CUT_BACKGROUND;
+    }
+}
+
+typedef struct Surroundings {
+    Reach reach;
+    float limit; /* of the foreground's cost */
+} Surroundings;
+
+static bool is_ring_and_unlike(const View *v, int i, const void *context) {
+    const Surroundings *ring = context;
+    return is_outside(v, i, &ring->reach) && gmm_cost(&ring->reach.models->foreground, v->patch.lab[i]) > ring->limit;
+}
+
+static float mean_cost(const Gmm *model, Colours colours) {
+    double sum = 0;
+    for (size_t i = 0; i < colours.count; i++) sum += gmm_cost(model, colours.lab[i]);
+    return colours.count ? (float)(sum / (double)colours.count) : 0;
+}
+
+/* Background is learned from a ring around the region, without neighbours of the region's colours. */
+static void models_from_region(Arena *arena, const View *view, Models *m, int reach) {
+    Reach everywhere = {.distance = 255};
+    Surroundings ring = {.reach = {.distance = reach, .models = m}};
+    Colours inside = sample(arena, view, is_inside, &everywhere), around = sample(arena, view, is_outside, &ring.reach);
+    gmm_fit(&m->foreground, inside.lab, inside.count);
+    ring.limit = mean_cost(&m->foreground, inside) + 3;
+    Colours outside = sample(arena, view, is_ring_and_unlike, &ring);
+    if (outside.count * 5 < around.count) outside = around;
+    gmm_fit(&m->background, outside.lab, outside.count);
+}
+
+/* Takes a region of a level over into a window. */
+static void label_region(View *view, const View *whole, const uint8_t *region) {
+    for (int y = 0; y < view->patch.height; y++)
+        for (int x = 0; x < view->patch.width; x++) {
+            int wx, wy;
+            view_from_full(whole, view_to_full(view, x + 0.5, y + 0.5), &wx, &wy);
+            view->patch.labels[y * view->patch.width + x] = region[wy * whole->patch.width + wx] ? CUT_FOREGROUND : CUT_BACKGROUND;
+        }
+}
+
+void segment_points(Arena *arena, const Scene *scene, const PromptPoint *points, size_t count, Segmentation *out) {
+    Models m;
+    *out = (Segmentation){0};
+    Box full = {0, 0, scene->full_width, scene->full_height};
+    View whole = view_open(arena, scene, view_level_for(scene, full, GROW_SIDE), full);
+    uint8_t *region = grow_region(arena, &scene->levels[whole.level], seeds_on(arena, &whole, points, count), (int)count);
+    if (!region) return;
+    memcpy(whole.patch.labels, region, (size_t)whole.patch.width * (size_t)whole.patch.height);
+    Box around = foreground_box(&whole, 2), window = box_intersection(box_grow(around, 0.3 * fmax(around.w, around.h)), full);
+    View view = view_open(arena, scene, view_level_for(scene, window, MODEL_SIDE), window);
+    label_region(&view, &whole, region);
+    int reach = 3 + (int)(0.2 * sqrt((double)view_area(&view)));
+    open_around(&view, reach);
+    models_from_region(arena, &view, &m, reach);
+    mark_clicks(arena, &view, points, count);
+    alternate(arena, &view, &m, 255);
+    finish(arena, &view, &m, 1, out);
+}
