@@ -44,6 +44,8 @@ static void buffer_refuses_past_its_maximum(void **state) {
     (void)state;
     Buffer buffer;
     buffer_init(&buffer, 10);
+    assert_non_null(buffer_reserve(&buffer, 5));
+    assert_string_equal(buffer_text(&buffer), ""); /* reserved is not written, yet it is terminated */
     assert_true(buffer_append_text(&buffer, "12345"));
     assert_true(buffer_printf(&buffer, "%d", 67890));
     assert_false(buffer_append_byte(&buffer, 'x'));

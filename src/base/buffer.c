@@ -31,6 +31,7 @@ char *buffer_reserve(Buffer *buffer, size_t size) {
         size_t capacity = buffer->capacity < 128 ? 256 : buffer->capacity * 2;
         if (capacity < need) capacity = need;
         buffer->data = xrealloc(buffer->data, capacity);
+        buffer->data[buffer->size] = '\0';
         buffer->capacity = capacity;
     }
     return buffer->data + buffer->size;

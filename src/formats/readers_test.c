@@ -1,0 +1,275 @@
+/* Units of the readers: each oddity that real datasets hold, as a small folder and the text that it is told as. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#include "formats/image_size.h"
+#include "formats/names.h"
+#include "formats/test_data.h"
+#include "formats/yaml.h"
+
+static TestData t;
+
+static int set_up(void **state) {
+    (void)state;
+    test_data_init(&t);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    test_data_clear(&t);
+    return 0;
+}
+
+#define OBJECT(name, a, b, c, d)                                                                                                              \
+    "<object><name>" name "</name><bndbox><xmin>" a "</xmin><ymin>" b "</ymin><xmax>" c "</xmax><ymax>" d "</ymax></bndbox></object>"
+#define VOC(filename, objects) "<annotation><filename>" filename "</filename><size><width>100</width><height>80</height></size>" objects "</annotation>"
+
+static void voc_with_splits_and_slips(void **state) {
+    (void)state;
+    test_image(&t, "d/JPEGImages/a.png", 100, 80);
+    test_image(&t, "d/JPEGImages/b.png", 100, 80);
+    test_image(&t, "d/JPEGImages/sub/c.png", 50, 40);
+    test_image(&t, "d/JPEGImages/z.png", 50, 40);
+    test_file(&t, "d/Annotations/a.xml", VOC("a.png", OBJECT("car", "1", "1", "100", "80") OBJECT("car", "5", "5", "5", "5") OBJECT("&lt;x&gt;", "95", "1", "140", "9")));
+    test_file(&t, "d/Annotations/b.xml", VOC("renamed.png", OBJECT("bus", "9", "1", "4", "5") OBJECT("bus", "x", "1", "4", "5")
+                                             "<object><bndbox/></object>" OBJECT("bus", "200", "1", "240", "5")));
+    test_file(&t, "d/Annotations/sub/c.xml", "<annotation><filename>c</filename></annotation>");
+    test_file(&t, "d/Annotations/gone.xml", VOC("gone.jpg", OBJECT("car", "2", "2", "3", "3")));
+    test_file(&t, "d/Annotations/broken.xml", "<annotation><filename>");
+    test_file(&t, "d/Annotations/evil.xml", "<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><annotation><filename>&e;</filename></annotation>");
+    test_file(&t, "d/ImageSets/Main/train.txt", "a\nb\nmissing\n");
+    test_file(&t, "d/ImageSets/Main/val.txt", "sub/c 1\r\n");
+    test_file(&t, "d/ImageSets/Main/car_train.txt", "z 1\n");
+    assert_string_equal(test_read(&t, "d"),
+                        "pascal_voc\n"
+                        "/ a.png 100x80 train: 1 car bbox 0,0,100,80; 3 <x> bbox 94,0,6,9\n"
+                        "/ b.png 100x80 train:\n"
+                        "/ gone.jpg 100x80 none: 1 car bbox 1,1,2,2\n"
+                        "/sub c.png 50x40 val:\n"
+                        "/ z.png 50x40 none: -\n"
+                        "! ImageSets/Main/train.txt: 1 of its images are missing\n"
+                        "! Annotations/a.xml: object 2 (car): box of zero size (5, 5, 5, 5); left out\n"
+                        "! Annotations/a.xml: object 3 (<x>): box reaches 40 pixels out of the image; cut\n"
+                        "! Annotations/b.xml: object 1 (bus): box of zero size (9, 1, 4, 5); left out\n"
+                        "! Annotations/b.xml: object 2 (bus): no box of four numbers; left out\n"
+                        "! Annotations/b.xml: object 3 (without name): left out\n"
+                        "! Annotations/b.xml: object 4 (bus): box outside the image; left out\n"
+                        "! Annotations/broken.xml: not a sound XML file; left out\n"
+                        "! Annotations/evil.xml: not a sound XML file; left out\n"
+                        "! Annotations/gone.xml: its image gone.jpg is missing\n");
+    assert_int_equal(t.report.left_out, 5);
+    DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    options.voc_zero_based = true;
+    assert_non_null(strstr(test_read_with(&t, test_path(&t, "d"), options), "1 car bbox 1,1,99,79"));
+}
+
+static void voc_beside_the_images(void **state) {
+    (void)state;
+    test_image(&t, "d/train/a.png", 100, 80);
+    test_file(&t, "d/train/a.xml", VOC("a.png", OBJECT("car", "2", "2", "3", "3")));
+    test_image(&t, "d/val/a.png", 100, 80);
+    test_file(&t, "d/val/a.xml", VOC("a.png", OBJECT("car", "4", "4", "5", "5")));
+    assert_string_equal(test_read(&t, "d"), "pascal_voc\n/train a.png 100x80 train: 1 car bbox 1,1,2,2\n/val a.png 100x80 val: 1 car bbox 3,3,2,2\n");
+}
+
+static void coco_with_its_oddities(void **state) {
+    (void)state;
+    test_image(&t, "d/images/a.png", 100, 80);
+    test_image(&t, "d/images/x/b.png", 20, 10);
+    test_image(&t, "d/images/unlisted.png", 20, 10);
+    test_file(&t, "d/annotations/instances_val2017.json",
+              "{\"images\":[{\"id\":\"7\",\"file_name\":\"a.png\",\"width\":100,\"height\":80},{\"id\":8,\"file_name\":\"x/b.png\"},"
+              "{\"id\":9,\"file_name\":\"../../etc/passwd.png\"},{\"id\":10,\"file_name\":\"a.png\"},{\"id\":11},{\"id\":12,\"file_name\":\"gone.jpg\",\"width\":5,\"height\":5}],"
+              "\"categories\":[{\"id\":\"3\",\"name\":\"car\"},{\"id\":4}],"
+              "\"annotations\":["
+              "{\"id\":1,\"image_id\":7,\"category_id\":3,\"bbox\":[1,2,3,4]},"
+              "{\"id\":1,\"image_id\":7,\"category_id\":3,\"bbox\":[1,2,0,4]},"
+              "{\"id\":2,\"image_id\":7,\"category_id\":3,\"bbox\":[1,2,3,4],\"segmentation\":[[1,2,4,6]]},"
+              "{\"id\":3,\"image_id\":7,\"category_id\":3,\"segmentation\":[[0,0,10,0,10,10],[20,20,30,20,30,30,20,30]]},"
+              "{\"id\":4,\"image_id\":7,\"category_id\":3,\"segmentation\":[[0,0,10,0,10,10,0,10],[5,5,15,5,15,15,5,15]]},"
+              "{\"id\":5,\"image_id\":7,\"category_id\":99,\"segmentation\":[0,0,10,0,10,10]},"
+              "{\"id\":6,\"image_id\":7,\"category_id\":3,\"iscrowd\":1,\"bbox\":[1,2,3,4]},"
+              "{\"image_id\":8,\"category_id\":3,\"bbox\":[1,2,3,4],\"segmentation\":{\"size\":[10,20],\"counts\":[11,3,7,3,176]},\"score\":0.5},"
+              "{\"image_id\":8,\"category_id\":3,\"bbox\":[1,2,3,4],\"segmentation\":{\"size\":[10,20],\"counts\":\"zz\"}},"
+              "{\"image_id\":8,\"category_id\":3},{\"image_id\":8},{\"image_id\":77}]}");
+    test_file(&t, "d/other.json", "{\"images\":1,\"annotations\":2,\"categories\":3}");
+    assert_string_equal(test_read(&t, "d"),
+                        "coco\n"
+                        "/ a.png 100x80 val: 1 car bbox 1,2,3,4; 2 car bbox 1,2,3,4; 3 car polygon 0,0,30,30 (3+4); 4 car polygon 0,0,15,15 (8); "
+                        "5 category 99 polygon 0,0,10,10 (3)\n"
+                        "/x b.png 20x10 val: #7 car polygon 1,1,2,3 (4); #8 car bbox 1,2,3,4\n"
+                        "/ gone.jpg 5x5 val:\n"
+                        "/ unlisted.png 20x10 none: -\n"
+                        "! annotations/instances_val2017.json: ids are texts instead of numbers; taken as they are\n"
+                        "! annotations/instances_val2017.json: category 1 has no name or no id; passed over\n"
+                        "! annotations/instances_val2017.json: 1 annotations belong to no listed image; left out\n"
+                        "! annotations/instances_val2017.json: a.png, annotation 1#1 (car): box of zero size; left out\n"
+                        "! annotations/instances_val2017.json: a.png, annotation 2 (car): a segmentation of 4 numbers is no polygon; passed over\n"
+                        "! annotations/instances_val2017.json: annotations use categories that are not listed; named by their id\n"
+                        "! annotations/instances_val2017.json: a.png, annotation 6 (car): a crowd region; left out\n"
+                        "! annotations/instances_val2017.json: b.png, annotation #8 (car): Malformed run lengths; its box is taken\n"
+                        "! annotations/instances_val2017.json: b.png, annotation #9 (car): neither a box nor a shape; left out\n"
+                        "! annotations/instances_val2017.json: b.png, annotation #10: no category; left out\n"
+                        "! annotations/instances_val2017.json: the image has a name that cannot be used; its labels are left out\n"
+                        "! annotations/instances_val2017.json: image a.png is listed twice; the second is left out\n"
+                        "! annotations/instances_val2017.json: image 4 has no file_name; left out\n"
+                        "! annotations/instances_val2017.json: image gone.jpg is missing\n");
+}
+
+static void coco_as_one_file(void **state) {
+    (void)state;
+    test_file(&t, "d/labels.json", "{\"images\":[{\"id\":1,\"file_name\":\"a.jpg\",\"width\":9,\"height\":9}],\"annotations\":[],\"categories\":[]}");
+    test_file(&t, "d/more.json", "{\"images\":[{\"id\":1,\"file_name\":\"b.jpg\",\"width\":9,\"height\":9}],\"annotations\":[],\"categories\":[]}");
+    assert_string_equal(test_read(&t, "d/labels.json"), "coco\n/ a.jpg 9x9 none:\n");
+}
+
+static void yolo_with_its_oddities(void **state) {
+    (void)state;
+    test_image(&t, "d/train/images/a.png", 100, 80);
+    test_image(&t, "d/valid/images/b.png", 200, 100);
+    test_image(&t, "d/valid/images/empty.png", 200, 100);
+    test_file(&t, "d/data.yaml", "# made by hand\ntrain: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['it''s', \"b # b\"]  # two\nroboflow:\n  license: MIT\n");
+    test_file(&t, "d/train/labels/a.txt", "0 0.5 0.5 0.5 0.5\n1 0.1 0.1 0.2 0.2 0.75\r\n\n2 0.5 0.5 0.1 0.1\n0 0.5 0.5 0 0.1\n0 0.95 0.5 0.3 0.5\nx 1 2 3 4\n0 0.1 0.2 0.3\n");
+    test_file(&t, "d/valid/labels/b.txt", "1 0 0 1 0 1.5 1 0 1\n");
+    test_file(&t, "d/valid/labels/empty.txt", "");
+    test_file(&t, "d/valid/labels/gone.txt", "1 0.5 0.5 0.5 0.5\n");
+    assert_string_equal(test_read(&t, "d"),
+                        "yolo\n"
+                        "/ a.png 100x80 train: 1 it's bbox 25,20,50,40; 2 b # b bbox 0,0,20,16; 6 it's bbox 80,20,20,40\n"
+                        "/ b.png 200x100 val: 1 b # b polygon 0,0,200,100 (4)\n"
+                        "/ empty.png 200x100 val:\n"
+                        "! train/labels/a.txt: line 4: class 2, but there are only 2; left out\n"
+                        "! train/labels/a.txt: line 5 (it's): box of zero size; left out\n"
+                        "! train/labels/a.txt: line 6 (it's): box reaches 10 pixels out of the image; cut\n"
+                        "! train/labels/a.txt: line 7: neither a box nor a polygon; left out\n"
+                        "! train/labels/a.txt: line 8: neither a box nor a polygon; left out\n"
+                        "! valid/labels/b.txt: line 1 (b # b): values outside 0..1; cut\n"
+                        "! valid/labels/gone.txt: its image is missing; labels left out\n");
+}
+
+static void yolo_without_names(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 100, 80);
+    test_file(&t, "d/a.txt", "3 0.5 0.5 0.5 0.5\n");
+    test_file(&t, "d/readme.txt", "some words\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/ a.png 100x80 none: 1 class 3 bbox 25,20,50,40\n"
+                                            "! .: no names of classes (data.yaml, classes.txt); classes are named by their number\n");
+    test_file(&t, "d/classes.txt", "zero\none\ntwo\nthree\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/ a.png 100x80 none: 1 three bbox 25,20,50,40\n");
+}
+
+static bool knows_size(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height) {
+    (void)context;
+    *width = *height = 10;
+    return strcmp(folder, "/") == 0 && strcmp(filename, "gone") == 0;
+}
+
+static void yolo_sizes_that_the_caller_knows(void **state) {
+    (void)state;
+    test_file(&t, "d/labels/gone.txt", "0 0.5 0.5 0.5 0.5\n");
+    DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    options.size_of = knows_size;
+    assert_non_null(strstr(test_read_with(&t, test_path(&t, "d"), options), "/ gone 10x10 none: 1 class 0 bbox 2.5,2.5,5,5\n"));
+}
+
+static void images_alone(void **state) {
+    (void)state;
+    test_image(&t, "d/cats/a.png", 10, 10);
+    test_image(&t, "d/b.PNG", 10, 10);
+    test_file(&t, "d/.hidden/c.png", "");
+    test_file(&t, "d/notes.txt", "hello");
+    assert_string_equal(test_read(&t, "d"), "images\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
+    test_file(&t, "d/annotations.xml", "<annotations><version>1.1</version></annotations>"); /* CVAT is not VOC */
+    assert_int_equal(strncmp(test_read(&t, "d"), "images\n", 7), 0);
+    assert_string_equal(test_read(&t, "nowhere"), arena_printf(&t.arena, "No such file or folder: %s/nowhere", t.folder));
+}
+
+static void yaml_as_people_write_it(void **state) {
+    (void)state;
+    Yaml yaml;
+    yaml_read(&t.arena,
+              "\xef\xbb\xbf# top\npath: ../data # where\ntrain:\n  - a/images\n  - 'b c'\nnames:\n  0: person\n  1: \"a \\\"b\\\"\"\n  2: x#y\n"
+              "flow: [a,\n  'b, c', # why\n  d]\nmap: {0: a, 1: 'b:c'}\ndownload: |\n  import x\n  y: [\nnc: 3\nempty:\nlist:\n- p\n- q\n---\nlast: ''\n:\n- [",
+              &yaml);
+    assert_string_equal(yaml_get(&yaml, "path")->items[0].value, "../data");
+    assert_int_equal(yaml_get(&yaml, "train")->count, 2);
+    assert_string_equal(yaml_get(&yaml, "train")->items[1].value, "b c");
+    assert_string_equal(yaml_get(&yaml, "names")->items[1].value, "a \"b\"");
+    assert_string_equal(yaml_get(&yaml, "names")->items[2].value, "x#y");
+    assert_string_equal(yaml_get(&yaml, "names")->items[2].key, "2");
+    assert_int_equal(yaml_get(&yaml, "flow")->count, 3);
+    assert_string_equal(yaml_get(&yaml, "flow")->items[1].value, "b, c");
+    assert_string_equal(yaml_get(&yaml, "map")->items[1].value, "b:c");
+    assert_int_equal(yaml_get(&yaml, "download")->count, 0);
+    assert_string_equal(yaml_get(&yaml, "nc")->items[0].value, "3");
+    assert_int_equal(yaml_get(&yaml, "empty")->count, 0);
+    assert_int_equal(yaml_get(&yaml, "list")->count, 2);
+    assert_true(yaml_get(&yaml, "last")->is_scalar);
+    assert_null(yaml_get(&yaml, "y"));
+}
+
+static void sizes_from_headers(void **state) {
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        uint32_t width, height;
+    } CASES[] = {
+        {"GIF89a\x40\x01\xf0\x00", 10, 320, 240},
+        {"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0\x40\x01\0\0\x10\xff\xff\xff", 26, 320, 240},
+        {"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x3f\x01\0\xef\0\0", 30, 320, 240},
+        {"\xff\xd8\xff\xe0\0\4ab\xff\xc0\0\x11\x08\0\xf0\x01\x40\3", 18, 320, 240},
+        /* EXIF orientation 6: the sensor's rows are the picture's columns */
+        {"\xff\xd8\xff\xe1\0\x22" "Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0\xff\xc0\0\x11\x08\0\xf0\x01\x40\3", 50, 240, 320},
+        {"II*\0\x08\0\0\0\2\0\0\1\3\0\1\0\0\0\x40\1\0\0\1\1\3\0\1\0\0\0\xf0\0\0\0", 34, 320, 240},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        uint32_t width = 0, height = 0;
+        assert_true(image_size_of_bytes((const unsigned char *)CASES[i].bytes, CASES[i].size, &width, &height));
+        assert_int_equal(width, CASES[i].width);
+        assert_int_equal(height, CASES[i].height);
+        for (size_t size = 0; size < CASES[i].size; size++) { /* an exact block each, for the sanitizer */
+            unsigned char *cut = malloc(size ? size : 1);
+            memcpy(cut, CASES[i].bytes, size);
+            image_size_of_bytes(cut, size, &width, &height);
+            free(cut);
+        }
+    }
+}
+
+static void names_that_are_safe(void **state) {
+    (void)state;
+    static const char *const GOOD[] = {"a", "a/b.jpg", "Stra\xc3\x9f" "e/\xe6\x97\xa5.png", "..a", "a b"};
+    static const char *const BAD[] = {"", "/a", "a//b", "a/", "..", "a/../b", "./a", "a\\b", "a\nb", "\xff", "a\x7f"};
+    for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) assert_true(name_is_safe_path(GOOD[i]));
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_false(name_is_safe_path(BAD[i]));
+    assert_string_equal(name_join(&t.arena, "/a/b/", "c.jpg"), "a/b/c.jpg");
+    assert_string_equal(name_join(&t.arena, "/", "c.jpg"), "c.jpg");
+    assert_string_equal(name_folder(&t.arena, "a/b/c.jpg"), "/a/b");
+    assert_string_equal(name_without_extension(&t.arena, "a.b/c.tar.gz"), "a.b/c.tar");
+    assert_string_equal(name_split_of_path("x/Validation/y.jpg"), "val");
+    assert_null(name_split_of_path("trains/test.jpg"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(voc_with_splits_and_slips, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(voc_beside_the_images, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_as_one_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_without_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_sizes_that_the_caller_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(images_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yaml_as_people_write_it, set_up, tear_down),
+        cmocka_unit_test(sizes_from_headers),
+        cmocka_unit_test_setup_teardown(names_that_are_safe, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
