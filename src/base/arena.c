@@ -86,15 +86,18 @@ static void add_block(Arena *arena, size_t need) {
     arena->end = block->data + size;
 }
 
-void *arena_alloc(Arena *arena, size_t size) {
+/* Memory as it comes, for those who fill it whole. */
+static void *take(Arena *arena, size_t size) {
     if (size > SIZE_MAX / 2) die_out_of_memory();
     size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (!arena->next || rounded > (size_t)(arena->end - arena->next)) add_block(arena, rounded);
     void *p = arena->next;
     arena->next += rounded;
     arena->used += rounded;
-    return memset(p, 0, size);
+    return p;
 }
+
+void *arena_alloc(Arena *arena, size_t size) { return memset(take(arena, size), 0, size); }
 
 void *arena_array(Arena *arena, size_t count, size_t size) {
     if (size && count > SIZE_MAX / 2 / size) die_out_of_memory();
@@ -103,8 +106,9 @@ void *arena_array(Arena *arena, size_t count, size_t size) {
 
 char *arena_strndup(Arena *arena, const char *text, size_t length) {
     if (!text) return NULL;
-    char *copy = arena_alloc(arena, length + 1);
+    char *copy = take(arena, length + 1);
     memcpy(copy, text, length);
+    copy[length] = '\0';
     return copy;
 }
 

@@ -191,8 +191,24 @@ static void files_appear_whole(void **state) {
     assert_false(file_exists(folder));
 }
 
+/* RFC 4231, cases 2 and 6: a short key, and one that is longer than a block. */
+static void hmac_is_the_published_one(void **state) {
+    (void)state;
+    unsigned char out[SHA256_SIZE], long_key[131];
+    char hex[SHA256_HEX_SIZE];
+    static const char DATA[] = "what do ya want for nothing?", LONG_DATA[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+    hash_hmac_sha256("Jefe", 4, DATA, sizeof DATA - 1, out);
+    hash_hex(out, sizeof out, hex);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(long_key, 0xaa, sizeof long_key);
+    hash_hmac_sha256(long_key, sizeof long_key, LONG_DATA, sizeof LONG_DATA - 1, out);
+    hash_hex(out, sizeof out, hex);
+    assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hmac_is_the_published_one),
         cmocka_unit_test(arena_is_aligned_zeroed_and_limited), cmocka_unit_test(buffer_refuses_past_its_maximum),
         cmocka_unit_test(error_texts_are_cut_between_characters), cmocka_unit_test(json_written_reads_back),
         cmocka_unit_test(json_is_strict_and_shallow), cmocka_unit_test(time_has_one_spelling),

@@ -29,7 +29,7 @@ char *buffer_reserve(Buffer *buffer, size_t size) {
     size_t need = buffer->size + size + 1;
     if (need > buffer->capacity) {
         size_t capacity = buffer->capacity < 128 ? 256 : buffer->capacity * 2;
-        if (capacity < need) capacity = need;
+        if (capacity < need) capacity = need + need / 8; /* something usually follows */
         buffer->data = xrealloc(buffer->data, capacity);
         buffer->data[buffer->size] = '\0';
         buffer->capacity = capacity;
