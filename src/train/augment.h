@@ -9,16 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "evaluation/jpeg_file.h"
 #include "train/random.h"
 
 /* Grey that fills what no picture covers. */
 enum { AUGMENT_FILL = 114 };
 
 /* 8-bit BGR picture, rows without gaps; pixels are borrowed. */
-typedef struct AugmentPicture {
-    uint8_t *pixels;
-    int width, height;
-} AugmentPicture;
+typedef BgrPicture AugmentPicture;
 
 /* Corners in pixels; a pixel's centre lies at .5, so a box around the pixel (0, 0) is 0, 0, 1, 1. */
 typedef struct AugmentBox {

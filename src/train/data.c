@@ -162,7 +162,7 @@ static Status read_size(const TrainDataset *dataset, TrainImage *image, yyjson_v
     int64_t width = json_get_int(root, "width", 0), height = json_get_int(root, "height", 0);
     if (!file_exists(path))
         status = error_set(err, STATUS_NOT_FOUND, "%s is not there", path);
-    else if (width < 1 || height < 1 || width > TRAIN_IMAGE_MAXIMUM_PIXELS || height > TRAIN_IMAGE_MAXIMUM_PIXELS)
+    else if (width < 1 || height < 1 || width > JPEG_MAXIMUM_PIXELS || height > JPEG_MAXIMUM_PIXELS)
         status = train_image_size(&image->width, &image->height, path, err);
     else
         image->width = (int)width, image->height = (int)height;

@@ -212,7 +212,7 @@ static void scaling_keeps_ramps_and_means(void **state)
     AugmentPicture in = {ramp, 100, 2};
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
         AugmentPicture out = {xmalloc((size_t)widths[k] * 3 * 5), widths[k], 5};
-        train_image_resize(&out, &in);
+        picture_scale(&out, &in);
         double sum = 0;
         for (int x = 0; x < out.width; x++) {
             double position = (x + 0.5) * 100 / out.width - 0.5;
