@@ -208,7 +208,8 @@ static void write_shapes(Arena *arena, const View *view, Segmentation *out) {
         out->box = i ? box_enclosing(out->box, box) : box;
         out->area += polygon_area(&out->shapes[i].polygon);
     }
-    out->found = out->shape_count > 0;
+    out->found = out->shape_count > 0 && mask_inside_point(&mask, &out->inside);
+    out->inside = view_to_full(view, out->inside.x, out->inside.y);
 }
 
 static void finish(Arena *arena, View *view, Models *m, double part, Segmentation *out) {

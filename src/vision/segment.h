@@ -23,6 +23,7 @@ typedef struct Segmentation {
     TracedShape *shapes; /* pixels of the full picture; in the arena */
     size_t shape_count;
     Box box;
+    Point inside; /* in the foreground, near its centre */
     double area;  /* of the shapes, holes taken off */
     double score; /* 0..1 */
 } Segmentation;

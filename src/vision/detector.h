@@ -1,0 +1,44 @@
+/* Detector: an ONNX file that pictograph-train wrote (train/onnx_metadata.h says how), or anyone who keeps to that layout.
+ *
+ * The metadata of the file decide how a picture is fed and the output read; a layout, channel order or value range that this reader does
+ * not know is refused, never guessed.
+ */
+#pragma once
+#include "base/arena.h"
+#include "vision/nms.h"
+#include "vision/raster.h"
+#include "vision/runtime.h"
+
+enum { DETECTOR_SIDE_MAX = 4096, DETECTOR_CLASSES_MAX = 10000 };
+
+typedef struct Detector {
+    Model *model;
+    Arena arena; /* of the texts below */
+    char **class_names;
+    int class_count;
+    int width, height;        /* of the input */
+    const char *architecture; /* "" when the file does not say */
+    const char *layout;
+} Detector;
+
+/* STATUS_MODEL_UNAVAILABLE says what is missing or unknown. */
+Status detector_open(Runtime *runtime, const char *path, int threads, Detector **out, Error *err);
+void detector_close(Detector *detector);
+
+typedef struct DetectOptions {
+    double confidence_threshold; /* on objectness times class probability; 0..1 */
+    double nms_threshold;
+    size_t max_detections;
+} DetectOptions;
+#define DETECT_DEFAULTS ((DetectOptions){.confidence_threshold = 0.5, .nms_threshold = 0.65, .max_detections = 100})
+
+/* Boxes in pixels of the full picture, clipped to it, surest first; in the arena. */
+Status detector_run(Detector *detector, Arena *arena, const Picture *picture, DetectOptions options, Detection **out, size_t *count, Error *err);
+
+/* A few detectors kept open, by path and the file's identity, so that a replaced file is read anew. */
+typedef struct DetectorCache DetectorCache;
+DetectorCache *detector_cache_new(Runtime *runtime, int threads);
+void detector_cache_free(DetectorCache *cache);
+/* Borrowed until the next call. */
+Status detector_cache_get(DetectorCache *cache, const char *path, Detector **out, Error *err);
+int detector_cache_count(const DetectorCache *cache);

@@ -1,0 +1,37 @@
+/* pictograph-vision: runs models and answers prompts. ONNX Runtime by dlopen, sandboxed, one request at a time on a channel.
+ *
+ * Pictures come as image_path where the file is a JPEG; everything else (and JPEG with four inks) is decoded by pictograph-media's
+ * `decode` first and comes as pixels_path. The worker answers unsupported_media_type when it got the wrong one.
+ *
+ * Methods (worker/channel.h; coordinates are pixels of the upright picture):
+ *
+ *   detect         {model_path, image_path | pixels_path, confidence_threshold = 0.5, nms_threshold = 0.65, max_detections = 100}
+ *               -> {detections: [{class, name, x, y, w, h, confidence}], width, height, seconds, engine}
+ *     class is the index of name in the model. Surest first, clipped to the picture. Models stay loaded, four at most.
+ *   model_info     {model_path} -> {class_names, image_size: [height, width], architecture, layout}
+ *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0}
+ *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, threshold = 0}
+ *               -> {found, score, polygons, bbox: {x, y, w, h}, area, inside_point: [x, y], cached, seconds, engine}
+ *     polygons: [polygon: [ring: [[x, y], …], …], …], a polygon's first ring its outline, the others its holes. found is false when
+ *     nothing stands out or its score is below threshold; polygons, bbox, area and inside_point are then absent. image_key names the
+ *     content (its hash): the next prompt on the same key reads no file. cached says whether that was so.
+ *   status         {} -> {engines: {point, box, text, batch}, runtime: {available, version, reason}, models_loaded, images_cached,
+ *                         image_bytes}
+ *     An engine is its name, or null where nothing answers.
+ *
+ * Failures: model_unavailable (no runtime, no or unknown model), undecodable_media, image_too_large, unsupported_media_type,
+ * validation_error. The scores of the built-in engine are those of segment.h.
+ *
+ * Command line: `pictograph-vision [--read DIR]...` serves on file descriptor 3. It writes nothing anywhere.
+ */
+#pragma once
+#include "worker/channel.h"
+
+typedef struct Vision Vision;
+
+/* Opens ONNX Runtime if there is one; without it only the methods that need it fail. Starts no thread. */
+Vision *vision_new(void);
+void vision_free(Vision *vision);
+
+/* The methods above, ended by a row of NULL; context is the Vision. */
+extern const WorkerMethod VISION_METHODS[];
