@@ -4,7 +4,7 @@
  *
  *   inspect    {path, filename?, max_pixels?, convert_to?}
  *           -> {mime_type, extension, width, height, orientation, pages, size, converted_path?}
- *     Reads the true type by content, checks the size by the header (413 image_too_large), then decodes every pixel of the first
+ *     Reads the true type by content, checks the size by the header (413 payload_too_large), then decodes every pixel of the first
  *     page strictly (422 undecodable_media). width and height are after the turn that EXIF asks for. filename is only for messages.
  *     A HEIC image is written as PNG to convert_to when that is given: converted_path then repeats it, and mime_type, extension,
  *     size, width, height and orientation (1) describe the PNG.
@@ -14,7 +14,7 @@
  *   decode     {path, output, filename?, max_side?} -> {width, height}
  *     Upright 8-bit RGB in the layout of media/pixels.h, shrunk to max_side when it is larger.
  *
- * Failures carry the contract's codes: undecodable_media, image_too_large, not_found (no such file), storage_full.
+ * Failures carry the contract's codes: undecodable_media, payload_too_large, not_found (no such file), storage_full.
  *
  * Command line: `pictograph-media [--write DIR]... [--read DIR]...` serves on file descriptor 3. Nothing outside the --write
  * folders (default: the present folder) can be written; with at least one --read nothing else can be read.

@@ -19,7 +19,7 @@
  *                         image_bytes}
  *     An engine is its name, or null where nothing answers.
  *
- * Failures: model_unavailable (no runtime, no or unknown model), undecodable_media, image_too_large, unsupported_media_type,
+ * Failures: model_unavailable (no runtime, no or unknown model), undecodable_media, payload_too_large, unsupported_media_type,
  * validation_error. The scores of the built-in engine are those of segment.h.
  *
  * Command line: `pictograph-vision [--read DIR]...` serves on file descriptor 3. It writes nothing anywhere.
