@@ -182,7 +182,7 @@ static Status write_pixels(Writer *w, Error *err) {
         arena_reset(&w->image_arena);
         status = w->source->next(w->source->context, &image, &more, err);
         if (status != STATUS_OK || !more) break;
-        status = writer_pixels(w, "images", &image, err);
+        status = writer_pixels(w, "images", name_join(&w->image_arena, image.folder, image.filename), &image, err);
     }
     return status;
 }

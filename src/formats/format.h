@@ -92,10 +92,11 @@ Status writer_next(Writer *writer, DatasetImage *out, bool *more, Error *err);
 size_t writer_class(Writer *writer, const Annotation *annotation);
 /* Counts what the format cannot hold; kind and text are static. */
 void writer_lose(Writer *writer, const char *kind, const char *text, size_t count);
-/* Copies the pixels to "<folder>/<path of the image>" if the dataset is written with them and the image has a file. */
-Status writer_pixels(Writer *writer, const char *folder, const DatasetImage *image, Error *err);
+/* Copies the pixels to "<folder>/<name>" if the dataset is written with them and the image has a file. */
+Status writer_pixels(Writer *writer, const char *folder, const char *name, const DatasetImage *image, Error *err);
 
-/* Names without extension, for formats whose label files drop it: "a/b/photo", or "a/b/photo_jpg" where two images share the stem. */
+/* Names without extension, for formats whose label files drop it: "a/b/photo". Images that share one become "a/b/photo_jpg" and
+ * "a/b/photo_png", pixels and labels alike, since readers of these formats find one by the name of the other. */
 typedef struct StemTable {
     uint64_t *hashes; /* of all stems, sorted; heap */
     size_t count, capacity;
@@ -103,8 +104,8 @@ typedef struct StemTable {
 /* Looks at all images of the source once and rewinds it; looked is called for each, if not NULL. */
 Status stem_table_fill(StemTable *table, Writer *writer, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err);
 void stem_table_clear(StemTable *table);
-/* In image_arena; a collision is counted as a loss ("renamed"). */
-const char *stem_table_name(const StemTable *table, Writer *writer, const DatasetImage *image);
+/* Stem of an image, and in *image_name the path that goes with it ("a/b/photo.jpg"); both in image_arena. Renaming is counted as a loss. */
+const char *stem_table_name(const StemTable *table, Writer *writer, const DatasetImage *image, const char **image_name);
 
 /* ---- the rows ---- */
 

@@ -206,7 +206,7 @@ Status pictograph_write(Writer *w, Error *err) {
         char *name = name_join(&w->image_arena, image.folder, image.filename);
         if (text.failed) status = error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the annotations of %s are too large", name);
         if (status == STATUS_OK) status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "annotations/%s.json", name), text.data, text.size, err);
-        if (status == STATUS_OK) status = writer_pixels(w, "images", &image, err);
+        if (status == STATUS_OK) status = writer_pixels(w, "images", name, &image, err);
     }
     buffer_reset(&text);
     json_writer_init(&j, &text);

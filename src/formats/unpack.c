@@ -94,7 +94,21 @@ static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err)
     return write_entry(u, name, err);
 }
 
+/* Without its directory at the end a zip was cut off, though libarchive would go on with what is there. */
+static bool has_end_record(const Unpacker *u) {
+    enum { RECORD_SIZE = 22, COMMENT_MAX = 65535 };
+    size_t size = u->packed < RECORD_SIZE + COMMENT_MAX ? (size_t)u->packed : RECORD_SIZE + COMMENT_MAX;
+    char *tail = xmalloc(size);
+    int fd = open(u->path, O_RDONLY | O_CLOEXEC);
+    bool found = fd >= 0 && size >= RECORD_SIZE && pread(fd, tail, size, (off_t)(u->packed - size)) == (ssize_t)size &&
+                 memmem(tail, size - RECORD_SIZE + 4, "PK\5\6", 4);
+    if (fd >= 0) close(fd);
+    free(tail);
+    return found;
+}
+
 static Status unpack_all(Unpacker *u, Error *err) {
+    if (!has_end_record(u)) return error_set(err, STATUS_BAD_REQUEST, "%s: not a whole zip: its end is missing", file_base_name(u->path));
     archive_read_support_format_zip(u->archive);
     if (archive_read_open_filename(u->archive, u->path, CHUNK_SIZE) != ARCHIVE_OK) return broken(u, err);
     for (struct archive_entry *entry;;) {

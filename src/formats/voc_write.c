@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "formats/format.h"
 #include "formats/names.h"
 #include "base/banned.h"
@@ -88,11 +89,11 @@ static const char *convention(const Writer *w) {
     return w->info->voc_zero_based ? "corners are pixel edges counted from 0" : "corners are pixels counted from 1, the last one included";
 }
 
-static void write_file(VocWriter *v, Buffer *out, const DatasetImage *image) {
+static void write_file(VocWriter *v, Buffer *out, const DatasetImage *image, const char *filename) {
     const char *inside = image->folder ? image->folder : "/";
     buffer_append_text(out, "<annotation>\n");
     element(out, "\t", "folder", arena_printf(&v->writer->image_arena, "JPEGImages%s", strcmp(inside, "/") == 0 ? "" : inside));
-    element(out, "\t", "filename", image->filename);
+    element(out, "\t", "filename", filename);
     buffer_append_text(out, "\t<source>\n");
     element(out, "\t\t", "database", v->writer->info->name ? v->writer->info->name : "Unknown");
     element(out, "\t\t", "annotation", convention(v->writer));
@@ -105,16 +106,16 @@ static void write_file(VocWriter *v, Buffer *out, const DatasetImage *image) {
 
 static Status write_image(VocWriter *v, Buffer *text, const DatasetImage *image, Error *err) {
     Writer *w = v->writer;
+    const char *name, *stem = stem_table_name(&v->stems, w, image, &name);
     buffer_reset(text);
-    write_file(v, text, image);
+    write_file(v, text, image, file_base_name(name));
     if (text->failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
-    const char *stem = stem_table_name(&v->stems, w, image);
     buffer_printf(&v->all, "%s\n", stem);
     for (size_t s = 0; s < 3; s++) {
         if (image->split && strcmp(image->split, SPLITS[s]) == 0) buffer_printf(&v->lists[s], "%s\n", stem);
     }
     Status status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "Annotations/%s.xml", stem), text->data, text->size, err);
-    return status == STATUS_OK ? writer_pixels(w, "JPEGImages", image, err) : status;
+    return status == STATUS_OK ? writer_pixels(w, "JPEGImages", name, image, err) : status;
 }
 
 static Status write_list(VocWriter *v, const char *name, const Buffer *list, Error *err) {

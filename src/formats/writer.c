@@ -38,14 +38,13 @@ void writer_lose(Writer *w, const char *kind, const char *text, size_t count) {
     written->losses[i].count += count;
 }
 
-Status writer_pixels(Writer *w, const char *folder, const DatasetImage *image, Error *err) {
+Status writer_pixels(Writer *w, const char *folder, const char *name, const DatasetImage *image, Error *err) {
     if (!w->info->include_images) return STATUS_OK;
     if (!image->path) {
         writer_lose(w, "pixels_missing", "images have no file and are listed without pixels", 1);
         return STATUS_OK;
     }
-    char *inside = name_join(&w->image_arena, image->folder, image->filename);
-    return zip_writer_file(w->zip, arena_printf(&w->image_arena, "%s%s%s", folder, *folder ? "/" : "", inside), image->path, err);
+    return zip_writer_file(w->zip, arena_printf(&w->image_arena, "%s/%s", folder, name), image->path, err);
 }
 
 /* ---- stems ---- */
@@ -98,13 +97,15 @@ static bool is_shared(const StemTable *table, uint64_t hash) {
     return at && ((at > table->hashes && at[-1] == hash) || (at + 1 < end && at[1] == hash));
 }
 
-const char *stem_table_name(const StemTable *table, Writer *w, const DatasetImage *image) {
+const char *stem_table_name(const StemTable *table, Writer *w, const DatasetImage *image, const char **image_name) {
     char *path = name_join(&w->image_arena, image->folder, image->filename);
     char *stem = name_without_extension(&w->image_arena, path);
     const char *extension = file_extension(path);
+    *image_name = path;
     if (!table->count || !*extension || !is_shared(table, stem_hash(path))) return stem;
-    writer_lose(w, "labels_renamed", "label files carry the extension in their name because images share a stem", 1);
+    writer_lose(w, "images_renamed", "images of one stem in one folder carry their extension in it: photo_jpg.jpg", 1);
     char *name = arena_printf(&w->image_arena, "%s_%s", stem, extension + 1);
     while (is_stem(table, name)) name = arena_printf(&w->image_arena, "%s_", name); /* "a_jpg.png" beside "a.jpg" and "a.png" */
+    *image_name = arena_printf(&w->image_arena, "%s%s", name, extension);
     return name;
 }

@@ -103,14 +103,14 @@ static Status write_image(YoloWriter *y, Buffer *text, const DatasetImage *image
     Writer *w = y->writer;
     buffer_reset(text);
     for (size_t i = 0; i < image->annotations.count; i++) write_annotation(y, text, image, &image->annotations.items[i]);
-    const char *stem = stem_table_name(&y->stems, w, image);
+    const char *name, *stem = stem_table_name(&y->stems, w, image, &name);
     if (text->failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
     Status status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "labels/%s.txt", stem), text->data, text->size, err);
     for (size_t s = 0; s < 3; s++) {
         if (image->split && strcmp(image->split, SPLITS[s]) == 0)
-            buffer_printf(&y->lists[s], "./images/%s\n", name_join(&w->image_arena, image->folder, image->filename));
+            buffer_printf(&y->lists[s], "./images/%s\n", name);
     }
-    return status == STATUS_OK ? writer_pixels(w, "images", image, err) : status;
+    return status == STATUS_OK ? writer_pixels(w, "images", name, image, err) : status;
 }
 
 static Status write_lists(YoloWriter *y, Error *err) {

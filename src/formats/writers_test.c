@@ -1,0 +1,339 @@
+/* Units of the writers and of zips: what goes out comes back, losses are told, equal data is equal bytes, hostile archives are refused. */
+#include <archive.h>
+#include <archive_entry.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "formats/test_data.h"
+#include "formats/unpack.h"
+#include "formats/zip_writer.h"
+
+static TestData t;
+
+static int set_up(void **state) {
+    (void)state;
+    test_data_init(&t);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    test_data_clear(&t);
+    return 0;
+}
+
+/* ---- a small dataset with everything in it ---- */
+
+static DatasetClass CLASSES[] = {{"car", "bbox", "#ff0000"}, {"Stra\xc3\x9f" "e <&>", "polygon", NULL}};
+#define RING(...) {(Point[]){__VA_ARGS__}, sizeof((Point[]){__VA_ARGS__}) / sizeof(Point)}
+static Ring OUTLINE_AND_HOLE[] = {RING({10, 10}, {50, 10}, {50, 50}, {10, 50}), RING({20, 20}, {30, 20}, {30, 30}, {20, 30})};
+static Ring TWO_PARTS[] = {RING({0, 0}, {8, 0}, {8, 8}), RING({20, 0}, {28, 0}, {28, 8})};
+static Ring LINE = RING({1, 1}, {9, 9});
+
+static Annotation FIRST[] = {
+    {.id = "1", .name = "car", .type = ANNOTATION_BBOX, .bounding_box = {10.5, 20, 30, 40.25}, .confidence = 1},
+    {.id = "2", .name = "Stra\xc3\x9f" "e <&>", .type = ANNOTATION_POLYGON, .bounding_box = {10, 10, 40, 40}, .polygon = {OUTLINE_AND_HOLE, 2}, .confidence = 0.5},
+    {.id = "3", .name = "car", .type = ANNOTATION_POLYGON, .bounding_box = {0, 0, 28, 8}, .polygon = {TWO_PARTS, 2}, .confidence = 1},
+    {.id = "4", .name = "car", .type = ANNOTATION_POLYLINE, .bounding_box = {1, 1, 8, 8}, .path = {0}, .confidence = 1},
+    {.id = "5", .name = "car", .type = ANNOTATION_KEYPOINT, .keypoint = {3, 4}, .confidence = 1, .attributes = "[1]"},
+    {.id = "6", .name = "unheard of", .type = ANNOTATION_BBOX, .bounding_box = {1, 1, 8, 8}, .confidence = 1},
+};
+static Annotation BOXES[] = {
+    {.id = "1", .name = "car", .type = ANNOTATION_BBOX, .bounding_box = {-5, 20, 30, 40}, .confidence = 1},
+    {.id = "2", .name = "car", .type = ANNOTATION_BBOX, .bounding_box = {90, 70, 10, 10}, .confidence = 1},
+};
+
+typedef struct Images {
+    DatasetImage items[4];
+    size_t count, next;
+} Images;
+
+static Status next(void *context, DatasetImage *out, bool *more, Error *err) {
+    Images *images = context;
+    (void)err;
+    *more = images->next < images->count;
+    if (*more) *out = images->items[images->next++];
+    return STATUS_OK;
+}
+
+static Status rewind_images(void *context, Error *err) {
+    (void)err;
+    ((Images *)context)->next = 0;
+    return STATUS_OK;
+}
+
+/* Four images with pixels; the shapes only when asked, so that YOLO has a dataset of boxes as well. */
+static Images images_of(bool shapes) {
+    static const char *const FILES[] = {"a.png", "a.jpg", "\xe6\x97\xa5.png", "a.png"};
+    static const char *const FOLDERS[] = {"/", "/", "/x/y", "/x"};
+    Images images = {.count = 4};
+    FIRST[3].path = LINE;
+    for (size_t i = 0; i < 4; i++) {
+        char *name = arena_printf(&t.arena, "src/%zu.png", i);
+        test_image(&t, name, 100, 80);
+        images.items[i] = (DatasetImage){.id = "i", .folder = FOLDERS[i], .filename = FILES[i], .width = 100, .height = 80, .status = "complete", .path = test_path(&t, name)};
+    }
+    images.items[0].annotations = shapes ? (AnnotationList){FIRST, 6, 0} : (AnnotationList){BOXES, 1, 0};
+    images.items[1].annotations = (AnnotationList){BOXES, 2, 0};
+    return images;
+}
+
+static DatasetWritten write_images(Images *images, const char *format, const char *name) {
+    DatasetInfo info = {.name = "test", .classes = CLASSES, .class_count = 2, .include_images = true};
+    DatasetWritten written;
+    images->next = 0;
+    Status status = dataset_write(dataset_format_find(format), &info, &(DatasetSource){images, next, rewind_images}, test_path(&t, name), &written, &t.err);
+    assert_string_equal(t.err.message, "");
+    assert_int_equal(status, STATUS_OK);
+    return written;
+}
+
+static size_t lost(const DatasetWritten *written, const char *kind) {
+    for (size_t i = 0; i < written->loss_count; i++) {
+        if (text_equal(written->losses[i].kind, kind)) return written->losses[i].count;
+    }
+    return 0;
+}
+
+static void pictograph_keeps_everything(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    DatasetWritten written = write_images(&images, "pictograph", "p.zip");
+    assert_int_equal(written.images, 4);
+    assert_int_equal(written.annotations, 7);
+    assert_int_equal(written.files, 10);
+    assert_int_equal(written.loss_count, 1);
+    assert_int_equal(lost(&written, "unknown_class"), 1);
+    assert_string_equal(test_read(&t, "p.zip"),
+                        "pictograph\n"
+                        "/ a.jpg 100x80 none: 1 car bbox -5,20,30,40; 2 car bbox 90,70,10,10\n"
+                        "/ a.png 100x80 none: 1 car bbox 10.5,20,30,40.25; 2 Stra\xc3\x9f" "e <&> polygon 10,10,40,40 (4+4); 3 car polygon 0,0,28,8 (3+3); "
+                        "4 car polyline 1,1,8,8; 5 car keypoint 0,0,0,0\n"
+                        "/x a.png 100x80 none:\n"
+                        "/x/y \xe6\x97\xa5.png 100x80 none:\n");
+    assert_string_equal(t.report.name, "test");
+    assert_int_equal(t.report.class_count, 2);
+    assert_string_equal(t.report.classes[0].color, "#ff0000");
+}
+
+static void coco_keeps_shapes(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    DatasetWritten written = write_images(&images, "coco", "c.zip");
+    assert_int_equal(written.annotations, 5);
+    assert_int_equal(lost(&written, "holes_as_rle"), 1);
+    assert_int_equal(lost(&written, "keypoints_left_out"), 1);
+    assert_int_equal(lost(&written, "polylines_left_out"), 1);
+    assert_string_equal(test_read(&t, "c.zip"),
+                        "coco\n"
+                        "/ a.png 100x80 none: 1 car bbox 10.5,20,30,40.25; 2 Stra\xc3\x9f" "e <&> polygon 10,10,40,40 (4+4); 3 car polygon 0,0,28,8 (3+3)\n"
+                        "/ a.jpg 100x80 none: 4 car bbox 0,20,25,40; 5 car bbox 90,70,10,10\n"
+                        "/x/y \xe6\x97\xa5.png 100x80 none:\n"
+                        "/x a.png 100x80 none:\n"
+                        "! annotations/instances.json: a.jpg, annotation 4 (car): box reaches 5 pixels out of the image; cut\n");
+}
+
+static void yolo_of_boxes(void **state) {
+    (void)state;
+    Images images = images_of(false);
+    images.items[1].split = "val";
+    images.items[0].split = "train";
+    write_images(&images, "yolo", "y.zip");
+    assert_string_equal(test_read(&t, "y.zip"),
+                        "yolo\n"
+                        "/ a_jpg.jpg 100x80 val: 1 car bbox 0,20,25,40; 2 car bbox 90,70,10,10\n"
+                        "/ a_png.png 100x80 train: 1 car bbox 0,20,25,40\n"
+                        "/x a.png 100x80 none:\n"
+                        "/x/y \xe6\x97\xa5.png 100x80 none:\n");
+    assert_string_equal(t.report.classes[1].name, CLASSES[1].name);
+    assert_true(file_exists(test_path(&t, "unpacked/labels/a_jpg.txt")));
+    assert_true(file_exists(test_path(&t, "unpacked/labels/a_png.txt")));
+    assert_true(file_exists(test_path(&t, "unpacked/labels/x/a.txt")));
+}
+
+static void yolo_never_mixes(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    DatasetWritten written = write_images(&images, "yolo", "y.zip");
+    assert_int_equal(lost(&written, "holes_left_out"), 1);
+    assert_int_equal(lost(&written, "shapes_split"), 1);
+    assert_int_equal(lost(&written, "images_renamed"), 2);
+    const char *told = test_read(&t, "y.zip");
+    assert_non_null(strstr(told, "/ a_png.png 100x80 none: 1 car polygon 10.5,20,30,40.25 (4); 2 Stra\xc3\x9f" "e <&> polygon 10,10,40,40 (4); 3 car polygon 0,0,8,8 (3); "
+                                 "4 car polygon 20,0,8,8 (3)\n"));
+    assert_null(strstr(told, "bbox"));
+}
+
+static void voc_of_boxes(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    DatasetWritten written = write_images(&images, "pascal_voc", "v.zip");
+    assert_int_equal(lost(&written, "polygons_as_boxes"), 2);
+    assert_int_equal(strncmp(test_read(&t, "v.zip"), "pascal_voc\n", 11), 0);
+    assert_int_equal(t.report.warning_total, 0);
+    assert_non_null(strstr(buffer_text(&t.told), "/ a_png.png 100x80 none: 1 car bbox 10,20,30,40; 2 Stra\xc3\x9f" "e <&> bbox 10,10,40,40; 3 car bbox 0,0,28,8\n"));
+    assert_non_null(strstr(buffer_text(&t.told), "/ a_jpg.jpg 100x80 none: 1 car bbox 0,20,25,40; 2 car bbox 90,70,10,10\n"));
+    Buffer list;
+    buffer_init(&list, 1000);
+    assert_int_equal(file_read(test_path(&t, "unpacked/ImageSets/Main/all.txt"), &list, NULL), STATUS_OK);
+    assert_string_equal(buffer_text(&list), "a_png\na_jpg\nx/y/\xe6\x97\xa5\nx/a\n");
+    buffer_clear(&list);
+}
+
+static void equal_data_is_equal_bytes(void **state) {
+    (void)state;
+    char sha[2][SHA256_HEX_SIZE];
+    for (size_t f = 0; dataset_format_at(f); f++) {
+        const char *format = dataset_format_name(dataset_format_at(f));
+        for (size_t round = 0; round < 2; round++) {
+            char *name = arena_printf(&t.arena, "%s%zu.zip", format, round);
+            setenv("TZ", round ? "Asia/Tokyo" : "America/New_York", 1);
+            tzset();
+            Images images = images_of(true);
+            write_images(&images, format, name);
+            assert_int_equal(hash_file(test_path(&t, name), sha[round], NULL, NULL), STATUS_OK);
+        }
+        assert_string_equal(sha[0], sha[1]);
+    }
+}
+
+static void manifest_lists_and_hashes(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    write_images(&images, "coco", "c.zip");
+    test_read(&t, "c.zip");
+    yyjson_doc *doc = json_parse_file(test_path(&t, "unpacked/MANIFEST.json"), 1 << 20, &t.err);
+    assert_non_null(doc);
+    yyjson_val *root = yyjson_doc_get_root(doc), *file;
+    assert_string_equal(json_get_string(root, "format", ""), "coco");
+    assert_int_equal(json_get_int(root, "images", 0), 4);
+    assert_int_equal(json_get_int(yyjson_arr_get(yyjson_obj_get(root, "classes"), 0), "annotations", 0), 4);
+    size_t index, count;
+    yyjson_arr_foreach(yyjson_obj_get(root, "files"), index, count, file) {
+        char sha[SHA256_HEX_SIZE], *path = test_path(&t, arena_printf(&t.arena, "unpacked/%s", json_get_string(file, "path", "")));
+        assert_int_equal(hash_file(path, sha, NULL, NULL), STATUS_OK);
+        assert_string_equal(sha, json_get_string(file, "sha256", ""));
+        assert_int_equal(file_size(path), json_get_int(file, "bytes", -1));
+    }
+    assert_int_equal(count, 5);
+    yyjson_doc_free(doc);
+}
+
+static Status failing_next(void *context, DatasetImage *out, bool *more, Error *err) {
+    Images *images = context;
+    if (images->next == 2) return error_set(err, STATUS_CANCELLED, "enough");
+    return next(context, out, more, err);
+}
+
+static void failures_leave_nothing(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    DatasetInfo info = {.name = "test", .classes = CLASSES, .class_count = 2, .include_images = true};
+    DatasetWritten written;
+    char *path = test_path(&t, "f.zip");
+    for (size_t f = 0; dataset_format_at(f); f++) {
+        images.next = 0;
+        assert_int_equal(dataset_write(dataset_format_at(f), &info, &(DatasetSource){&images, failing_next, rewind_images}, path, &written, &t.err), STATUS_CANCELLED);
+        assert_false(file_exists(path));
+    }
+    images.items[0].path = test_path(&t, "nowhere.png");
+    images.next = 0;
+    assert_int_not_equal(dataset_write(dataset_format_at(0), &info, &(DatasetSource){&images, next, rewind_images}, path, &written, &t.err), STATUS_OK);
+    assert_false(file_exists(path));
+    images.items[0].filename = "../evil.png";
+    images.next = 0;
+    assert_int_equal(dataset_write(dataset_format_at(0), &info, &(DatasetSource){&images, next, rewind_images}, path, &written, &t.err), STATUS_BAD_REQUEST);
+    test_file(&t, "exists.zip", "precious");
+    images.next = 0;
+    assert_int_not_equal(dataset_write(dataset_format_at(0), &info, &(DatasetSource){&images, next, rewind_images}, test_path(&t, "exists.zip"), &written, &t.err), STATUS_OK);
+    assert_int_equal(file_size(test_path(&t, "exists.zip")), 8);
+}
+
+/* ---- hostile zips ---- */
+
+/* A zip of one entry, made by libarchive without our checks. */
+static char *zip_of(const char *name, int type, size_t size, int copies) {
+    char *path = test_path(&t, "hostile.zip"), chunk[4096] = {0};
+    struct archive *archive = archive_write_new();
+    archive_write_set_format_zip(archive);
+    archive_write_open_filename(archive, path);
+    for (int i = 0; i < copies; i++) {
+        struct archive_entry *entry = archive_entry_new();
+        archive_entry_set_pathname(entry, name);
+        archive_entry_set_filetype(entry, (unsigned)type);
+        archive_entry_set_perm(entry, 0644);
+        archive_entry_set_size(entry, (la_int64_t)size);
+        if (type == AE_IFLNK) archive_entry_set_symlink(entry, "/etc/passwd");
+        archive_write_header(archive, entry);
+        for (size_t rest = size; rest && type == AE_IFREG;) {
+            la_ssize_t n = archive_write_data(archive, chunk, rest < sizeof chunk ? rest : sizeof chunk);
+            rest -= (size_t)n;
+        }
+        archive_entry_free(entry);
+    }
+    archive_write_close(archive);
+    archive_write_free(archive);
+    return path;
+}
+
+static Status unpack(const char *path, UnpackLimits limits) {
+    char *folder = test_path(&t, "into");
+    file_remove_tree(folder, NULL);
+    file_make_directories(folder, 0700, NULL);
+    return unpack_zip(path, folder, limits, &t.err);
+}
+
+static void hostile_zips_are_refused(void **state) {
+    (void)state;
+    const UnpackLimits limits = {100, 1 << 30, 100};
+    assert_int_equal(unpack(zip_of("a/b.txt", AE_IFREG, 10, 1), limits), STATUS_OK);
+    assert_int_equal(file_size(test_path(&t, "into/a/b.txt")), 10);
+    static const char *const BAD[] = {"../b.txt", "/tmp/b.txt", "a/../../b.txt", "..\\b.txt", "a//b.txt", "\xff\xfe.txt"};
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_int_equal(unpack(zip_of(BAD[i], AE_IFREG, 10, 1), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpack(zip_of("link.txt", AE_IFLNK, 11, 1), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpack(zip_of("twice.txt", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpack(zip_of("bomb", AE_IFREG, (size_t)100 << 20, 1), limits), STATUS_PAYLOAD_TOO_LARGE);
+    assert_int_equal(unpack(zip_of("big", AE_IFREG, 5000, 1), (UnpackLimits){100, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+    assert_int_equal(unpack(zip_of("many", AE_IFREG, 1, 5), (UnpackLimits){0, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+    test_file(&t, "broken.zip", "PK\x03\x04 nothing that follows is right");
+    assert_int_equal(unpack(test_path(&t, "broken.zip"), limits), STATUS_BAD_REQUEST);
+    DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    assert_non_null(strstr(test_read_with(&t, zip_of("a.txt", AE_IFREG, 1, 1), options), "only folders"));
+}
+
+static void a_cut_zip_is_refused(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    write_images(&images, "coco", "c.zip");
+    Buffer bytes;
+    buffer_init(&bytes, 1 << 20);
+    assert_int_equal(file_read(test_path(&t, "c.zip"), &bytes, NULL), STATUS_OK);
+    for (size_t size = 4; size < bytes.size; size += bytes.size / 20) {
+        test_file_bytes(&t, "cut.zip", bytes.data, size);
+        assert_int_not_equal(unpack(test_path(&t, "cut.zip"), (UnpackLimits){100, 1 << 30, 100}), STATUS_OK);
+    }
+    buffer_clear(&bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pictograph_keeps_everything, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_keeps_shapes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_of_boxes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_never_mixes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(voc_of_boxes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_data_is_equal_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(manifest_lists_and_hashes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failures_leave_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hostile_zips_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cut_zip_is_refused, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
