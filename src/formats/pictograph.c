@@ -1,7 +1,7 @@
 /* The pictograph format: nothing is lost.
  *
- * dataset.json holds name, classes and counts; annotations/<folder>/<filename>.json the facts of one image and its annotation document;
- * images/<folder>/<filename> the pixels.
+ * dataset.json holds name, classes and counts; annotations/<folder>/<filename>.json the facts of one image and, under "annotations", its
+ * annotation document; images/<folder>/<filename> the pixels.
  */
 #include <string.h>
 
@@ -79,8 +79,7 @@ static void read_annotations(Reader *r, const char *file, yyjson_val *array, Ann
 }
 
 static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Error *err) {
-    yyjson_val *facts = yyjson_obj_get(root, "image");
-    const char *filename = json_get_string(facts, "filename", NULL);
+    const char *filename = json_get_string(root, "filename", NULL);
     if (!filename || !name_is_safe_path(filename) || strchr(filename, '/')) {
         reader_warn(r, file->path, "does not name its image; left out");
         return STATUS_OK;
@@ -89,20 +88,20 @@ static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Erro
     TreeFile *image_file = reader_find_image(r, file->path, filename);
     DatasetImage image;
     if (image_file) image = reader_image(r, image_file);
-    else if (!reader_missing_image(r, file->path, name_join(&r->image_arena, json_get_string(facts, "folder", "/"), filename), &image)) return STATUS_OK;
+    else if (!reader_missing_image(r, file->path, name_join(&r->image_arena, json_get_string(root, "folder", "/"), filename), &image)) return STATUS_OK;
     if (image_file && image_file->seen) {
         reader_warn(r, file->path, "a second label file of image %s; left out", image_file->path);
         return STATUS_OK;
     }
     if (image_file) image_file->seen = true;
-    int64_t width = json_get_int(facts, "width", 0), height = json_get_int(facts, "height", 0);
+    int64_t width = json_get_int(root, "width", 0), height = json_get_int(root, "height", 0);
     if (width > 0 && height > 0 && width <= UINT32_MAX && height <= UINT32_MAX) {
         image.width = (uint32_t)width;
         image.height = (uint32_t)height;
     }
-    image.id = json_get_string(facts, "id", NULL);
-    image.status = json_get_string(facts, "status", NULL);
-    const char *split = json_get_string(facts, "split", NULL);
+    image.id = json_get_string(root, "id", NULL);
+    image.status = json_get_string(root, "status", NULL);
+    const char *split = json_get_string(root, "split", NULL);
     image.split = split ? name_split(split, strlen(split)) : NULL;
     image.labelled = true;
     read_annotations(r, file->path, yyjson_obj_get(root, "annotations"), &image.annotations);
@@ -117,7 +116,7 @@ static Status read_file(Reader *r, const TreeFile *file, Error *err) {
     yyjson_doc *doc = json_parse_file(tree_full_path(r->tree, &arena, file), r->options->max_label_bytes, &why);
     Status status = STATUS_OK;
     if (!doc) reader_warn(r, file->path, "%s; left out", why.message);
-    else if (yyjson_obj_get(yyjson_doc_get_root(doc), "image")) status = read_image(r, file, yyjson_doc_get_root(doc), err);
+    else if (yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = read_image(r, file, yyjson_doc_get_root(doc), err);
     yyjson_doc_free(doc);
     arena_clear(&arena);
     return status;
@@ -143,8 +142,6 @@ Status pictograph_read(Reader *r, Error *err) {
 
 static void write_image(const DatasetImage *image, JsonWriter *w) {
     json_begin_object(w);
-    json_key(w, "image");
-    json_begin_object(w);
     json_field_string(w, "id", image->id);
     json_field_string(w, "filename", image->filename);
     json_field_string(w, "folder", image->folder ? image->folder : "/");
@@ -152,7 +149,6 @@ static void write_image(const DatasetImage *image, JsonWriter *w) {
     json_field_int(w, "height", image->height);
     json_field_string(w, "status", image->status);
     if (image->split) json_field_string(w, "split", image->split);
-    json_end_object(w);
     json_key(w, "annotations");
     annotation_list_write(&image->annotations, w);
     json_end_object(w);
