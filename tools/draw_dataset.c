@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "draw_dataset_scene.h"
+#include "base/banned.h"
 
 enum { QUALITY = 90, PATH_SIZE = 4096, SPLITS = 4 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/banned.h"
 
 typedef struct Colour {
     float r, g, b;

@@ -12,6 +12,7 @@
 
 #include "annotation/annotation.h"
 #include "base/clock.h"
+#include "base/banned.h"
 
 static Arena arena;
 static FieldErrors errors;

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/banned.h"
 
 static void arena_is_aligned_zeroed_and_limited(void **state) {
     (void)state;

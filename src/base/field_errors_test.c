@@ -10,6 +10,7 @@
 // clang-format on
 
 #include "base/field_errors.h"
+#include "base/banned.h"
 
 static Arena arena;
 static FieldErrors errors;

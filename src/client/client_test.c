@@ -21,6 +21,7 @@
 #include "client/report.h"
 #include "client/result.h"
 #include "client/upload.h"
+#include "base/banned.h"
 
 static void retries_follow_method_key_and_status(void **state)
 {

@@ -11,6 +11,7 @@
 #include "formats/names.h"
 #include "formats/test_data.h"
 #include "formats/yaml.h"
+#include "base/banned.h"
 
 static TestData t;
 

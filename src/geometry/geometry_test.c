@@ -13,6 +13,7 @@
 #include "geometry/geometry.h"
 #include "geometry/mask.h"
 #include "geometry/rle.h"
+#include "base/banned.h"
 
 #define RING(...) {(Point[]){__VA_ARGS__}, sizeof((Point[]){__VA_ARGS__}) / sizeof(Point)}
 

@@ -19,6 +19,7 @@
 #include "media/media.h"
 #include "media/picture.h"
 #include "media/pixels.h"
+#include "base/banned.h"
 
 static const char *program; /* path of pictograph-media */
 static char folder[64];

@@ -11,6 +11,7 @@
 
 #include "media/bmp.h"
 #include "media/sniff.h"
+#include "base/banned.h"
 
 /* A bitmap under construction. */
 typedef struct Bitmap {

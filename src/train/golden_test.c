@@ -25,6 +25,7 @@
 #include "train/loss.h"
 #include "train/model.h"
 #include "train/random.h"
+#include "base/banned.h"
 
 enum { SIDE = 128, IMAGES = 2, CLASSES = 3, MAX_BOXES = 4 };
 

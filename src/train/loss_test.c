@@ -13,6 +13,7 @@
 #include "train/loss.h"
 #include "train/random.h"
 #include "train/simota.h"
+#include "base/banned.h"
 
 enum { SIDE = 128, ANCHORS = 336, IMAGES = 2, CLASSES = 3, ROW = 5 + CLASSES, MAX_BOXES = 4, VALUES = IMAGES * ANCHORS * ROW };
 

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "train/yolox.h"
+#include "base/banned.h"
 
 /* Millions of parameters of the published models at 80 classes: table of the authors' repository. */
 static void sizes_match_the_published_ones(void **state)

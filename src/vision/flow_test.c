@@ -10,6 +10,7 @@
 
 #include "vision/flow.h"
 #include "vision/gmm.h"
+#include "base/banned.h"
 
 enum { NODES_MAX = 9, EDGES_MAX = 24 };
 

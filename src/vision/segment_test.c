@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "vision/segment.h"
+#include "base/banned.h"
 
 typedef bool (*Shape)(double x, double y);
 

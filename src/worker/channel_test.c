@@ -13,6 +13,7 @@
 // clang-format on
 
 #include "worker/channel.h"
+#include "base/banned.h"
 
 static Status echo(WorkerCall *call, void *context, Error *err) {
     (void)context, (void)err;

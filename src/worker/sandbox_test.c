@@ -21,6 +21,7 @@
 // clang-format on
 
 #include "worker/sandbox.h"
+#include "base/banned.h"
 
 /* Exit codes of the child beside 0 and 1. */
 enum { NO_SANDBOX = 70, NO_LANDLOCK = 71, NO_SECCOMP = 72 };

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "server/jobs/jobs.h"
 #include "server/server.h"
+#include "base/banned.h"
 
 typedef struct Fixture {
     Server server; /* first: a kind finds the fixture through job->server */

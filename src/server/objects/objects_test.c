@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "server/objects/objects.h"
+#include "base/banned.h"
 
 static const char ABC_SHA256[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; /* FIPS 180-2, B.1 */
 static const char ABC_MD5[] = "900150983cd24fb0d6963f7d28e17f72";                                     /* RFC 1321, A.5 */

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "server/store/db.h"
 #include "server/store/migrations.h"
+#include "base/banned.h"
 
 typedef struct Fixture {
     char directory[64];
