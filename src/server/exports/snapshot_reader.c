@@ -73,7 +73,7 @@ static bool is_wanted(const DatasetInfo *info, const char *name) {
 }
 
 /* The classes of the export are those that the filter lets through: the rest of an image's annotations is not wanted. */
-static Status read_annotations(SnapshotReader *r, const SnapshotRow *row, AnnotationList *out, Error *err) {
+static Status take_annotations(SnapshotReader *r, const SnapshotRow *row, AnnotationList *out, Error *err) {
     *out = (AnnotationList){0};
     if (!row->document) return STATUS_OK;
     Status status = annotation_list_parse(&r->image_arena, row->document, strlen(row->document), out, err);
@@ -100,7 +100,7 @@ static Status next_image(void *context, DatasetImage *out, bool *more, Error *er
     *out = (DatasetImage){.id = row->image_id, .folder = row->folder, .filename = row->filename, .width = (uint32_t)row->width, .height = (uint32_t)row->height,
                           .status = row->stage};
     if (r->info->include_images) out->path = objects_path(r->job->server->objects, row->object, &r->image_arena);
-    return read_annotations(r, row, &out->annotations, err);
+    return take_annotations(r, row, &out->annotations, err);
 }
 
 static Status rewind_images(void *context, Error *err) {
