@@ -11,6 +11,7 @@
 #include "server/api/upkeep.h"
 #include "server/auto_annotate/auto_annotate.h"
 #include "server/credits/credits.h"
+#include "server/exports/exports.h"
 #include "server/http/http.h"
 #include "server/jobs/jobs.h"
 #include "server/jobs/workers.h"
@@ -27,7 +28,7 @@
 
 /* --- job kinds: one row a kind, in the feature that has it --- */
 
-static const JobKind *const JOB_KINDS[] = {&TRAINING_JOB, &BATCH_ANNOTATION_JOB};
+static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB};
 
 /* --- upkeep --- */
 

@@ -22,6 +22,7 @@
 #include "server/jobs/workers.h"
 #include "worker/channel.h"
 #include "base/banned.h"
+#include "base/banned.h"
 
 static const char SELF[] = "/proc/self/exe";
 
