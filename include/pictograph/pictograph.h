@@ -13,10 +13,11 @@
  *             printf("%s: %lld images\n", pictograph_text(dataset, "/name"), (long long)pictograph_integer(dataset, "/image_count", 0));
  *         if (error.status)
  *             fprintf(stderr, "error: %s\n", error.message);
+ *         int code = error.status != PICTOGRAPH_OK;
  *         pictograph_pager_free(datasets);
  *         pictograph_free(client);
  *         pictograph_error_clear(&error);
- *         return error.status != PICTOGRAPH_OK;
+ *         return code;
  *     }
  *
  *     cc list.c $(pkg-config --cflags --libs pictograph)

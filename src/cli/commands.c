@@ -30,6 +30,10 @@ const CliCommand cli_commands[] = {
      {{0, "flat", CLI_FLAG, NULL, NULL, "ignore subfolders; otherwise the first level becomes virtual folders", 0, 0, false},
       {'w', "workers", CLI_INTEGER, "N", "8", "transfers at once", 1, 20, false}}},
 
+    {"datasets", "import", "NAME PATH", "Reads labels (Pascal VOC, COCO, YOLO, Pictograph) into a dataset's images", cmd_datasets_import, false,
+     {{0, "split", CLI_TEXT, "NAMES", NULL, "only these splits, separated by commas, such as train,val", 0, 0, false},
+      {0, "overwrite", CLI_FLAG, NULL, NULL, "replace annotations that are there; otherwise such images are skipped", 0, 0, false}}},
+
     {"images", "upload", "DATASET FILE", "Uploads one image", cmd_images_upload, false,
      {{'f', "folder", CLI_TEXT, "PATH", "/", "virtual folder", 0, 0, false}}},
     {"images", "download", "ID", "Downloads one image", cmd_images_download, false, {OUTPUT("file to write")}},
@@ -82,6 +86,14 @@ const CliCommand cli_commands[] = {
      {LIMIT("50"), {0, "offset", CLI_INTEGER, "N", "0", "rows to skip", 0, 0, false}, JSON}},
     {"credits", "estimate", "OPERATION", "Says what an operation would cost", cmd_credits_estimate, false,
      {{'q', "quantity", CLI_INTEGER, "N", "1", "minutes or images", 1, 1000000, false}}},
+
+    {"pipeline", NULL, "NAME FOLDER", "A folder of images in, a trained and measured model out", cmd_pipeline, false,
+     {{0, "model-size", CLI_TEXT, "SIZE", NULL, "nano, tiny, s, m, l or x; otherwise chosen by the number of images", 0, 0, false},
+      {0, "epochs", CLI_INTEGER, "N", NULL, "passes over the images; otherwise chosen likewise", 1, 10000, false},
+      {0, "max-seconds", CLI_INTEGER, "S", NULL, "end the training after so long", 1, 7200, false},
+      {'o', "output", CLI_TEXT, "DIR", NULL, "folder for model, contact sheet and report (default ./NAME-pipeline)", 0, 0, false},
+      {0, "seed", CLI_INTEGER, "N", NULL, "of the training", 0, 0, false},
+      {0, "json", CLI_FLAG, NULL, NULL, "the report as JSON instead of tables", 0, 0, false}}},
 
     {NULL, NULL, NULL, NULL, NULL, false, {{0}}},
 };

@@ -10,13 +10,14 @@
 
 #include "base/banned.h"
 
-enum { BAR_CELLS = 28 };
+enum { BAR_CELLS = 28, QUIET_SECONDS = 15 };
 
 void progress_begin(Progress *progress, const char *label, const char *unit)
 {
     bool quiet = progress->quiet;
-    *progress = (Progress){.label = label, .unit = unit, .quiet = quiet, .terminal = isatty(STDERR_FILENO), .start = clock_monotonic(),
-                           .total = -1, .first = -1};
+    double now = clock_monotonic();
+    *progress = (Progress){.label = label, .unit = unit, .quiet = quiet, .terminal = isatty(STDERR_FILENO), .start = now,
+                           .shown = now, .total = -1, .first = -1};
 }
 
 static void format_amount(const Progress *progress, char out[32], int64_t value)
@@ -39,7 +40,7 @@ static void print_state(const Progress *progress)
     else
         snprintf(rate, sizeof rate, "%.1f", speed);
     bool bytes = text_equal(progress->unit, "B");
-    fprintf(stderr, "%s%s%s%s %s", done, progress->total > 0 ? "/" : "", progress->total > 0 ? total : "", bytes ? "" : " ",
+    fprintf(stderr, "%s%s%s%s%s", done, progress->total > 0 ? "/" : "", progress->total > 0 ? total : "", bytes ? "" : " ",
             bytes ? "" : progress->unit);
     if (speed > 0)
         fprintf(stderr, ", %s/s", rate);
@@ -78,19 +79,19 @@ void progress_update(void *context, int64_t done, int64_t total, const char *nam
         progress->shown = now;
         return;
     }
-    int tenth = total > 0 ? (int)(10 * done / total) : 0;
-    if (tenth <= progress->tenth && now - progress->shown < 15 && progress->shown > 0)
+    int quarter = total > 0 ? (int)(4 * done / total) : 0;
+    if (quarter <= progress->quarter && now - progress->shown < QUIET_SECONDS)
         return;
     fprintf(stderr, "%s: ", progress->label);
     print_state(progress);
     fputc('\n', stderr);
-    progress->tenth = tenth;
+    progress->quarter = quarter;
     progress->shown = now;
 }
 
 double progress_end(Progress *progress)
 {
-    if (progress->terminal && !progress->quiet && progress->shown > 0) {
+    if (progress->terminal && !progress->quiet && progress->shown > progress->start) {
         draw_bar(progress);
         fputc('\n', stderr);
     }

@@ -10,7 +10,7 @@ typedef struct Progress {
     double start, shown; /* monotonic */
     int64_t first;       /* done at the start, which the rate leaves out */
     int64_t done, total;
-    int tenth;     /* last tenth that a line was printed for */
+    int quarter;   /* last quarter that a line was printed for */
     char note[64]; /* shown behind the figures; the owner may change it at any time */
 } Progress;
 

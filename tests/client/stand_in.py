@@ -10,7 +10,7 @@ import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("PICTOGRAPH_BUILD", ROOT / "build" / "meson"))
-CLI = BUILD / "src" / "cli" / "pictograph"
+CLI = pathlib.Path(os.environ.get("PICTOGRAPH_CLI", BUILD / "src" / "cli" / "pictograph"))
 API = "/api/v1/developer/"
 
 
@@ -69,7 +69,10 @@ class StandIn:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()

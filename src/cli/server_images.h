@@ -1,0 +1,24 @@
+/* The images of a dataset at the server, found by their place. */
+#pragma once
+#include <pictograph/client.h>
+
+#include "base/arena.h"
+
+typedef struct ServerImage {
+    const char *id;
+    const char *place; /* "/a/b/name.jpg" */
+    const char *stage;
+    int64_t annotation_count;
+} ServerImage;
+
+typedef struct ServerImages {
+    Arena memory;
+    ServerImage *images; /* in order of place */
+    size_t count, capacity;
+} ServerImages;
+
+/* Lists all that are not archived. Clear it in either case. */
+PictographStatus server_images_read(ServerImages *images, PictographClient *client, const char *dataset_name, PictographError *error);
+void server_images_clear(ServerImages *images);
+/* NULL when there is none. An image that the server turned into PNG is found by the name of its .heic file too. */
+ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name);

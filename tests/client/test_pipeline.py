@@ -1,0 +1,158 @@
+"""The pipeline against a small service in memory and a model that knows the truth: what is sent, what is held out, what a second run does."""
+import json
+import pathlib
+import re
+import subprocess
+
+import pytest
+from service import Service, install_vision
+from stand_in import BUILD
+
+DRAW = BUILD / "tools" / "draw-dataset"
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn") / "fruit"
+    subprocess.run([DRAW, folder, "20", "3"], check=True)
+    return folder
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    server.answers = Service(server.url)
+    install_vision(tmp_path)
+
+    def run(folder, *options, shift=0, code=0):
+        server.asked.clear()
+        done = server.cli("pipeline", "fruit", folder, "-o", tmp_path / "out", *options, PICTOGRAPH_BIN=str(tmp_path), SHIFT=str(shift))
+        assert done.returncode == code, done.stderr
+        return done
+    return run
+
+
+def split_of(folder):
+    lists = {name: set((folder / "ImageSets" / "Main" / f"{name}.txt").read_text().split()) for name in ("train", "val", "test")}
+    return lambda filename: next(name for name, names in lists.items() if pathlib.Path(filename).stem in names)
+
+
+def test_the_whole_chain(server, run, drawn, tmp_path):
+    done = run(drawn, "--epochs", "3", "--model-size", "nano", "--seed", "5")
+    service, split = server.answers, split_of(drawn)
+    assert len(service.images) == 20
+    assert [c["name"] for c in service.projects["fruit"]["classes"]]
+    for image in service.images.values():
+        assert image["virtual_folder_path"] == "/"
+        assert image["status"] == ("complete" if split(image["filename"]) == "train" else "review")
+    assert service.runs["r-0"]["config"] == {"epochs": 3, "model_size": "nano", "seed": 5}
+    job = service.jobs["j-0"]["asked"]
+    assert job["model_id"] == "m-r-0" and sorted(split(p[1:]) for p in job["image_filenames"]) == ["test"] * 3 + ["val"] * 3
+    export = next(e for e in service.exports.values() if e["format"] == "pictograph")
+    assert export["image_count"] == 14
+    assert re.fullmatch(r"mAP50 1\.000 mAP 1\.000 train 17 s total \d+ s", done.stdout.splitlines()[-1])
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["evaluation"]["val"]["images"] == 3 and report["evaluation"]["test"]["images"] == 3
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["coco.zip", "contact-sheet.jpg", "model.onnx", "report.json"]
+
+
+def test_held_out_labels_never_leave(server, run, drawn):
+    run(drawn)
+    split = split_of(drawn)
+    saved = {asked.path.rsplit("/", 1)[1] for asked in server.asked if asked.route.startswith("POST annotations/")}
+    assert {split(server.answers.images[i]["filename"]) for i in saved} == {"train"}
+
+
+def test_a_second_run_changes_nothing(server, run, drawn):
+    run(drawn, "--seed", "1")
+    service = server.answers
+    before = json.dumps([service.images, service.runs, service.jobs, service.projects])
+    done = run(drawn, "--seed", "1")
+    assert json.dumps([service.images, service.runs, service.jobs, service.projects]) == before
+    assert len(service.exports) == 2
+    assert "same data and settings as run r-0" in done.stderr
+    assert "20 were there already" in done.stderr and "14 were labelled already" in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("mAP50 1.000 mAP 1.000 train 17 s")
+    run(drawn, "--seed", "2")
+    assert len(service.runs) == 2
+
+
+def test_a_run_under_way_is_joined(server, run, drawn):
+    run(drawn)
+    server.answers.runs["r-0"].update(status="running", model_id=None)
+    assert "under way" in run(drawn).stderr
+    assert len(server.answers.runs) == 1
+
+
+def test_changed_labels_train_again(server, run, drawn):
+    run(drawn)
+    image = next(i for i in server.answers.images.values() if i["status"] == "complete")
+    image["annotations"] = image["annotations"][1:]
+    run(drawn)
+    assert len(server.answers.runs) == 2
+
+
+def test_worse_boxes_measure_worse(server, run, drawn):
+    done = run(drawn, "--json", shift=20)
+    figures = json.loads(done.stdout)["evaluation"]["val"]["all"]
+    assert 0 < figures["mAP"] < figures["mAP50"] <= 1 and figures["mAP"] < 0.9
+
+
+def test_a_fifth_is_held_out_where_nobody_says_which(server, run, drawn, tmp_path):
+    folder = tmp_path / "plain"
+    subprocess.run([DRAW, folder, "60", "4"], check=True)
+    subprocess.run(["rm", "-r", folder / "ImageSets"], check=True)
+    done = run(folder)
+    held_out = [i for i in server.answers.images.values() if i["status"] == "review"]
+    assert 5 <= len(held_out) <= 20 and "hash" in done.stderr
+    first = {i["filename"] for i in held_out}
+    server.answers = Service(server.url)
+    run(folder)
+    assert {i["filename"] for i in server.answers.images.values() if i["status"] == "review"} == first
+
+
+def test_finished_held_out_images_are_warned_of(server, run, drawn):
+    run(drawn)
+    next(i for i in server.answers.images.values() if i["status"] == "review")["status"] = "complete"
+    assert "1 held-out images are complete" in run(drawn).stderr
+
+
+def test_zero_boxes_are_named_and_left_out(server, run, drawn, tmp_path):
+    folder = tmp_path / "zero"
+    subprocess.run(["cp", "-r", drawn, folder], check=True)
+    path = folder / "Annotations" / "scene_00000.xml"
+    path.write_text(re.sub(r"<xmin>\d+</xmin><ymin>\d+</ymin><xmax>\d+</xmax><ymax>\d+</ymax>",
+                           "<xmin>9</xmin><ymin>9</ymin><xmax>9</xmax><ymax>9</ymax>", path.read_text(), count=1))
+    done = run(folder)
+    assert "scene_00000.xml" in done.stderr and "1 annotations left out" in done.stderr
+
+
+def test_a_folder_without_labels_is_uploaded(server, run, drawn, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "a").mkdir(parents=True)
+    for i, path in enumerate(sorted((drawn / "JPEGImages").iterdir())[:3]):
+        (folder / ("a" if i else ".") / path.name).write_bytes(path.read_bytes())
+    done = run(folder)
+    assert sorted(i["virtual_folder_path"] for i in server.answers.images.values()) == ["/", "/a", "/a"]
+    assert "pictograph datasets import fruit" in done.stdout
+    assert not server.answers.runs
+
+
+def test_import_command(server, run, drawn, tmp_path):
+    server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": [{"name": "kiwi"}]}
+    assert server.cli("datasets", "upload", "fruit", drawn / "JPEGImages").returncode == 0
+    done = server.cli("datasets", "import", "fruit", drawn, "--split", "train,val")
+    told = json.loads(done.stdout)
+    assert (told["format"], told["images_saved"], told["images_missing"]) == ("pascal_voc", 17, 0)
+    assert "kiwi" in [c["name"] for c in server.answers.projects["fruit"]["classes"]]
+    told = json.loads(server.cli("datasets", "import", "fruit", drawn, "--overwrite").stdout)
+    assert (told["images_saved"], told["images_skipped"]) == (20, 0)
+    told = json.loads(server.cli("datasets", "import", "fruit", drawn).stdout)
+    assert (told["images_saved"], told["images_skipped"]) == (0, 20)
+    assert server.cli("datasets", "import", "nope", drawn).returncode == 1
+    (tmp_path / "empty").mkdir()
+    assert server.cli("datasets", "import", "fruit", tmp_path / "empty").returncode == 1
+
+
+def test_without_the_vision_worker_the_reason_is_said(server, run, drawn, tmp_path):
+    (tmp_path / "pictograph-vision").unlink()
+    assert "pictograph-vision is not installed" in run(drawn, code=2).stderr
