@@ -139,3 +139,6 @@ typedef struct DatasetWritten {
  * Memory does not grow with the annotations; it grows by about 150 bytes a file of the zip (its directory). */
 Status dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out,
                      Error *err);
+/* Reads a zip through without keeping anything: every entry unpacks and has its checksum. *out_files counts them. STATUS_BAD_REQUEST for a
+ * broken one. */
+Status dataset_verify_zip(const char *path, size_t *out_files, Error *err);

@@ -86,6 +86,8 @@ Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *
     return status;
 }
 
+Status dataset_verify_zip(const char *path, size_t *out_files, Error *err) { return unpack_verify(path, out_files, err); }
+
 /* ---- writing ---- */
 
 static void manifest_head(const Writer *w, const DatasetFormat *format, JsonWriter *j) {

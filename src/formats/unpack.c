@@ -19,7 +19,7 @@
 
 typedef struct Unpacker {
     struct archive *archive;
-    const char *path, *folder;
+    const char *path, *folder; /* folder NULL: nothing is kept */
     UnpackLimits limits;
     uint64_t packed, unpacked, entries;
     char *chunk;
@@ -50,13 +50,14 @@ static Status count_bytes(Unpacker *u, uint64_t size, Error *err) {
     return STATUS_OK;
 }
 
+/* fd -1: the data is only read, which compares its checksum. */
 static Status copy_data(Unpacker *u, int fd, Error *err) {
     for (;;) {
         la_ssize_t n = archive_read_data(u->archive, u->chunk, CHUNK_SIZE);
         if (n < 0) return broken(u, err);
         if (n == 0) return STATUS_OK;
         Status status = count_bytes(u, (uint64_t)n, err);
-        if (status == STATUS_OK) status = file_write_all(fd, u->chunk, (size_t)n, err);
+        if (status == STATUS_OK && fd >= 0) status = file_write_all(fd, u->chunk, (size_t)n, err);
         if (status != STATUS_OK) return status;
     }
 }
@@ -91,7 +92,7 @@ static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err)
     if (!plain) return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' is not a plain file", file_base_name(u->path), name);
     if (!name_is_safe_path(name)) return error_set(err, STATUS_BAD_REQUEST, "%s: unsafe name '%s'", file_base_name(u->path), name);
     if (archive_entry_is_encrypted(entry)) return error_set(err, STATUS_BAD_REQUEST, "%s: encrypted", file_base_name(u->path));
-    return write_entry(u, name, err);
+    return u->folder ? write_entry(u, name, err) : copy_data(u, -1, err);
 }
 
 /* Without its directory at the end a zip was cut off, though libarchive would go on with what is there. */
@@ -120,20 +121,33 @@ static Status unpack_all(Unpacker *u, Error *err) {
     }
 }
 
-Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err) {
-    int64_t packed = file_size(path);
-    if (packed < 0) return error_set(err, STATUS_NOT_FOUND, "No such file: %s", path);
+static Status unpack(Unpacker *u, Error *err) {
+    int64_t packed = file_size(u->path);
+    if (packed < 0) return error_set(err, STATUS_NOT_FOUND, "No such file: %s", u->path);
     /* libarchive turns names into UTF-8 by the locale; this one is the calling thread's own for the time being. */
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = (locale_t)0;
     if (utf8) before = uselocale(utf8);
-    Unpacker u = {.archive = archive_read_new(), .path = path, .folder = folder, .limits = limits, .packed = (uint64_t)packed, .chunk = xmalloc(CHUNK_SIZE)};
-    if (!u.limits.max_ratio) u.limits.max_ratio = UINT64_MAX;
-    Status status = u.archive ? unpack_all(&u, err) : error_set(err, STATUS_OUT_OF_MEMORY, "no memory for a zip");
-    archive_read_free(u.archive);
-    free(u.chunk);
+    u->packed = (uint64_t)packed;
+    u->archive = archive_read_new();
+    u->chunk = xmalloc(CHUNK_SIZE);
+    if (!u->limits.max_ratio) u->limits.max_ratio = UINT64_MAX;
+    Status status = u->archive ? unpack_all(u, err) : error_set(err, STATUS_OUT_OF_MEMORY, "no memory for a zip");
+    archive_read_free(u->archive);
+    free(u->chunk);
     if (utf8) {
         uselocale(before);
         freelocale(utf8);
     }
+    return status;
+}
+
+Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err) {
+    return unpack(&(Unpacker){.path = path, .folder = folder, .limits = limits}, err);
+}
+
+Status unpack_verify(const char *path, size_t *out_entries, Error *err) {
+    Unpacker u = {.path = path, .limits = {UINT64_MAX, UINT64_MAX, 0}};
+    Status status = unpack(&u, err);
+    *out_entries = (size_t)u.entries;
     return status;
 }

@@ -4,6 +4,7 @@
  * many entries, or grows out of proportion. Existing files are never written over. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -18,3 +19,5 @@ typedef struct UnpackLimits {
 bool unpack_is_zip(const char *path);
 /* STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit. What was unpacked before stays in folder. */
 Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err);
+/* Reads every entry of a zip, keeping nothing: sizes and checksums are compared. *out_entries counts them. STATUS_BAD_REQUEST for a broken one. */
+Status unpack_verify(const char *path, size_t *out_entries, Error *err);

@@ -14,6 +14,7 @@
 #include "formats/test_data.h"
 #include "formats/unpack.h"
 #include "formats/zip_writer.h"
+#include "base/banned.h"
 
 static TestData t;
 

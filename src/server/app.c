@@ -9,12 +9,17 @@
 #include "server/api/metrics.h"
 #include "server/api/rate_limit.h"
 #include "server/api/upkeep.h"
+#include "server/auto_annotate/auto_annotate.h"
 #include "server/credits/credits.h"
+#include "server/exports/exports.h"
 #include "server/http/http.h"
 #include "server/jobs/jobs.h"
+#include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "server/server.h"
 #include "server/store/db.h"
+#include "server/system/sweep.h"
+#include "server/training/training.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,9 +28,7 @@
 
 /* --- job kinds: one row a kind, in the feature that has it --- */
 
-static const JobKind *const JOB_KINDS[] = {
-    NULL,
-};
+static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB};
 
 /* --- upkeep --- */
 
@@ -40,16 +43,28 @@ static void sweep_answers(Server *server) { idempotency_sweep(server->idempotenc
 static void sweep_answer_rows(Server *server) { idempotency_sweep(server->idempotency, server->store, true); }
 
 static const UpkeepTask UPKEEP[] = {
-    {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances},
+    {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances}, {60, sweep_discarded}, {600, sweep_uploads},
 };
 
 /* --- opening and closing --- */
+
+/* Two decoders, so that one large picture does not hold up the others; one process for models, which keeps them and its images loaded. */
+static Status open_workers(Server *server, Arena *arena, Error *err) {
+    const char *work = arena_printf(arena, "%s/work", server->config.data_directory), *programs = server->config.program_directory;
+    WorkerProgram media = {.path = arena_printf(arena, "%s/pictograph-media", programs), .name = "media", .count = 2, .idle_seconds = 60, .directory = work,
+                           .died = STATUS_UNDECODABLE_MEDIA};
+    WorkerProgram vision = {.path = arena_printf(arena, "%s/pictograph-vision", programs), .name = "vision", .count = 1, .idle_seconds = 600, .directory = work,
+                            .died = STATUS_MODEL_UNAVAILABLE};
+    Status status = workers_open(&server->media, &media, err);
+    return status == STATUS_OK ? workers_open(&server->vision, &vision, err) : status;
+}
 
 static Status open_parts(Server *server, Error *err) {
     Arena arena;
     arena_init(&arena, 1 << 16);
     Status status = store_open(&server->store, arena_printf(&arena, "%s/pictograph.db", server->config.data_directory), err);
     if (status == STATUS_OK) status = objects_open(&server->objects, server->config.data_directory, err);
+    if (status == STATUS_OK) status = open_workers(server, &arena, err);
     arena_clear(&arena);
     if (status != STATUS_OK) return status;
     server->keys = key_cache_new();
@@ -60,7 +75,7 @@ static Status open_parts(Server *server, Error *err) {
     status = rate_limiter_load(server->rate_limiter, server->store, clock_now_ms() / 1000, err);
     if (status == STATUS_OK) status = jobs_open(&server->jobs, server, err);
     for (size_t i = 0; i < sizeof JOB_KINDS / sizeof JOB_KINDS[0] && status == STATUS_OK; i++)
-        if (JOB_KINDS[i]) jobs_register(server->jobs, JOB_KINDS[i]);
+        jobs_register(server->jobs, JOB_KINDS[i]);
     if (status == STATUS_OK) status = jobs_start(server->jobs, err);
     if (status != STATUS_OK) return status;
     server->upkeep = upkeep_start(server, UPKEEP, sizeof UPKEEP / sizeof UPKEEP[0]);
@@ -82,6 +97,8 @@ void server_close(Server *server) {
     if (server->jobs) jobs_stop(server->jobs);
     upkeep_stop(server->upkeep);
     jobs_close(server->jobs);
+    workers_close(server->media);
+    workers_close(server->vision);
     if (server->poll_session) db_session_release(server->store, server->poll_session);
     store_close(server->store);
     objects_close(server->objects);

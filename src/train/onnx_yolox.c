@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "train/onnx_graph.h"
-#include "train/onnx_metadata.h"
+#include "worker/onnx_metadata.h"
 
 #include "base/banned.h"
 

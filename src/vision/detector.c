@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "train/onnx_metadata.h"
+#include "worker/onnx_metadata.h"
 #include "base/banned.h"
 
 enum { CANDIDATES_MAX = 20000, LETTERBOX_GREY = 114 };

@@ -1,4 +1,4 @@
-/* Detector: an ONNX file that pictograph-train wrote (train/onnx_metadata.h says how), or anyone who keeps to that layout.
+/* Detector: an ONNX file that pictograph-train wrote (worker/onnx_metadata.h says how), or anyone who keeps to that layout.
  *
  * The metadata of the file decide how a picture is fed and the output read; a layout, channel order or value range that this reader does
  * not know is refused, never guessed.

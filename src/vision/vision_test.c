@@ -12,6 +12,7 @@
 #include "vision/nms.h"
 #include "vision/raster.h"
 #include "vision/scene.h"
+#include "base/banned.h"
 
 static Detection at(double x, int class_index, double confidence) {
     return (Detection){.box = {x, 0, 10, 10}, .class_index = class_index, .confidence = confidence};

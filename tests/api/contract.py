@@ -15,6 +15,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+BASE = "urn:pictograph:contract"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -26,7 +27,7 @@ def load_bundle(path):
 class Contract:
     def __init__(self, document):
         self.document = document
-        self.registry = Registry().with_resource("", Resource(contents=document, specification=DRAFT202012))
+        self.registry = Registry().with_resource(BASE, Resource(contents=document, specification=DRAFT202012))
         self.formats = jsonschema.FormatChecker(formats=["uuid", "date-time", "uri", "email"])
         self.validators = {}
         self.operations = {}
@@ -59,8 +60,9 @@ class Contract:
     def validator(self, schema):
         key = json.dumps(schema, sort_keys=True)
         if key not in self.validators:
-            # A fragment reference resolves against the whole document, which is registered under the empty URI.
-            self.validators[key] = jsonschema.Draft202012Validator(schema, registry=self.registry, format_checker=self.formats)
+            # A fragment reference means the whole document, not this piece of it.
+            whole = json.loads(key.replace('"$ref": "#/', f'"$ref": "{BASE}#/'))
+            self.validators[key] = jsonschema.Draft202012Validator(whole, registry=self.registry, format_checker=self.formats)
         return self.validators[key]
 
     def check(self, method, path, reply):
@@ -85,10 +87,10 @@ class Contract:
         content = described.get("content", {})
         kind = reply.headers.get("Content-Type", "").split(";")[0].strip()
         if content and method != "HEAD":
-            media = content.get(kind) or next((m for k, m in content.items() if k.endswith("/*") and kind.startswith(k[:-1])), None)
+            media = content[kind] if kind in content else next((m for k, m in content.items() if k.endswith("/*") and kind.startswith(k[:-1])), None)
             if media is None:
                 wrong.append(f"content type {kind!r} is none of {list(content)}")
-            elif kind == "application/json" and "schema" in media:
+            elif kind == "application/json" and "schema" in (media or {}):
                 for error in self.validator(media["schema"]).iter_errors(reply.json()):
                     wrong.append(f"{'/'.join(map(str, error.absolute_path)) or 'body'}: {error.message[:300]}")
         elif reply.status_code == 204 and reply.content:

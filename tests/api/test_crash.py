@@ -94,7 +94,7 @@ def test_an_export_survives(victim):
 
 def test_a_second_server_on_the_same_folder_is_refused(victim):
     other = victim.command("serve", "--listen", "127.0.0.1:0", check=False)
-    assert other.returncode != 0 and "use" in other.stderr.lower()
+    assert other.returncode != 0 and "Another pictographd serves" in other.stderr
 
 
 def test_sigterm_drains(victim):

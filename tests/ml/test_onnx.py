@@ -10,7 +10,7 @@ import pytest
 
 from tools import ROOT, run
 
-HEADER = (ROOT / "src" / "train" / "onnx_metadata.h").read_text()
+HEADER = (ROOT / "src" / "worker" / "onnx_metadata.h").read_text()
 KEYS = re.findall(r'#define ONNX_META_\w+ "(\w+)"', HEADER)
 
 

@@ -16,7 +16,7 @@ PATTERNS_C = pathlib.Path(__file__).resolve().parents[2] / 'src' / 'server' / 'a
 ANNOTATIONS = {'AnnotationList'}
 ANNOTATION = {'Annotation', 'BBoxAnnotation', 'PolygonAnnotation', 'PolylineAnnotation', 'KeypointAnnotation'}
 # Names that C has given away already.
-C_NAMES = {'AnnotationType': 'AnnotationKind'}
+C_NAMES = {'AnnotationType': 'AnnotationKind', 'DatasetImage': 'DatasetImageSummary'}
 # An enum whose further spellings mean values of another one: schema → (that schema, {spelling: value}).
 ENUM_ALIASES = {'AnnotationTypeInput': ('AnnotationType', {'box': 'bbox'})}
 

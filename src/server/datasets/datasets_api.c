@@ -20,8 +20,8 @@ static Dataset dataset_reply(Arena *arena, const ProjectRecord *row) {
     };
 }
 
-static DatasetImage image_summary(Request *rq, const ImageRecord *row) {
-    return (DatasetImage){
+static DatasetImageSummary image_summary(Request *rq, const ImageRecord *row) {
+    return (DatasetImageSummary){
         .id = row->id, .filename = row->filename, .status = image_stage_from_name(row->stage),
         .annotation_status = annotation_progress_from_name(image_progress(row->stage)), .annotation_count = row->annotation_count,
         .file_size = row->file_size, .width = row->width, .has_width = row->has_size, .height = row->height, .has_height = row->has_size,
@@ -35,7 +35,7 @@ static Status add_images(Request *rq, Dataset *dataset, int64_t limit, int64_t o
     int64_t left = dataset->image_count - offset;
     size_t capacity = (size_t)(left < 0 ? 0 : left < limit ? left : limit);
     dataset->has_images = true;
-    dataset->images.items = arena_new_array(&rq->arena, DatasetImage, capacity);
+    dataset->images.items = arena_new_array(&rq->arena, DatasetImageSummary, capacity);
     DbRows rows = db_query(request_db(rq), &rq->error,
                            "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.project_id = $1 AND i.is_archived = 0 ORDER BY i.folder, i.filename LIMIT $2 OFFSET $3",
                            DB_TEXT(dataset->id), DB_INT((int64_t)capacity), DB_INT(offset));

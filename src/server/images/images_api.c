@@ -51,7 +51,7 @@ static Status make_thumbnail(Request *rq, const ImageRecord *row, int64_t size, 
     char name[UUID_SIZE];
     const char *work = objects_work_directory(rq->server->objects, uuid_new(name), &rq->arena, &rq->error);
     if (!work) return rq->error.status;
-    const char *output = arena_printf(&rq->arena, "%s/thumbnail", work);
+    const char *output = arena_printf(&rq->arena, "%s/%s", work, file_base_name(cached)); /* its extension says which type */
     Buffer params;
     JsonWriter w;
     buffer_init(&params, 65536);

@@ -21,6 +21,8 @@
 #include "base/text.h"
 #include "server/jobs/workers.h"
 #include "worker/channel.h"
+#include "base/banned.h"
+#include "base/banned.h"
 
 static const char SELF[] = "/proc/self/exe";
 

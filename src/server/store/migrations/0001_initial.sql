@@ -170,7 +170,9 @@ CREATE TABLE exports (
 );
 CREATE INDEX exports_by_age ON exports(organization_id, created_at, id);
 
-CREATE TABLE export_snapshots ( -- the images of an export as they were at its creation; rows go when it is built
+-- The images of an export as they were at its creation; rows go once it is built. Documents are not copied with them: whoever changes one
+-- while an export waits keeps the old text here first, by the triggers below.
+CREATE TABLE export_snapshots (
   export_id TEXT NOT NULL REFERENCES exports(id) ON DELETE CASCADE,
   position INTEGER NOT NULL,
   image_id TEXT NOT NULL,
@@ -180,9 +182,21 @@ CREATE TABLE export_snapshots ( -- the images of an export as they were at its c
   height BIGINT,
   stage TEXT NOT NULL,
   object TEXT NOT NULL,
-  document TEXT, -- NULL without annotations
+  is_kept INTEGER NOT NULL DEFAULT 0, -- 1: document is the text at creation (NULL: there was none); 0: annotation_documents still has it
+  document TEXT,
   PRIMARY KEY (export_id, position)
 ) WITHOUT ROWID;
+CREATE INDEX export_snapshots_by_image ON export_snapshots(image_id);
+CREATE INDEX export_snapshots_by_object ON export_snapshots(object);
+CREATE TRIGGER export_keeps_changed BEFORE UPDATE ON annotation_documents BEGIN
+  UPDATE export_snapshots SET is_kept = 1, document = OLD.document WHERE image_id = OLD.image_id AND is_kept = 0;
+END;
+CREATE TRIGGER export_keeps_removed BEFORE DELETE ON annotation_documents BEGIN
+  UPDATE export_snapshots SET is_kept = 1, document = OLD.document WHERE image_id = OLD.image_id AND is_kept = 0;
+END;
+CREATE TRIGGER export_keeps_absence AFTER INSERT ON annotation_documents BEGIN
+  UPDATE export_snapshots SET is_kept = 1 WHERE image_id = NEW.image_id AND is_kept = 0;
+END;
 
 CREATE TABLE training_runs (
   id TEXT PRIMARY KEY,

@@ -1,0 +1,168 @@
+/* The job of an export: snapshot → zip → read back → object → completed. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "server/exports/export_rows.h"
+#include "server/exports/exports.h"
+#include "server/objects/objects.h"
+#include "server/server.h"
+#include "base/banned.h"
+
+/* Rows of a snapshot that one transaction removes: others want to write, too. */
+enum { SNAPSHOT_SLICE = 5000 };
+/* A zip up to this size is read back by the reader of its format, whose memory grows with it; of larger ones every entry is unpacked and its
+ * checksum compared. */
+enum { FULL_CHECK_BYTES = 32 << 20 };
+
+typedef struct Build {
+    Job *job;
+    ExportRecord record;
+    DatasetInfo info;
+    const DatasetFormat *format;
+    const char *folder, *path;
+    DatasetWritten written;
+    int64_t annotated;
+    ObjectInfo object;
+    int64_t removed; /* rows of the snapshot, by the last slice */
+} Build;
+
+/* --- states ---------------------------------------------------------------------------------------------------------------- */
+
+static Status mark_processing(DbSession *tx, void *context, Error *err) {
+    const Build *b = context;
+    return db_exec(tx, err, "UPDATE exports SET status = 'processing' WHERE id = $1 AND status = 'pending'", DB_TEXT(b->record.id));
+}
+
+static Status mark_completed(DbSession *tx, void *context, Error *err) {
+    const Build *b = context;
+    int64_t now = clock_now_ms();
+    Status status = db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING",
+                            DB_TEXT(b->object.sha256), DB_TEXT(b->object.md5), DB_INT(b->object.size), DB_INT(now));
+    if (status == STATUS_OK)
+        status = db_exec(tx, err,
+                         "UPDATE exports SET status = 'completed', object = $1, file_size = $2, md5 = $3, image_count = $4, annotation_count = $5, "
+                         "annotated_image_count = $6, completed_at = $7 WHERE id = $8 AND status = 'processing'",
+                         DB_TEXT(b->object.sha256), DB_INT(b->object.size), DB_TEXT(b->object.md5), DB_INT((int64_t)b->written.images),
+                         DB_INT((int64_t)b->written.annotations), DB_INT(b->annotated), DB_INT(now), DB_TEXT(b->record.id));
+    if (status != STATUS_OK || db_changes(tx) > 0) return status;
+    /* deleted meanwhile: nobody wants these bytes */
+    return db_exec(tx, err, "INSERT INTO discarded_objects (sha256, discarded_at) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING", DB_TEXT(b->object.sha256),
+                   DB_INT(now));
+}
+
+static Status drop_slice(DbSession *tx, void *context, Error *err) {
+    Build *b = context;
+    return export_drop_snapshot(tx, b->record.id, SNAPSHOT_SLICE, &b->removed, err);
+}
+
+static Status drop_snapshot(Build *b, Error *err) {
+    Status status;
+    do status = db_write(b->job->server->store, drop_slice, b, err);
+    while (status == STATUS_OK && b->removed > 0);
+    return status;
+}
+
+/* --- building -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct ReadBack {
+    const Job *job;
+    size_t images, annotations;
+} ReadBack;
+
+static Status count_image(void *context, const DatasetImage *image, Error *err) {
+    ReadBack *back = context;
+    if (job_cancelled(back->job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
+    back->images++;
+    back->annotations += image->annotations.count;
+    return STATUS_OK;
+}
+
+/* By the reader that a user would use on the same file. */
+static Status read_back(const Build *b, Error *err) {
+    Arena arena;
+    DatasetReport report;
+    Dataset *dataset = NULL;
+    DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    ReadBack back = {.job = b->job};
+    arena_init(&arena, SIZE_MAX);
+    dataset_report_init(&report, &arena);
+    options.work_folder = arena_printf(&arena, "%s/check", b->folder);
+    options.max_ratio = UINT64_MAX; /* equal labels pack well */
+    Status status = file_make_directories(options.work_folder, 0700, err);
+    if (status == STATUS_OK) status = dataset_open(&dataset, b->path, &options, err);
+    if (status == STATUS_OK) status = dataset_read(dataset, b->format, &(DatasetSink){&back, count_image}, &report, err);
+    dataset_close(dataset);
+    arena_clear(&arena);
+    if (status != STATUS_OK && status != STATUS_CANCELLED) error_prefix(err, "the archive cannot be read back");
+    if (status == STATUS_OK && (back.images != b->written.images || back.annotations != b->written.annotations))
+        return error_set(err, STATUS_INTERNAL_ERROR, "the archive reads back as %zu images and %zu annotations, not %zu and %zu", back.images, back.annotations,
+                         b->written.images, b->written.annotations);
+    return status;
+}
+
+static Status write_archive(Build *b, Error *err) {
+    SnapshotReader *reader = snapshot_reader_new(b->job, b->record.id, &b->info);
+    DatasetSource source = snapshot_reader_source(reader);
+    Status status = dataset_write(b->format, &b->info, &source, b->path, &b->written, err);
+    b->annotated = snapshot_reader_annotated(reader);
+    snapshot_reader_free(reader);
+    return status;
+}
+
+static Status check_archive(const Build *b, Error *err) {
+    if (b->written.bytes <= FULL_CHECK_BYTES) return read_back(b, err);
+    size_t entries = 0;
+    Status status = dataset_verify_zip(b->path, &entries, err);
+    if (status == STATUS_OK && entries != b->written.files)
+        status = error_set(err, STATUS_INTERNAL_ERROR, "the archive has %zu files, not %zu", entries, b->written.files);
+    return status;
+}
+
+static Status build(Build *b, Error *err) {
+    Server *server = b->job->server;
+    Status status = db_write(server->store, mark_processing, b, err);
+    if (status == STATUS_OK) status = write_archive(b, err);
+    if (status == STATUS_OK) status = check_archive(b, err);
+    if (status == STATUS_OK) status = objects_adopt_file(server->objects, b->path, &b->object, err);
+    if (status == STATUS_OK) status = db_write(server->store, mark_completed, b, err);
+    return status;
+}
+
+static bool is_final(ExportStatus status) { return status == EXPORT_STATUS_COMPLETED || status == EXPORT_STATUS_FAILED; }
+
+static Status run_export(Job *job, Error *err) {
+    Build b = {.job = job};
+    DbSession *db = db_session(job->server->store);
+    Status status = export_load_by_id(db, job->arena, job->id, &b.record, err);
+    db_session_release(job->server->store, db);
+    if (status == STATUS_NOT_FOUND) return STATUS_OK; /* deleted meanwhile */
+    if (status != STATUS_OK) return status;
+    if (!is_final(b.record.status)) {
+        b.format = dataset_format_find(export_format_name(b.record.format));
+        b.info = export_info(job->arena, job->payload, b.record.include_images);
+        b.folder = objects_work_directory(job->server->objects, job->id, job->arena, err);
+        b.path = b.folder ? arena_printf(job->arena, "%s/export.zip", b.folder) : NULL;
+        status = b.folder ? build(&b, err) : err->status;
+        if (b.folder) file_remove_tree(b.folder, NULL);
+    }
+    return status == STATUS_OK ? drop_snapshot(&b, err) : status;
+}
+
+static Status export_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
+    int64_t removed;
+    Arena arena;
+    (void)why;
+    arena_init(&arena, 1 << 16);
+    const char *folder = objects_work_path(job->server->objects, job->id, &arena);
+    if (folder) file_remove_tree(folder, NULL); /* what an attempt that was killed left */
+    arena_clear(&arena);
+    Status status = db_exec(tx, err, "UPDATE exports SET status = 'failed', error_message = $1, completed_at = $2 WHERE id = $3 AND status IN ('pending', 'processing')",
+                            DB_TEXT(message), DB_INT(clock_now_ms()), DB_TEXT(job->id));
+    return status == STATUS_OK ? export_drop_snapshot(tx, job->id, INT64_MAX / 2, &removed, err) : status;
+}
+
+const JobKind EXPORT_JOB = {.name = "export", .queue = "export", .parallel = 1, .max_attempts = 3, .run = run_export, .ended = export_ended};

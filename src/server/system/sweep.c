@@ -1,0 +1,70 @@
+#include "server/system/sweep.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/objects/objects.h"
+#include "server/store/db.h"
+#include "base/banned.h"
+
+enum { ROUND = 500, QUIET_MS = 15 * 60 * 1000, UPLOAD_AGE_MS = 24 * 3600 * 1000 };
+
+/* Rows that name an object keep it; training that has not ended needs the bytes of its export even when the export is gone. */
+#define IN_USE                                                                                                                  \
+    "(EXISTS (SELECT 1 FROM images WHERE object = $1) OR EXISTS (SELECT 1 FROM uploads WHERE object = $1) "                     \
+    "OR EXISTS (SELECT 1 FROM exports WHERE object = $1) OR EXISTS (SELECT 1 FROM export_snapshots WHERE object = $1) "         \
+    "OR EXISTS (SELECT 1 FROM models WHERE object = $1) "                                                                       \
+    "OR EXISTS (SELECT 1 FROM training_runs WHERE export_object = $1 AND status IN ('pending', 'queued', 'running')))"
+
+typedef struct Sweep {
+    Server *server;
+    int64_t removed;
+} Sweep;
+
+/* Inside the transaction that sees that nothing names the object; a failure of the file system leaves the row for the next round. */
+static Status remove_object(DbSession *tx, Sweep *sweep, const char *sha256, Error *err) {
+    bool in_use = db_get_int(tx, err, 1, "SELECT " IN_USE, DB_TEXT(sha256)) != 0;
+    if (!in_use) {
+        Status status = objects_remove(sweep->server->objects, sha256, err);
+        if (status != STATUS_OK) return status;
+        status = db_exec(tx, err, "DELETE FROM objects WHERE sha256 = $1", DB_TEXT(sha256));
+        if (status != STATUS_OK) return status;
+        sweep->removed++;
+    }
+    return db_exec(tx, err, "DELETE FROM discarded_objects WHERE sha256 = $1", DB_TEXT(sha256));
+}
+
+static Status sweep_round(DbSession *tx, void *context, Error *err) {
+    Sweep *sweep = context;
+    Arena arena;
+    arena_init(&arena, 1 << 20);
+    const char *names[ROUND];
+    size_t count = 0;
+    DbRows rows = db_query(tx, err, "SELECT sha256 FROM discarded_objects WHERE discarded_at < $1 ORDER BY discarded_at LIMIT $2", DB_INT(clock_now_ms() - QUIET_MS), DB_INT(ROUND));
+    while (count < ROUND && db_next(&rows)) names[count++] = db_text(&rows, 0, &arena);
+    Status status = db_finish(&rows);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) status = remove_object(tx, sweep, names[i], err);
+    arena_clear(&arena);
+    return status;
+}
+
+void sweep_discarded(Server *server) {
+    Sweep sweep = {.server = server};
+    Error err = {0};
+    if (db_write(server->store, sweep_round, &sweep, &err) != STATUS_OK) log_event(LOG_ERROR, "sweep_failed", "message", err.message, NULL);
+    else if (sweep.removed) log_event(LOG_INFO, "swept", "objects", log_text("%lld", (long long)sweep.removed), NULL);
+}
+
+static Status drop_old_uploads(DbSession *tx, void *context, Error *err) {
+    int64_t now = clock_now_ms();
+    (void)context;
+    Status status = db_exec(tx, err,
+                            "INSERT INTO discarded_objects (sha256, discarded_at) SELECT DISTINCT object, $1 FROM uploads WHERE created_at < $2 AND object IS NOT NULL "
+                            "ON CONFLICT (sha256) DO NOTHING", DB_INT(now), DB_INT(now - UPLOAD_AGE_MS));
+    return status == STATUS_OK ? db_exec(tx, err, "DELETE FROM uploads WHERE created_at < $1", DB_INT(now - UPLOAD_AGE_MS)) : status;
+}
+
+void sweep_uploads(Server *server) {
+    Error err = {0};
+    if (db_write(server->store, drop_old_uploads, server, &err) != STATUS_OK) log_event(LOG_ERROR, "sweep_failed", "message", err.message, NULL);
+}

@@ -1,0 +1,174 @@
+"""A whole small run: export, training, model, batch annotation by that model; then everything that can be refused, cancelled or killed."""
+import hashlib
+import random
+import time
+
+import pytest
+from conftest import contract
+from PIL import Image, ImageDraw
+from server import Client, Server
+import io
+
+SMALL = {"epochs": 2, "batch_size": 4, "image_size": 64, "model_size": "nano"}
+
+
+def scene(seed, size=96):
+    """A dark scene with one or two bright squares, and their boxes."""
+    rng = random.Random(seed)
+    image = Image.new("RGB", (size, size), (rng.randrange(40), rng.randrange(40), rng.randrange(40)))
+    boxes = []
+    for _ in range(1 + seed % 2):
+        w = rng.randrange(20, 40)
+        x, y = rng.randrange(size - w), rng.randrange(size - w)
+        ImageDraw.Draw(image).rectangle([x, y, x + w - 1, y + w - 1], fill=(220, 200, 40))
+        boxes.append({"x": x, "y": y, "w": w, "h": w})
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=90)
+    return out.getvalue(), boxes
+
+
+def fill(client, count=12):
+    project = client.project(classes=("square",))
+    for i in range(count):
+        data, boxes = scene(i)
+        image = client.upload(project, f"{i:02}.jpg", data)
+        client.post(f"/annotations/{image['id']}", {"annotations": [{"id": str(k), "name": "square", "type": "bbox", "bounding_box": b} for k, b in enumerate(boxes)]})
+    client.post("/exports/", {"dataset_name": project["name"], "name": "e"}, 202)
+    assert client.wait(f"/exports/{project['name']}/e", "export")["status"] == "completed"
+    return project
+
+
+@pytest.fixture(scope="module")
+def filled(owner):
+    return fill(owner)
+
+
+def start(client, project, config=SMALL, expect=202, **fields):
+    body = {"dataset_name": project["name"], "export_name": "e", "pipeline_type": "yolox", "config": config, **fields}
+    reply = client.post("/training/", body, expect).json()
+    return reply["training_run"] if expect == 202 else reply
+
+
+@pytest.fixture(scope="module")
+def trained(owner, filled):
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    run = start(owner, filled)
+    assert run["status"] in ("pending", "queued", "running") and run["progress"] == 0 and run["metrics"] == {} and run["config"] == SMALL
+    assert owner.get("/credits/balance").json()["credits_remaining"] <= before - run["credits_charged"] and run["credits_charged"] == 10 * run["estimated_minutes"]
+    done = owner.wait(f"/training/{run['id']}", "training_run", timeout=300)
+    assert done["status"] == "completed", done
+    return done
+
+
+def test_a_run_ends_in_a_model(owner, filled, trained):
+    assert trained["progress"] == 100 and trained["current_epoch"] == 2 and trained["total_epochs"] == 2 and trained["training_time_seconds"] >= 1
+    used = -(-trained["training_time_seconds"] // 60)
+    assert trained["credits_refunded"] == trained["credits_charged"] - 10 * used or trained["credits_refunded"] == 0
+    model = owner.get(f"/models/{trained['model_id']}").json()["model"]
+    assert (model["status"], model["model_type"], model["training_run_id"]) == ("ready", "object_detection", trained["id"])
+    assert model["class_mapping"] == {"0": "square"} and model["input_size"] == [64, 64]
+    signed = owner.get(f"/models/{model['id']}/download").json()
+    weights = owner.fetch(signed["download_url"]).content
+    assert hashlib.md5(weights).hexdigest() == signed["md5"] and len(weights) == model["file_size"]
+    import onnx
+    onnx.checker.check_model(onnx.load_from_string(weights))
+    assert trained["id"] in [r["id"] for r in owner.get(f"/training/?dataset_name={filled['name']}&status=completed").json()["training_runs"]]
+    assert model["id"] in [m["id"] for m in owner.get("/models/?model_type=object_detection").json()["models"]]
+    assert owner.get("/models/?model_type=classification").json()["models"] == []
+
+
+def test_batch_annotation_by_the_model(owner, filled, trained):
+    images = [owner.upload(filled, f"new{i}.jpg", scene(100 + i)[0]) for i in range(3)]
+    owner.patch("/batch/images/update", {"dataset_name": filled["name"], "image_ids": [images[0]["id"]], "updates": {"status": "review"}})
+    job = owner.post("/auto-annotate/batch", {"dataset_name": filled["name"], "image_filenames": [i["filename"] for i in images] * 2, "model_id": trained["model_id"],
+                                              "classes": [{"name": "square", "output_type": "bbox"}], "confidence_threshold": 0.0}, 202).json()
+    assert job["estimated_credits"] == 3 and job["total_images"] == 3
+    done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
+    assert done["status"] == "completed" and done["processed_images"] == 3 and done["failures"] == [] and done["progress"] == 100 and done["credits_charged"] == 3
+    first = owner.get(f"/annotations/{images[0]['id']}").json()
+    assert first["annotations"] and first["status"] == "in_progress"  # review stays review
+    for a in first["annotations"]:
+        assert a["name"] == "square" and a["type"] == "bbox" and 0 <= a["confidence"] <= 1 and a["bounding_box"]["w"] > 0
+    assert owner.post(f"/auto-annotate/batch/{job['job_id']}/cancel").json()["status"] == "completed"  # a final state never changes
+
+
+def test_what_a_batch_refuses(owner, with_role, filled, trained):
+    ask = {"dataset_name": filled["name"], "image_filenames": ["00.jpg"], "model_id": trained["model_id"], "classes": [{"name": "square", "output_type": "bbox"}]}
+    assert owner.post("/auto-annotate/batch", {**ask, "classes": [{"name": "dog"}]}, 422).json()["detail"][0]["loc"] == ["body", "classes", 0, "name"]
+    owner.post("/auto-annotate/batch", {**ask, "image_filenames": ["nope.jpg"]}, 422)
+    owner.post("/auto-annotate/batch", {**ask, "image_filenames": []}, 422)
+    owner.post("/auto-annotate/batch", {**ask, "model_id": "5f0c2c6e-8f0b-4d29-9d4b-1f8a6d1f0a11"}, 404)
+    owner.post("/auto-annotate/batch", {**ask, "dataset_name": "nope"}, 404)
+    with_role("viewer").post("/auto-annotate/batch", ask, 403)
+    owner.get("/auto-annotate/batch/5f0c2c6e-8f0b-4d29-9d4b-1f8a6d1f0a11", 404)
+
+
+def test_archived_models_stay_readable(owner, filled, trained):
+    model = owner.get(f"/models/{trained['model_id']}").json()["model"]
+    run = start(owner, filled)
+    other = owner.wait(f"/training/{run['id']}", "training_run", timeout=300)["model_id"]
+    owner.delete(f"/models/{other}", 204)
+    assert owner.get(f"/models/{other}").json()["model"]["status"] == "archived"
+    owner.get(f"/models/{other}/download", 409)
+    listed = [m["id"] for m in owner.get("/models/?limit=500").json()["models"]]
+    assert other not in listed and model["id"] in listed
+    assert other in [m["id"] for m in owner.get("/models/?status=archived").json()["models"]]
+
+
+def test_refused_runs(owner, filled, jpeg):
+    assert owner.post("/training/", {"dataset_name": filled["name"], "export_name": "nope", "pipeline_type": "yolox"}, 404)
+    start(owner, filled, config={"epochs": 0}, expect=422)
+    start(owner, filled, config={"epochs": "many"}, expect=422)
+    start(owner, filled, gpu_type="toaster", expect=422)
+    small = owner.project(classes=("cell",))
+    for i in range(4):
+        image = owner.upload(small, f"{i}.jpg", jpeg)
+        owner.post(f"/annotations/{image['id']}", {"annotations": [{"id": "1", "name": "cell", "type": "bbox", "bounding_box": {"x": 1, "y": 1, "w": 9, "h": 9}}]})
+    owner.post("/exports/", {"dataset_name": small["name"], "name": "e"}, 202)
+    owner.wait(f"/exports/{small['name']}/e", "export")
+    assert start(owner, small, expect=422)["error_code"] == "dataset_too_small"
+
+
+def test_cancelling_gives_credits_back(owner, filled):
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    run = start(owner, filled, config={**SMALL, "epochs": 10000}, gpu_type="h100")
+    deadline = time.monotonic() + 60
+    while owner.get(f"/training/{run['id']}").json()["training_run"]["status"] != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1)
+    begin = time.monotonic()
+    cancelled = owner.post(f"/training/{run['id']}/cancel").json()["training_run"]
+    assert cancelled["status"] == "cancelled" and time.monotonic() - begin < 5
+    assert cancelled["credits_refunded"] == cancelled["credits_charged"] - 120  # one started minute
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - 120
+    assert owner.get("/credits/history?limit=1").json()["entries"][0]["operation"] == "training_refund_h100"
+    assert owner.post(f"/training/{run['id']}/cancel").json()["training_run"] == cancelled
+
+
+def test_no_credits_no_run(stranger, server):
+    project = fill(stranger, 6)
+    balance = stranger.get("/credits/balance").json()["credits_remaining"]
+    server.command("credits", "grant", "--org", "Other", "--amount", str(-balance))
+    reply = start(stranger, project, expect=402)
+    assert reply["error_code"] == "insufficient_credits" and reply["detail"]["remaining"] == 0 and reply["detail"]["required"] >= 10
+    assert "required" not in reply and reply["detail"]["operation"] == "training_a10g_per_minute"
+    server.command("credits", "grant", "--org", "Other", "--amount", str(balance))
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    victim = Server(tmp_path / "data").start()
+    try:
+        owner = Client(victim.url, victim.key, contract())
+        project = fill(owner, 8)
+        run = start(owner, project, config={**SMALL, "epochs": 30})
+        deadline = time.monotonic() + 120
+        while owner.get(f"/training/{run['id']}").json()["training_run"]["current_epoch"] < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        victim.kill()
+        victim.start()
+        done = owner.wait(f"/training/{run['id']}", "training_run", timeout=300)
+        assert done["status"] == "completed" and done["model_id"], done
+    finally:
+        victim.stop()
