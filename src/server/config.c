@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "server/http/http.h"
 
 #include "base/banned.h"
 
@@ -63,6 +64,7 @@ static Status set_upgrade_url(Loading *l, const char *v, Error *err) { return ta
 static Status set_programs(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->program_directory, l->arena, v); }
 static Status set_http_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->http_threads, v, err); }
 static Status set_handler_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->handler_threads, v, err); }
+static Status set_body_timeout(Loading *l, const char *v, Error *err) { return take_count(&l->config->body_timeout, v, err); }
 static Status set_access_log(Loading *l, const char *v, Error *err) { return take_bool(&l->config->access_log, v, err); }
 static Status set_public_metrics(Loading *l, const char *v, Error *err) { return take_bool(&l->config->public_metrics, v, err); }
 
@@ -82,6 +84,7 @@ static const Setting SETTINGS[] = {
     {"programs", "PICTOGRAPHD_PROGRAMS", set_programs, "folder of pictograph-media and the other workers (that of pictographd)"},
     {"http_threads", "PICTOGRAPHD_HTTP_THREADS", set_http_threads, "event loops (one a processor, at most 8)"},
     {"handler_threads", "PICTOGRAPHD_HANDLER_THREADS", set_handler_threads, "threads for requests that wait (32)"},
+    {"body_timeout", "PICTOGRAPHD_BODY_TIMEOUT", set_body_timeout, "seconds that a request's body may take (60)"},
     {"access_log", "PICTOGRAPHD_ACCESS_LOG", set_access_log, "a line a request on standard error (true)"},
     {"public_metrics", "PICTOGRAPHD_PUBLIC_METRICS", set_public_metrics, "/metrics for all addresses, not the loopback alone (false)"},
 };
@@ -189,7 +192,7 @@ static const char *program_folder(Arena *arena) {
 Status config_load(Config *out, const char *data_directory, const ConfigFlag *flags, size_t flag_count, Arena *arena, Error *err) {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     *out = (Config){.data_directory = data_directory, .listen_host = "127.0.0.1", .listen_port = 8080, .program_directory = program_folder(arena),
-                    .http_threads = processors < 1 ? 1 : processors > 8 ? 8 : (int)processors, .handler_threads = 32, .access_log = true};
+                    .http_threads = processors < 1 ? 1 : processors > 8 ? 8 : (int)processors, .handler_threads = 32, .body_timeout = HTTP_BODY_TIMEOUT, .access_log = true};
     Loading loading = {out, arena};
     Status status = config_read_file(arena_printf(arena, "%s/config.toml", data_directory), take_setting, &loading, err);
     for (int i = 0; i < SETTING_COUNT && status == STATUS_OK; i++) {

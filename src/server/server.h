@@ -27,6 +27,7 @@ typedef struct Config {
     const char *upgrade_url;       /* shown in 402 answers; may be NULL */
     int http_threads;
     int handler_threads;
+    int body_timeout; /* seconds, see HTTP_BODY_TIMEOUT */
     bool access_log;
     bool public_metrics; /* /metrics for every address, not the loopback alone */
 } Config;

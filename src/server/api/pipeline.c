@@ -172,7 +172,7 @@ void pipeline_abandon(Request *rq) {
     Passage *p = rq->passage;
     if (p->ticket) idempotency_finish(rq->server->idempotency, p->ticket, rq); /* response.status is no success */
     p->ticket = NULL;
-    if (p->step == 0) return; /* not even a head: the library has answered what it could */
+    if (p->step == 0 || p->step == STEP_COUNT) return; /* not even a head, which the library has answered as it could; or logged already */
     rq->response.status = 499; /* never on the wire: nginx's number for a peer that went away */
     write_log(rq, p);
 }

@@ -74,7 +74,7 @@ void *exchange_on_line(void *cls, const char *uri, struct MHD_Connection *connec
     HttpThread *thread = cls;
     Exchange *x = exchange_get(thread);
     x->connection = connection;
-    x->deadline = clock_monotonic() + HTTP_BODY_TIMEOUT; /* for the rest of the head */
+    x->deadline = clock_monotonic() + thread->server->config.body_timeout; /* for the rest of the head */
     Request *rq = &x->rq;
     request_open(rq, thread->server);
     rq->http = x;
@@ -109,6 +109,8 @@ void exchange_on_end(void *cls, struct MHD_Connection *connection, void **state,
     Exchange *x = *state;
     if (!x) return;
     *state = NULL;
+    bool waited = x->phase == PHASE_HEAD_WAITING || x->phase == PHASE_PIECE_WAITING || x->phase == PHASE_END_WAITING;
+    if (waited) x->thread->suspended--; /* the peer went away meanwhile */
     if (x->phase != PHASE_REPLYING && x->phase != PHASE_REFUSED) pipeline_abandon(&x->rq);
     if (x->linger_fd >= 0) start_lingering(x);
     exchange_put(x);
@@ -236,7 +238,7 @@ static enum MHD_Result hand_over(Exchange *x, ExchangePhase phase) {
 
 static enum MHD_Result expect_body(Exchange *x) {
     x->phase = PHASE_BODY;
-    x->deadline = clock_monotonic() + HTTP_BODY_TIMEOUT;
+    x->deadline = clock_monotonic() + x->thread->server->config.body_timeout;
     x->body.maximum = x->rq.passage->body_maximum;
     buffer_reset(&x->body);
     return MHD_YES;
@@ -286,6 +288,12 @@ static enum MHD_Result take_piece(Exchange *x, const char *data, size_t *size) {
     return stream ? hand_over(x, PHASE_PIECE_WAITING) : MHD_YES;
 }
 
+/* With several chunks in its buffer the library goes on calling for a connection that was suspended a moment ago: nothing is taken then. */
+static bool is_suspended(const Exchange *x) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+    return info && info->suspended == MHD_YES;
+}
+
 enum MHD_Result exchange_on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
                                     const char *upload, size_t *upload_size, void **state) {
     (void)connection, (void)url;
@@ -302,10 +310,11 @@ enum MHD_Result exchange_on_request(void *cls, struct MHD_Connection *connection
         ((HttpThread *)cls)->suspended--;
         return x->state == PIPELINE_BODY ? expect_body(x) : reply_to_head(x);
     case PHASE_PIECE_WAITING:
+        if (is_suspended(x)) return MHD_YES;
         ((HttpThread *)cls)->suspended--;
         if (x->state == PIPELINE_REPLY) return refuse_body(x);
         x->phase = PHASE_BODY;
-        x->deadline = clock_monotonic() + HTTP_BODY_TIMEOUT;
+        x->deadline = clock_monotonic() + x->thread->server->config.body_timeout;
         __attribute__((fallthrough));
     case PHASE_BODY: return *upload_size ? take_piece(x, upload, upload_size) : run_end(x);
     case PHASE_END_WAITING:

@@ -1,0 +1,150 @@
+/* Header fields that decide how bytes travel, and the settings file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#include "base/file.h"
+#include "server/api/conditional.h"
+#include "server/api/key_secret.h"
+#include "server/config.h"
+#include "server/http/head.h"
+
+static void ranges(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t size;
+        ByteRange wanted;
+    } CASES[] = {
+        {NULL, 100, {RANGE_WHOLE, 0, 100}},
+        {"bytes=0-9", 100, {RANGE_PART, 0, 10}},
+        {"bytes=90-", 100, {RANGE_PART, 90, 10}},
+        {"bytes=90-1000", 100, {RANGE_PART, 90, 10}},
+        {"bytes=-10", 100, {RANGE_PART, 90, 10}},
+        {"bytes=-1000", 100, {RANGE_PART, 0, 100}},
+        {"bytes=99-99", 100, {RANGE_PART, 99, 1}},
+        {"bytes=100-", 100, {RANGE_OUTSIDE, 0, 0}},
+        {"bytes=-0", 100, {RANGE_OUTSIDE, 0, 0}},
+        {"bytes=0-", 0, {RANGE_OUTSIDE, 0, 0}},
+        {"bytes=9-3", 100, {RANGE_WHOLE, 0, 100}},
+        {"bytes=0-1,5-6", 100, {RANGE_WHOLE, 0, 100}},
+        {"bytes=", 100, {RANGE_WHOLE, 0, 100}},
+        {"bytes=-", 100, {RANGE_WHOLE, 0, 100}},
+        {"bytes=a-b", 100, {RANGE_WHOLE, 0, 100}},
+        {"items=0-9", 100, {RANGE_WHOLE, 0, 100}},
+        {"bytes=0-99999999999999999999999", 100, {RANGE_WHOLE, 0, 100}},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        ByteRange got = conditional_range(CASES[i].text, CASES[i].size);
+        assert_int_equal(got.kind, CASES[i].wanted.kind);
+        assert_int_equal(got.first, CASES[i].wanted.first);
+        assert_int_equal(got.length, CASES[i].wanted.length);
+    }
+}
+
+static void entity_tags(void **state) {
+    (void)state;
+    assert_true(conditional_matches("\"a\"", "\"a\""));
+    assert_true(conditional_matches("\"b\", W/\"a\"", "\"a\""));
+    assert_true(conditional_matches(" * ", "\"a\""));
+    assert_false(conditional_matches("\"aa\"", "\"a\""));
+    assert_false(conditional_matches("\"b\",", "\"a\""));
+    assert_false(conditional_matches("", "\"a\""));
+    assert_false(conditional_matches(NULL, "\"a\""));
+    assert_false(conditional_matches("\"a\"", NULL));
+}
+
+static void lengths_and_hosts(void **state) {
+    (void)state;
+    assert_int_equal(head_content_length("0"), 0);
+    assert_int_equal(head_content_length("123"), 123);
+    assert_int_equal(head_content_length("+1"), -1);
+    assert_int_equal(head_content_length(" 1"), -1);
+    assert_int_equal(head_content_length("1,1"), -1);
+    assert_int_equal(head_content_length(""), -1);
+    assert_int_equal(head_content_length("99999999999999999999"), -1);
+    assert_true(head_host_is_plain("localhost:8080"));
+    assert_true(head_host_is_plain("[::1]:80"));
+    assert_false(head_host_is_plain("a/b"));
+    assert_false(head_host_is_plain("a\"b"));
+    assert_false(head_host_is_plain(""));
+    assert_false(head_host_is_plain(NULL));
+}
+
+static void key_form(void **state) {
+    (void)state;
+    KeySecret secret;
+    assert_int_equal(key_secret_make(&secret, NULL), STATUS_OK);
+    assert_true(key_secret_is_plausible(secret.text));
+    assert_int_equal(strlen(secret.prefix), 12);
+    assert_memory_equal(secret.hash, "$2b$12$", 7);
+    assert_true(key_secret_matches(secret.text, secret.hash));
+    secret.text[20] = secret.text[20] == 'x' ? 'y' : 'x';
+    assert_false(key_secret_matches(secret.text, secret.hash));
+    assert_false(key_secret_is_plausible("pk_live_short"));
+    assert_false(key_secret_is_plausible("sk_live_0123456789012345678901234567890123456789012"));
+}
+
+static char directory[] = "/tmp/config_test_XXXXXX";
+
+static Status load(const char *text, Config *out, Arena *arena, Error *err) {
+    const char *path = arena_printf(arena, "%s/config.toml", directory);
+    assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, NULL), STATUS_OK);
+    *err = (Error){0};
+    return config_load(out, directory, NULL, 0, arena, err);
+}
+
+static void settings(void **state) {
+    (void)state;
+    Arena arena;
+    Config config;
+    Error err;
+    arena_init(&arena, 1 << 20);
+    assert_non_null(mkdtemp(directory));
+    assert_int_equal(load("# mine\n\nlisten = \"0.0.0.0:81\" # all\nhttp_threads=3\naccess_log = false\r\npublic_url = 'x'", &config, &arena, &err), STATUS_CONFIGURATION);
+    assert_non_null(strstr(err.message, "config.toml:6: public_url: an http address"));
+    assert_int_equal(load("listen = \"[::]:81\"\nhttp_threads = 3\naccess_log = false\npublic_url = \"https://x.example/\"\n", &config, &arena, &err), STATUS_OK);
+    assert_string_equal(config.listen_host, "::");
+    assert_int_equal(config.listen_port, 81);
+    assert_int_equal(config.http_threads, 3);
+    assert_false(config.access_log);
+    assert_string_equal(config.public_url, "https://x.example");
+
+    static const struct {
+        const char *text, *wanted;
+    } BAD[] = {
+        {"a = 1\n", ":1: unknown setting 'a'"}, {"\nlisten\n", ":2: 'name = value'"},       {"listen = \"x", ":1: a quote is missing"},
+        {"listen = \"x\" y", ":1: 'y' does"},   {"http_threads = 0", "a number from 1"},  {"http_threads =", ":1: a value is missing"},
+        {"listen = \"a:b\"", "an address such"}, {"access_log = yes", "true or false"},
+    };
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        assert_int_equal(load(BAD[i].text, &config, &arena, &err), STATUS_CONFIGURATION);
+        if (!strstr(err.message, BAD[i].wanted)) fail_msg("%s, wanted %s", err.message, BAD[i].wanted);
+    }
+
+    /* flags > environment > file */
+    setenv("PICTOGRAPHD_HTTP_THREADS", "5", 1);
+    assert_int_equal(load("http_threads = 3\nhandler_threads = 4\n", &config, &arena, &err), STATUS_OK);
+    assert_int_equal(config.http_threads, 5);
+    assert_int_equal(config.handler_threads, 4);
+    ConfigFlag flag = {"http-threads", "6"};
+    assert_int_equal(config_load(&config, directory, &flag, 1, &arena, &err), STATUS_OK);
+    assert_int_equal(config.http_threads, 6);
+    unsetenv("PICTOGRAPHD_HTTP_THREADS");
+    file_remove_tree(directory, NULL);
+    arena_clear(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranges), cmocka_unit_test(entity_tags), cmocka_unit_test(lengths_and_hosts), cmocka_unit_test(key_form), cmocka_unit_test(settings),
+    };
+    return cmocka_run_group_tests_name("head", tests, NULL, NULL);
+}
