@@ -107,7 +107,7 @@ static Polygon rectangle(Arena *arena, Box box) {
 /* A detection as the annotation that was asked for. A detector says where, not which shape: polygons come from the box prompt's engine inside the
  * detected box; a polyline is the box's longer axis, a keypoint its centre. */
 static void add_detection(BatchImage *item, const ImageRecord *image, yyjson_val *detection) {
-    const char *label = json_get_string(detection, "class", ""), *output = wanted_output(item->batch, label);
+    const char *label = json_get_string(detection, "name", ""), *output = wanted_output(item->batch, label);
     double confidence = json_get_number(detection, "confidence", 0);
     if (!output || confidence < item->batch->threshold) return;
     Box box = {json_get_number(detection, "x", 0), json_get_number(detection, "y", 0), json_get_number(detection, "w", 0), json_get_number(detection, "h", 0)};

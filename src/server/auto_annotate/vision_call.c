@@ -12,44 +12,52 @@
 
 enum { DECODE_TIMEOUT_SECONDS = 60 };
 
-static Status decode_pixels(VisionCall *call, const ImageRecord *image, const char *path, const char **out, Error *err) {
+static Status decode_pixels(VisionCall *call, Error *err) {
     char name[UUID_SIZE];
     call->work = objects_work_directory(call->server->objects, uuid_new(name), call->arena, err);
     if (!call->work) return err->status;
-    *out = arena_printf(call->arena, "%s/pixels", call->work);
+    const char *pixels = arena_printf(call->arena, "%s/pixels", call->work);
     Buffer params;
     JsonWriter w;
     buffer_init(&params, 65536);
     json_writer_init(&w, &params);
     json_begin_object(&w);
-    json_field_string(&w, "path", path);
-    json_field_string(&w, "filename", image->filename);
-    json_field_string(&w, "output", *out);
+    json_field_string(&w, "path", objects_path(call->server->objects, call->image->object, call->arena));
+    json_field_string(&w, "filename", call->image->filename);
+    json_field_string(&w, "output", pixels);
     json_end_object(&w);
     yyjson_doc *reply = NULL;
     Status status = workers_call(call->server->media, &reply, "decode", buffer_text(&params), DECODE_TIMEOUT_SECONDS, NULL, NULL, err);
     yyjson_doc_free(reply);
     buffer_clear(&params);
+    json_field_string(&call->writer, "pixels_path", pixels); /* goes before image_path */
     return status;
 }
 
 Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const ImageRecord *image, Error *err) {
-    *call = (VisionCall){.server = server, .arena = arena};
+    *call = (VisionCall){.server = server, .arena = arena, .image = image};
     buffer_init(&call->params, 1 << 20);
     json_writer_init(&call->writer, &call->params);
-    const char *path = objects_path(server->objects, image->object, arena), *pixels = NULL;
-    Status status = STATUS_OK;
-    if (!text_equal(image->mime_type, "image/jpeg")) status = decode_pixels(call, image, path, &pixels, err);
     json_begin_object(&call->writer);
     json_field_string(&call->writer, "image_key", image->object);
-    json_field_string(&call->writer, "image_path", path);
-    if (pixels) json_field_string(&call->writer, "pixels_path", pixels);
+    json_field_string(&call->writer, "image_path", objects_path(server->objects, image->object, arena));
+    return text_equal(image->mime_type, "image/jpeg") ? STATUS_OK : decode_pixels(call, err);
+}
+
+static Status call_once(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, Error *err) {
+    size_t open = call->params.size; /* the object is closed for the worker only, so that a member can still be added */
+    buffer_append_byte(&call->params, '}');
+    Status status = workers_call(call->server->vision, &call->reply, method, buffer_text(&call->params), timeout_seconds, stop, context, err);
+    call->params.size = open;
     return status;
 }
 
 Status vision_call_run(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, yyjson_val **result, Error *err) {
-    json_end_object(&call->writer);
-    Status status = workers_call(call->server->vision, &call->reply, method, buffer_text(&call->params), timeout_seconds, stop, context, err);
+    Status status = call_once(call, method, timeout_seconds, stop, context, err);
+    if (status == STATUS_UNSUPPORTED_MEDIA_TYPE && !call->work) { /* a JPEG with four inks, which only the media worker reads */
+        status = decode_pixels(call, err);
+        if (status == STATUS_OK) status = call_once(call, method, timeout_seconds, stop, context, err);
+    }
     *result = status == STATUS_OK ? yyjson_obj_get(yyjson_doc_get_root(call->reply), "result") : NULL;
     return status;
 }
@@ -64,21 +72,20 @@ static Ring read_ring(yyjson_val *points, Arena *arena) {
     Ring ring = {.points = arena_new_array(arena, Point, yyjson_arr_size(points))};
     size_t index, count;
     yyjson_val *p;
-    yyjson_arr_foreach(points, index, count, p) {
-        ring.points[ring.count++] = yyjson_is_arr(p) ? (Point){yyjson_get_num(yyjson_arr_get(p, 0)), yyjson_get_num(yyjson_arr_get(p, 1))}
-                                                     : (Point){json_get_number(p, "x", 0), json_get_number(p, "y", 0)};
-    }
+    yyjson_arr_foreach(points, index, count, p) ring.points[ring.count++] = (Point){yyjson_get_num(yyjson_arr_get(p, 0)), yyjson_get_num(yyjson_arr_get(p, 1))};
     return ring;
 }
 
 bool vision_polygon(yyjson_val *result, Arena *arena, Polygon *out) {
-    yyjson_val *rings = yyjson_obj_get(result, "rings");
-    *out = (Polygon){.rings = arena_new_array(arena, Ring, yyjson_arr_size(rings))};
-    size_t index, count;
-    yyjson_val *points;
-    yyjson_arr_foreach(rings, index, count, points) {
-        Ring ring = read_ring(points, arena);
-        if (ring.count >= 3) out->rings[out->count++] = ring;
+    yyjson_val *parts = yyjson_obj_get(result, "polygons"), *part, *points;
+    size_t i, n, k, m, total = 0;
+    yyjson_arr_foreach(parts, i, n, part) total += yyjson_arr_size(part);
+    *out = (Polygon){.rings = arena_new_array(arena, Ring, total)};
+    yyjson_arr_foreach(parts, i, n, part) {
+        yyjson_arr_foreach(part, k, m, points) {
+            Ring ring = read_ring(points, arena);
+            if (ring.count >= 3) out->rings[out->count++] = ring;
+        }
     }
     return out->count > 0;
 }

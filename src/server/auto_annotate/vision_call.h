@@ -5,11 +5,12 @@
 #include "server/images/images.h"
 #include "server/server.h"
 
-/* Starts the parameters of a call on an image: {"image_key": …, "image_path": …, …}. JPEG is read by the vision worker itself; every other type is
- * decoded by the media worker first, into a file that vision_call_end removes. */
+/* The parameters of a call on an image: {"image_key": …, "image_path": …, …}. JPEG is read by the vision worker itself; every other type is
+ * decoded by the media worker first, into a file that vision_call_end removes. The image record must outlive the call. */
 typedef struct VisionCall {
     Server *server;
     Arena *arena;
+    const ImageRecord *image;
     Buffer params;
     JsonWriter writer; /* the caller adds members */
     const char *work;  /* folder of the decoded pixels, NULL for JPEG */
@@ -21,5 +22,5 @@ Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const I
 Status vision_call_run(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, yyjson_val **result, Error *err);
 void vision_call_end(VisionCall *call);
 
-/* A polygon of the answer's "polygons" (rings of {x, y} or [x, y]), in the arena. False when there is none. */
+/* The answer's "polygons" as one even-odd polygon, in the arena: an object may be seen in parts. False when there is none. */
 bool vision_polygon(yyjson_val *result, Arena *arena, Polygon *out);
