@@ -270,8 +270,8 @@ static const char *annotation_id(CocoReader *c, yyjson_val *annotation, size_t i
     char small[ID_SIZE];
     const char *id;
     Arena *arena = &c->reader->image_arena;
-    if (!id_text(yyjson_obj_get(annotation, "id"), small, &id) || text_is_blank(id)) return arena_printf(arena, "#%zu", index);
-    if (string_map_get_or_set(&c->annotation_ids, id, index) != index) return arena_printf(arena, "%s#%zu", id, index);
+    if (!id_text(yyjson_obj_get(annotation, "id"), small, &id) || text_is_blank(id)) id = arena_printf(arena, "#%zu", index);
+    while (string_map_get_or_set(&c->annotation_ids, id, index) != index) id = arena_printf(arena, "%s#%zu", id, index);
     return arena_strdup(arena, id);
 }
 

@@ -124,4 +124,5 @@ Status voc_write(Writer *writer, Error *err);
 /* Parts that the fuzz targets drive by themselves. */
 Status coco_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
 Status voc_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+void yolo_read_names(Reader *reader, const char *yaml);
 void yolo_read_labels(Reader *reader, const char *file, const char *text, DatasetImage *image);

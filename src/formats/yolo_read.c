@@ -95,7 +95,9 @@ bool yolo_detect(const Dataset *d) {
 
 static void add_class(Reader *r, size_t index, const char *name) {
     while (r->report->class_count < index) reader_class(r, arena_printf(r->arena, "class %zu", r->report->class_count)); /* a gap in a map */
-    const char *unique = text_is_blank(name) ? arena_printf(r->arena, "class %zu", index) : name;
+    bool usable = !text_is_blank(name) && text_is_utf8(name, strlen(name));
+    if (!usable) reader_warn(r, ".", "the name of class %zu cannot be used; named by its number", index);
+    const char *unique = usable ? name : arena_printf(r->arena, "class %zu", index);
     while (string_map_get(&r->classes, unique) != STRING_MAP_NONE) unique = arena_printf(r->arena, "%s (%zu)", unique, index);
     reader_class(r, unique);
 }
@@ -112,6 +114,13 @@ static void classes_of_yaml(Reader *r, const Yaml *yaml) {
         }
         add_class(r, (size_t)index, names->items[i].value);
     }
+}
+
+void yolo_read_names(Reader *r, const char *text) {
+    Yaml yaml;
+    yaml_read(r->arena, text, &yaml);
+    classes_of_yaml(r, &yaml);
+    r->has_class_list = r->report->class_count > 0;
 }
 
 /* Calls for each line of text, which it cuts up. */

@@ -1,0 +1,6 @@
+/* Fuzz target: a Pascal VOC file. */
+#include "formats/fuzz.h"
+
+static void body(Reader *r, char *text, size_t size) { voc_read_text(r, "Annotations/a.xml", text, size, NULL); }
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_with_reader(data, size, body); }
