@@ -1,11 +1,9 @@
-/* Training data: an export in Pictograph's own layout, read once, its pictures decoded on demand and kept in memory at input size.
+/* Training data: an export, or any labelled data set that src/formats reads, taken in once; its pictures are decoded on demand and kept
+ * in memory at input size.
  *
- *     dataset.json                          name, classes
- *     annotations/<folder>/<filename>.json  the annotations of one picture
- *     images/<folder>/<filename>            the picture
- *
- * Boxes come from rectangles and from the enclosing rectangles of polygons; other kinds are passed over. A box without area, of an
- * unknown class or wholly outside its picture is left out with a warning that names the file, and so is a picture that does not decode.
+ * Boxes come from rectangles and from the enclosing rectangles of polygons; other kinds are passed over. A box without area or wholly
+ * outside its picture is left out with a warning that names the file, and so is a picture that is not there. Pictures that no label file
+ * speaks of are passed over; those that are labelled as empty are kept.
  */
 #pragma once
 #include <pthread.h>
@@ -20,16 +18,16 @@
 typedef void (*TrainWarning)(void *context, const char *text);
 
 typedef struct TrainImage {
-    char *name;        /* path below images/, with its folders */
+    char *name;        /* virtual folders and file name: "a/b/c.jpg" */
+    char *path;        /* file to open */
     int width, height; /* pixels as annotated, after EXIF rotation */
     AugmentBox *boxes; /* in those pixels, cut to the picture */
     size_t box_count;
 } TrainImage;
 
 typedef struct TrainDataset {
-    char *folder;       /* where images/ lies */
     char *name;
-    char **class_names; /* in the order of dataset.json */
+    char **class_names; /* in the order in which the data set lists them */
     size_t class_count;
     TrainImage *images; /* sorted by name; pictures without boxes are kept as background */
     size_t image_count;
@@ -42,8 +40,9 @@ typedef struct TrainDataset {
 /* Once per process, before anything is decoded. */
 Status train_images_init(const char *program, Error *err);
 
-/* Reads an export. path is its folder, or its .zip, which is unpacked into work_folder/dataset first (work_folder may be NULL
- * for a folder). STATUS_NOT_FOUND without dataset.json, STATUS_VALIDATION_ERROR when it is not an export or no picture is left. Free it. */
+/* Reads a data set. path is its folder, or its .zip, which is unpacked into work_folder/dataset first (work_folder may be NULL for a
+ * folder). STATUS_NOT_FOUND when there is nothing, STATUS_BAD_REQUEST for a broken or hostile zip, STATUS_VALIDATION_ERROR when there are
+ * no labels, no class or no picture. The files must stay where they are as long as the data set is used. Free it. */
 Status train_dataset_open(TrainDataset **out, const char *path, const char *work_folder, TrainWarning warn, void *warn_context, Error *err);
 void train_dataset_free(TrainDataset *dataset);
 /* Says something to the warning function. */
@@ -63,6 +62,3 @@ void train_cache_free(TrainCache *cache);
  * that does not decode comes as one grey pixel with scale 0 and is warned of once. */
 AugmentPicture train_cache_get(TrainCache *cache, uint32_t index, float *scale);
 void train_cache_give_back(TrainCache *cache, uint32_t index, AugmentPicture picture);
-
-/* Unpacks a zip below folder (which is made), refusing links, absolute names, "..", and more than `limit` bytes in all. */
-Status train_unpack(const char *archive, const char *folder, int64_t limit, Error *err);

@@ -54,19 +54,14 @@ static Slot grey_pixel(void)
 static Slot decode(TrainCache *cache, uint32_t index, bool *failed)
 {
     TrainDataset *dataset = cache->dataset;
-    const char *name = dataset->images[index].name;
-    size_t size = strlen(dataset->folder) + strlen(name) + sizeof "/images/";
-    Arena arena;
-    arena_init(&arena, size + 1);
+    const TrainImage *image = &dataset->images[index];
     Slot slot = {0};
     Error err = {0};
-    *failed = train_image_decode(&slot.picture, &slot.scale, arena_printf(&arena, "%s/images/%s", dataset->folder, name), cache->width,
-                                 cache->height, &err) != STATUS_OK;
+    *failed = train_image_decode(&slot.picture, &slot.scale, image->path, cache->width, cache->height, &err) != STATUS_OK;
     if (*failed) {
-        train_dataset_warn(dataset, "%s cannot be read and is trained as an empty picture: %s", name, err.message);
+        train_dataset_warn(dataset, "%s cannot be read and is trained as an empty picture: %s", image->name, err.message);
         slot = grey_pixel();
     }
-    arena_clear(&arena);
     return slot;
 }
 

@@ -2,11 +2,14 @@
 #include "train/data_image.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <vips/vips.h>
 
 #include "base/arena.h"
+#include "base/file.h"
+#include "media/bmp.h"
 #include "train/data.h"
 
 #include "base/banned.h"
@@ -95,7 +98,76 @@ static Status vips_decode(AugmentPicture *out, const char *path, int width, int 
     return STATUS_OK;
 }
 
-/* ---- both ---- */
+/* ---- BMP, which libvips would hand to ImageMagick ---- */
+
+enum { BMP_FILE_MAXIMUM = 1 << 30 };
+
+static bool starts_like_bmp(const char *path)
+{
+    char magic[2] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    size_t got = fread(magic, 1, sizeof magic, file);
+    fclose(file);
+    return got == sizeof magic && magic[0] == 'B' && magic[1] == 'M';
+}
+
+/* From red, green, blue and perhaps opacity to blue, green, red on white. */
+static void rgb_to_bgr(uint8_t *out, const uint8_t *in, size_t pixels, int channels)
+{
+    for (size_t i = 0; i < pixels; i++, in += channels, out += 3) {
+        int opacity = channels == 4 ? in[3] : 255;
+        for (int c = 0; c < 3; c++)
+            out[2 - c] = (uint8_t)((in[c] * opacity + 255 * (255 - opacity) + 127) / 255);
+    }
+}
+
+static Status bmp_decode_bytes(AugmentPicture *out, const Buffer *file, Error *err)
+{
+    const unsigned char *bytes = (const unsigned char *)file->data;
+    BmpHeader header;
+    Status status = bmp_read_header(bytes, file->size, &header, err);
+    if (status)
+        return status;
+    size_t pixels = (size_t)header.width * header.height;
+    if (pixels > JPEG_MAXIMUM_PIXELS)
+        return error_set(err, STATUS_IMAGE_TOO_LARGE, "%u × %u pixels are too many", header.width, header.height);
+    uint8_t *decoded = xcalloc(pixels, (size_t)header.channels);
+    status = bmp_decode(bytes, file->size, &header, decoded, err);
+    if (!status) {
+        *out = (AugmentPicture){xmalloc(3 * pixels), (int)header.width, (int)header.height};
+        rgb_to_bgr(out->pixels, decoded, pixels, header.channels);
+    }
+    free(decoded);
+    return status;
+}
+
+static Status bmp_decode_file(AugmentPicture *out, const char *path, Error *err)
+{
+    Buffer file;
+    buffer_init(&file, BMP_FILE_MAXIMUM);
+    Status status = file_read(path, &file, err);
+    if (!status && bmp_decode_bytes(out, &file, err)) {
+        status = err ? err->status : STATUS_UNDECODABLE_MEDIA;
+        error_prefix(err, "%s", path);
+    }
+    buffer_clear(&file);
+    return status;
+}
+
+/* Decodes it all: this is asked for only where a label file does not tell the size. */
+static Status bmp_size(int *width, int *height, const char *path, Error *err)
+{
+    AugmentPicture picture = {0};
+    Status status = bmp_decode_file(&picture, path, err);
+    *width = picture.width;
+    *height = picture.height;
+    free(picture.pixels);
+    return status;
+}
+
+/* ---- all kinds ---- */
 
 static Status check_size(int width, int height, const char *path, Error *err)
 {
@@ -110,7 +182,7 @@ Status train_image_size(int *out_width, int *out_height, const char *path, Error
 {
     Status status = jpeg_file_size(out_width, out_height, path, err);
     if (status == STATUS_UNSUPPORTED_MEDIA_TYPE)
-        status = vips_size(out_width, out_height, path, err);
+        status = (starts_like_bmp(path) ? bmp_size : vips_size)(out_width, out_height, path, err);
     return status ? status : check_size(*out_width, *out_height, path, err);
 }
 
@@ -120,6 +192,12 @@ static Status decode_near(AugmentPicture *out, int *own_width, int *own_height, 
     Status status = jpeg_file_read(out, own_width, own_height, path, width, height, err);
     if (status != STATUS_UNSUPPORTED_MEDIA_TYPE)
         return status;
+    if (starts_like_bmp(path)) {
+        status = bmp_decode_file(out, path, err);
+        *own_width = out->width;
+        *own_height = out->height;
+        return status;
+    }
     status = vips_size(own_width, own_height, path, err);
     if (!status)
         status = check_size(*own_width, *own_height, path, err);

@@ -1,7 +1,8 @@
 /* Decoding for the training data: any picture file to 8-bit BGR at the size that fits the network's input.
  *
- * JPEG goes through libjpeg-turbo, scaled down while it is decoded; every other kind, and JPEG with four inks, through libvips.
- * What remains is scaled by picture_scale. Transparent pictures are laid on white. Everything here may be called from several threads.
+ * JPEG goes through libjpeg-turbo, scaled down while it is decoded; BMP through media/bmp.h; every other kind, and JPEG with four
+ * inks, through libvips. What remains is scaled by picture_scale. Transparent pictures are laid on white. Everything here may be called
+ * from several threads.
  */
 #pragma once
 #include "base/error.h"
