@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/text.h"
 #include "base/banned.h"
 
@@ -53,9 +54,10 @@ void annotation_fit_box(Annotation *annotation) {
 size_t annotation_count_classes(Arena *arena, const AnnotationList *list, ClassCount **out) {
     size_t count = 0;
     ClassCount *classes = arena_new_array(arena, ClassCount, list->count);
+    StringMap places;
+    string_map_init(&places, arena);
     for (size_t i = 0; i < list->count; i++) {
-        size_t c = 0;
-        while (c < count && strcmp(classes[c].name, list->items[i].name) != 0) c++;
+        size_t c = string_map_get_or_set(&places, list->items[i].name, count);
         if (c == count) classes[count++].name = list->items[i].name;
         classes[c].count++;
     }

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "base/banned.h"
 
@@ -207,10 +208,25 @@ static void hmac_is_the_published_one(void **state) {
     assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+static void maps_grow_and_replace(void **state) {
+    (void)state;
+    Arena arena;
+    StringMap map;
+    arena_init(&arena, 1 << 24);
+    string_map_init(&map, &arena);
+    assert_true(string_map_get(&map, "a") == STRING_MAP_NONE);
+    for (size_t i = 0; i < 5000; i++) assert_int_equal(string_map_get_or_set(&map, arena_printf(&arena, "key %zu", i), i), i);
+    for (size_t i = 0; i < 5000; i++) assert_int_equal(string_map_get_or_set(&map, arena_printf(&arena, "key %zu", i), 7), i);
+    string_map_set(&map, "key 3", 99);
+    assert_int_equal(string_map_get(&map, "key 3"), 99);
+    assert_int_equal(map.count, 5000);
+    arena_clear(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hmac_is_the_published_one),
-        cmocka_unit_test(arena_is_aligned_zeroed_and_limited), cmocka_unit_test(buffer_refuses_past_its_maximum),
+        cmocka_unit_test(arena_is_aligned_zeroed_and_limited), cmocka_unit_test(buffer_refuses_past_its_maximum), cmocka_unit_test(maps_grow_and_replace),
         cmocka_unit_test(error_texts_are_cut_between_characters), cmocka_unit_test(json_written_reads_back),
         cmocka_unit_test(json_is_strict_and_shallow), cmocka_unit_test(time_has_one_spelling),
         cmocka_unit_test(hashes_match_published_vectors), cmocka_unit_test(text_knows_utf8), cmocka_unit_test(files_appear_whole),

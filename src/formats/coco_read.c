@@ -18,7 +18,7 @@
 #include "geometry/rle.h"
 #include "base/banned.h"
 
-enum { PEEK_SIZE = 1 << 16, DETECT_TRIES = 200, ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28 };
+enum { PEEK_SIZE = 1 << 16, DETECT_TRIES = 200, ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28, DRAWN_PIXELS_MAX = 1 << 30 };
 
 typedef struct CocoReader {
     Reader *reader;
@@ -180,26 +180,47 @@ static Polygon polygon_of_rle(Arena *arena, const Rle *rle) {
     return all;
 }
 
+/* Runs of one ring alone, moved by (-x, -y); in arena. */
+static bool draw_ring(Arena *arena, const Ring *ring, Box box, Rle *out) {
+    Ring moved = {arena_new_array(arena, Point, ring->count), ring->count};
+    for (size_t i = 0; i < ring->count; i++) moved.points[i] = (Point){ring->points[i].x - box.x, ring->points[i].y - box.y};
+    return rle_from_polygon(arena, &(Polygon){&moved, 1}, (uint32_t)box.w, (uint32_t)box.h, out, NULL) == STATUS_OK;
+}
+
+/* Draws the rings over each other; false when no pixel is drawn twice, or the work gets out of hand: then nothing is to be united. */
+static bool draw_union(Arena *arena, const Polygon *polygon, Box box, Rle *out) {
+    Mask mask = {(uint32_t)box.w, (uint32_t)box.h, arena_alloc(arena, (size_t)box.w * (size_t)box.h)};
+    size_t size = (size_t)mask.width * mask.height;
+    bool twice = false;
+    Arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    for (size_t i = 0; i < polygon->count; i++) {
+        Rle runs;
+        arena_reset(&scratch);
+        if (!draw_ring(&scratch, &polygon->rings[i], box, &runs)) continue;
+        Mask one = rle_to_mask(&scratch, &runs);
+        for (size_t k = 0; k < size; k++) {
+            twice |= mask.pixels[k] & one.pixels[k];
+            mask.pixels[k] |= one.pixels[k];
+        }
+    }
+    arena_clear(&scratch);
+    return twice && rle_from_mask(arena, &mask, out, NULL) == STATUS_OK;
+}
+
 /* A list of polygons means their union, ours the even-odd rule: the same unless they overlap. Then the union is drawn and traced. */
 static Polygon united(CocoReader *c, const DatasetImage *image, Polygon polygon) {
-    Arena *arena = &c->reader->image_arena, scratch;
-    if (polygon.count < 2 || !image->width || !image->height || (uint64_t)image->width * image->height > MASK_PIXELS_MAX) return polygon;
+    Box all = polygon_box(&polygon), box = {floor(all.x), floor(all.y), 0, 0};
+    box.w = ceil(all.x + all.w) - box.x;
+    box.h = ceil(all.y + all.h) - box.y;
+    if (image->width && image->height) box = box_intersection(box, (Box){0, 0, image->width, image->height});
+    if (!(box_area(box) > 0) || box_area(box) * (double)polygon.count > DRAWN_PIXELS_MAX) return polygon;
+    Arena scratch;
+    Rle runs;
     arena_init(&scratch, SIZE_MAX);
-    Rle whole, part;
-    size_t sum = 0;
-    bool ok = rle_from_polygon(&scratch, &polygon, image->width, image->height, &whole, NULL) == STATUS_OK;
-    for (size_t i = 0; i < polygon.count && ok; i++) {
-        ok = rle_from_polygon(&scratch, &(Polygon){&polygon.rings[i], 1}, image->width, image->height, &part, NULL) == STATUS_OK;
-        sum += ok ? rle_area(&part) : 0;
-    }
-    if (ok && sum != rle_area(&whole)) {
-        Mask mask = rle_to_mask(&scratch, &whole);
-        for (size_t i = 0; i < polygon.count; i++) {
-            rle_from_polygon(&scratch, &(Polygon){&polygon.rings[i], 1}, image->width, image->height, &part, NULL);
-            Mask one = rle_to_mask(&scratch, &part);
-            for (size_t k = 0; k < (size_t)mask.width * mask.height; k++) mask.pixels[k] |= one.pixels[k];
-        }
-        if (rle_from_mask(&scratch, &mask, &whole, NULL) == STATUS_OK) polygon = polygon_of_rle(arena, &whole);
+    if (draw_union(&scratch, &polygon, box, &runs)) {
+        polygon = polygon_of_rle(&c->reader->image_arena, &runs);
+        move(&polygon, box.x, box.y);
     }
     arena_clear(&scratch);
     return polygon;

@@ -75,7 +75,7 @@ size_t dataset_image_count(const Dataset *dataset);
 
 typedef struct DatasetSink {
     void *context;
-    /* Called for each image, in order of folder and name. Any status but STATUS_OK ends the reading with it. */
+    /* Called once for each image, in an order that depends on the files alone. Any status but STATUS_OK ends the reading with it. */
     Status (*image)(void *context, const DatasetImage *image, Error *err);
 } DatasetSink;
 

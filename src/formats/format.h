@@ -4,7 +4,7 @@
  */
 #pragma once
 #include "formats/dataset.h"
-#include "formats/map.h"
+#include "base/map.h"
 #include "formats/tree.h"
 #include "formats/zip_writer.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "formats/map.h"
+#include "base/map.h"
 
 typedef struct TreeFile {
     const char *path; /* relative, "a/b/photo.jpg" */

@@ -78,9 +78,10 @@ bool polygon_contains(const Polygon *polygon, Point p) {
 
 /* Whether ring i lies inside an odd number of the others, by majority of some edge midpoints: shared points do not decide. */
 bool polygon_ring_is_hole(const Polygon *polygon, size_t i) {
-    enum { SAMPLES = 5 };
+    enum { SAMPLES = 5, RINGS_MAX = 256 };
     const Ring *ring = &polygon->rings[i];
     bool hole = false;
+    if (polygon->count > RINGS_MAX) return i > 0;
     for (size_t other = 0; other < polygon->count && ring->count; other++) {
         if (other == i) continue;
         int inside = 0;

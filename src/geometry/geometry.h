@@ -48,7 +48,8 @@ bool ring_contains(const Ring *ring, Point p);
 bool polygon_contains(const Polygon *polygon, Point p);
 /* Even-odd area: a ring inside an odd number of other rings counts as a hole. Exact when rings cross neither themselves nor each other. */
 double polygon_area(const Polygon *polygon);
-/* Whether ring i is a hole by the same reading. */
+/* Whether ring i is a hole by the same reading. With more than 256 rings only the first is taken for an outline, so that the work stays
+ * bounded. */
 bool polygon_ring_is_hole(const Polygon *polygon, size_t i);
 /* Points in all rings. */
 size_t polygon_point_count(const Polygon *polygon);

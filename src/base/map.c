@@ -1,5 +1,5 @@
 /* See the header. */
-#include "formats/map.h"
+#include "base/map.h"
 
 #include <stdint.h>
 #include <string.h>
