@@ -1,11 +1,9 @@
 /* The job of an export: snapshot → zip → read back → object → completed. */
-#include <string.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "formats/map.h"
 #include "server/exports/export_rows.h"
 #include "server/exports/exports.h"
 #include "server/objects/objects.h"
@@ -69,37 +67,73 @@ static Status drop_snapshot(Build *b, Error *err) {
 /* --- building -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct ReadBack {
-    const Job *job;
+    const Build *build;
+    Arena arena;
+    StringMap sizes; /* folder and name of an image -> width << 32 | height, for formats whose labels do not tell */
+    DatasetReport report;
     size_t images, annotations;
 } ReadBack;
 
+static const char *size_key(Arena *arena, const char *folder, const char *filename) { return arena_printf(arena, "%s\n%s", folder, filename); }
+
+static Status load_sizes(ReadBack *back, Error *err) {
+    Store *store = back->build->job->server->store;
+    DbSession *db = db_session(store);
+    DbRows rows = db_query(db, err, "SELECT folder, filename, width, height FROM export_snapshots WHERE export_id = $1 AND width > 0 AND height > 0",
+                           DB_TEXT(back->build->record.id));
+    string_map_init(&back->sizes, &back->arena);
+    while (db_next(&rows))
+        string_map_set(&back->sizes, size_key(&back->arena, db_text_borrowed(&rows, 0), db_text_borrowed(&rows, 1)),
+                       (size_t)db_int(&rows, 2) << 32 | (size_t)db_int(&rows, 3));
+    Status status = db_finish(&rows);
+    db_session_release(store, db);
+    return status;
+}
+
+static bool size_of(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height) {
+    ReadBack *back = context;
+    size_t size = string_map_get(&back->sizes, size_key(&back->arena, folder, filename));
+    if (size == STRING_MAP_NONE) return false;
+    *width = (uint32_t)(size >> 32);
+    *height = (uint32_t)size;
+    return true;
+}
+
 static Status count_image(void *context, const DatasetImage *image, Error *err) {
     ReadBack *back = context;
-    if (job_cancelled(back->job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
+    if (job_cancelled(back->build->job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
     back->images++;
     back->annotations += image->annotations.count;
     return STATUS_OK;
 }
 
-/* By the reader that a user would use on the same file. */
-static Status read_back(const Build *b, Error *err) {
-    Arena arena;
-    DatasetReport report;
+static Status read_archive(ReadBack *back, Error *err) {
+    const Build *b = back->build;
     Dataset *dataset = NULL;
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
-    ReadBack back = {.job = b->job};
-    arena_init(&arena, SIZE_MAX);
-    dataset_report_init(&report, &arena);
-    options.work_folder = arena_printf(&arena, "%s/check", b->folder);
+    options.work_folder = arena_printf(&back->arena, "%s/check", b->folder);
     options.max_ratio = UINT64_MAX; /* equal labels pack well */
+    options.size_of = size_of;
+    options.context = back;
     Status status = file_make_directories(options.work_folder, 0700, err);
     if (status == STATUS_OK) status = dataset_open(&dataset, b->path, &options, err);
-    if (status == STATUS_OK) status = dataset_read(dataset, b->format, &(DatasetSink){&back, count_image}, &report, err);
+    if (status == STATUS_OK) status = dataset_read(dataset, b->format, &(DatasetSink){back, count_image}, &back->report, err);
     dataset_close(dataset);
-    arena_clear(&arena);
+    return status;
+}
+
+/* By the reader that a user would use on the same file. What it leaves out knowingly (a box outside of its image) it counts. */
+static Status read_back(const Build *b, Error *err) {
+    ReadBack back = {.build = b};
+    arena_init(&back.arena, SIZE_MAX);
+    dataset_report_init(&back.report, &back.arena);
+    Status status = load_sizes(&back, err);
+    if (status == STATUS_OK) status = read_archive(&back, err);
+    size_t annotations = back.annotations + back.report.left_out;
+    arena_clear(&back.arena);
     if (status != STATUS_OK && status != STATUS_CANCELLED) error_prefix(err, "the archive cannot be read back");
-    if (status == STATUS_OK && (back.images != b->written.images || back.annotations != b->written.annotations))
-        return error_set(err, STATUS_INTERNAL_ERROR, "the archive reads back as %zu images and %zu annotations, not %zu and %zu", back.images, back.annotations,
+    if (status == STATUS_OK && (back.images != b->written.images || annotations < b->written.annotations))
+        return error_set(err, STATUS_INTERNAL_ERROR, "the archive reads back as %zu images and %zu annotations, not %zu and %zu", back.images, annotations,
                          b->written.images, b->written.annotations);
     return status;
 }
@@ -113,8 +147,13 @@ static Status write_archive(Build *b, Error *err) {
     return status;
 }
 
+/* YOLO's label files do not say which image they belong to: without pixels there is nothing to read them against. */
+static bool can_be_read_back(const Build *b) {
+    return b->written.bytes <= FULL_CHECK_BYTES && (b->info.include_images || !text_equal(dataset_format_name(b->format), "yolo"));
+}
+
 static Status check_archive(const Build *b, Error *err) {
-    if (b->written.bytes <= FULL_CHECK_BYTES) return read_back(b, err);
+    if (can_be_read_back(b)) return read_back(b, err);
     size_t entries = 0;
     Status status = dataset_verify_zip(b->path, &entries, err);
     if (status == STATUS_OK && entries != b->written.files)
@@ -155,7 +194,7 @@ static Status run_export(Job *job, Error *err) {
 static Status export_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     int64_t removed;
     Arena arena;
-    (void)why;
+    if (why == STATUS_IO) message = "The server could not read or write one of its files; its log says which";
     arena_init(&arena, 1 << 16);
     const char *folder = objects_work_path(job->server->objects, job->id, &arena);
     if (folder) file_remove_tree(folder, NULL); /* what an attempt that was killed left */
