@@ -109,8 +109,8 @@ static void write_bmp(Fixture *f, const char *name)
 static void write_labels(Fixture *f, const char *folder, const char *filename, const char *facts, const char *annotations)
 {
     const char *name = arena_printf(&f->arena, "annotations/%s%s%s.json", folder, *folder ? "/" : "", filename);
-    write_text(f, name, arena_printf(&f->arena, "{\"image\": {%s \"folder\": \"/%s\", \"filename\": \"%s\"}, \"annotations\": [%s]}", facts,
-                                     folder, filename, annotations));
+    write_text(f, name, arena_printf(&f->arena, "{%s \"folder\": \"/%s\", \"filename\": \"%s\", \"annotations\": [%s]}", facts, folder,
+                                     filename, annotations));
 }
 
 static int set_up(void **state)
@@ -161,7 +161,8 @@ static TrainDataset *open_dataset(Fixture *f)
     Error err = {0};
     TrainDataset *dataset = NULL;
     f->warnings = 0;
-    assert_int_equal(train_dataset_open(&dataset, f->folder, NULL, count_warning, f, &err), STATUS_OK);
+    if (train_dataset_open(&dataset, f->folder, NULL, count_warning, f, &err))
+        fail_msg("%s", err.message);
     return dataset;
 }
 
