@@ -1,9 +1,8 @@
 /* The job of an export: snapshot → zip → read back → object → completed. */
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
+#include "base/map.h"
 #include "base/text.h"
-#include "formats/map.h"
 #include "server/exports/export_rows.h"
 #include "server/exports/exports.h"
 #include "server/objects/objects.h"
