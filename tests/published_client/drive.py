@@ -1,0 +1,123 @@
+"""Does with the published client (PyPI pictograph) what its documentation shows, against PICTOGRAPH_BASE_URL. Run by test_published_client.py in
+the environment of one version; raises at the first surprise."""
+import pathlib
+import sys
+import tempfile
+import time
+import uuid
+
+import pictograph
+from pictograph import workflows
+from PIL import Image, ImageDraw
+
+folder = pathlib.Path(tempfile.mkdtemp())
+client = pictograph.Client()
+name = "client-" + uuid.uuid4().hex[:8]
+
+
+def scene(path, seed):
+    image = Image.new("RGB", (96, 96), (seed * 7 % 60, 20, 40))
+    x, y = 8 + seed * 13 % 50, 8 + seed * 29 % 50
+    ImageDraw.Draw(image).rectangle([x, y, x + 25, y + 25], fill=(230, 210, 50))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, quality=92)
+    return {"x": x, "y": y, "w": 26, "h": 26}
+
+
+# projects and datasets
+project = client.projects.create(name, description="from the published client", annotation_types=["bbox"], classes=[{"name": "square", "type": "bbox", "color": "#ff0000"}])
+assert project.name == name and client.projects.get(name).id == project.id
+assert client.projects.update(name, description="changed").description == "changed"
+assert name in [p.name for p in client.projects.iter(page_size=2)] and name in [d.name for d in client.datasets.list()]
+assert client.datasets.get(name).id == client.datasets.get_by_id(str(project.id)).id == project.id
+
+# a folder of images; its sub-folders become virtual folders
+boxes = {}
+for i in range(8):
+    path = folder / "in" / ("a" if i % 2 else "b") / f"{i}.jpg"
+    boxes[path.name] = scene(path, i)
+report = workflows.upload_dataset_from_folder(client, name, folder / "in")
+assert report.success and report.images_uploaded == 8, report
+again = workflows.upload_dataset_from_folder(client, name, folder / "in")
+assert again.images_skipped == 8, again
+images = client.datasets.get(name, include_images=True).images
+assert len(images) == 8
+one = client.images.get(str(images[0].id))
+client.images.download(str(one.id), folder / "one.jpg")
+assert (folder / "one.jpg").stat().st_size == one.file_size
+extra = client.images.upload(str(project.id), folder / "one.jpg", folder_path="/extra")
+client.images.delete(str(extra.id))
+
+# annotations
+for image in images:
+    saved = client.annotations.save(str(image.id), [pictograph.BBoxAnnotation(id="1", name="square", type="bbox", bounding_box=pictograph.BoundingBox(**boxes[image.filename]))])
+    assert saved.new_count == 1
+assert client.annotations.get(str(images[0].id))[0].name == "square"
+try:
+    client.annotations.save(str(images[0].id), [pictograph.KeypointAnnotation(id="1", name="unknown", type="keypoint", keypoint=pictograph.Point(x=1, y=2))])
+    raise SystemExit("an unknown class was taken")
+except pictograph.ValidationError as error:
+    assert error.status_code == 422
+
+# batch operations
+moved = client.batch.move(name, [str(images[0].id)], target_folder_path="/moved")
+assert moved.processed == 1
+client.batch.copy(name, [str(images[0].id)], target_folder_path="/copied", copy_annotations=True)
+client.batch.update(name, [str(images[1].id)], status="review")
+
+# export, download
+export = client.exports.create(name, "first", format="coco", include_images=True)
+export = client.exports.wait_for_completion(name, "first", poll_interval=0.1)
+assert export.status == "completed"
+client.exports.download(name, "first", folder / "first.zip")
+assert (folder / "first.zip").read_bytes()[:2] == b"PK" and "first" in [e.name for e in client.exports.list(dataset_name=name)]
+loaded = client.datasets.download(name, folder / "out")
+assert loaded.success and loaded.images_downloaded == 9, loaded
+
+# training, model, batch annotation by it
+client.exports.create(name, "train", format="pictograph", include_images=True)
+client.exports.wait_for_completion(name, "train", poll_interval=0.1)
+run = client.training.create(name, "train", pipeline_type="yolox", name="tiny run", config={"epochs": 2, "image_size": 64, "batch_size": 4, "model_size": "nano"})
+run = client.training.wait_for_completion(str(run.id), poll_interval=0.3, timeout=300)
+assert run.status == "completed" and run.model_id
+client.models.download(str(run.model_id), folder / "model.onnx")
+assert (folder / "model.onnx").stat().st_size > 100000 and str(run.model_id) in [str(m.id) for m in client.models.list()]
+job = client.auto_annotate.batch(name, ["0.jpg", "1.jpg"], [{"name": "square", "output_type": "bbox"}], model_id=str(run.model_id), confidence_threshold=0.01)
+job = client.auto_annotate.wait_for_batch(str(getattr(job, "job_id", None) or job.id), poll_interval=0.2)
+assert job.status == "completed" and job.processed_images == 2, job
+prompt = client.auto_annotate.box(name, "1.jpg", box=boxes["1.jpg"], name="square", confidence_threshold=0.0)
+assert prompt.status in ("success", "no_detection")
+client.auto_annotate.point(name, "1.jpg", x=boxes["1.jpg"]["x"] + 10, y=boxes["1.jpg"]["y"] + 10, name="square")
+
+# credits, organization, keys
+assert client.credits.balance().credits_remaining > 0 and client.credits.estimate("sam3_auto_annotation").total_credits == 3
+assert len(list(client.credits.iter(page_size=2, max_total=3))) == 3
+organization = client.organizations.me()
+key = client.api_keys.create(str(organization.id), "made by the client", role="viewer")
+viewer = pictograph.Client(api_key=key.api_key)
+assert name in [p.name for p in viewer.projects.list()]
+try:
+    viewer.projects.create("forbidden")
+    raise SystemExit("a viewer made a project")
+except pictograph.ForbiddenError:
+    pass
+client.api_keys.update(str(key.key_id), name="renamed", is_active=True)
+client.api_keys.delete(str(key.key_id))
+time.sleep(1.1)
+try:
+    viewer.projects.list()
+    raise SystemExit("a deleted key works")
+except pictograph.AuthError:
+    pass
+
+# the end
+client.exports.delete(name, "first")
+client.models.delete(str(run.model_id))
+client.projects.delete(name)
+try:
+    client.projects.get(name)
+    raise SystemExit("a deleted project is there")
+except pictograph.NotFoundError:
+    pass
+print("all of it", pictograph.__version__)
+sys.exit(0)
