@@ -189,9 +189,16 @@ static const char *program_folder(Arena *arena) {
     return arena_strdup(arena, path);
 }
 
+/* Workers have working directories of their own, so every path that they are told must be absolute. */
+static const char *absolute_path(const char *path, Arena *arena) {
+    char here[4096];
+    if (path[0] == '/' || !getcwd(here, sizeof here)) return path;
+    return arena_printf(arena, "%s/%s", here, path);
+}
+
 Status config_load(Config *out, const char *data_directory, const ConfigFlag *flags, size_t flag_count, Arena *arena, Error *err) {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    *out = (Config){.data_directory = data_directory, .listen_host = "127.0.0.1", .listen_port = 8080, .program_directory = program_folder(arena),
+    *out = (Config){.data_directory = absolute_path(data_directory, arena), .listen_host = "127.0.0.1", .listen_port = 8080, .program_directory = program_folder(arena),
                     .http_threads = processors < 1 ? 1 : processors > 8 ? 8 : (int)processors, .handler_threads = 32, .body_timeout = HTTP_BODY_TIMEOUT, .access_log = true};
     Loading loading = {out, arena};
     Status status = config_read_file(arena_printf(arena, "%s/config.toml", data_directory), take_setting, &loading, err);

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "formats/dataset.h"
-#include "formats/map.h"
+#include "base/map.h"
 #include "train/data_image.h"
 
 #include "base/banned.h"
