@@ -11,9 +11,9 @@
 
 /* Rows of a snapshot that one transaction removes: others want to write, too. */
 enum { SNAPSHOT_SLICE = 5000 };
-/* A zip up to this size is read back by the reader of its format, whose memory grows with it; of larger ones every entry is unpacked and its
- * checksum compared. */
-enum { FULL_CHECK_BYTES = 32 << 20 };
+/* Up to these sizes an archive is read back by the reader of its format, whose memory and disk grow with it; of a larger one every entry is
+ * unpacked into nothing and its checksum compared. */
+enum { READ_BACK_ITEMS = 20000, READ_BACK_BYTES = 256 << 20 };
 
 typedef struct Build {
     Job *job;
@@ -76,16 +76,18 @@ typedef struct ReadBack {
 static const char *size_key(Arena *arena, const char *folder, const char *filename) { return arena_printf(arena, "%s\n%s", folder, filename); }
 
 static Status load_sizes(ReadBack *back, Error *err) {
-    Store *store = back->build->job->server->store;
-    DbSession *db = db_session(store);
-    DbRows rows = db_query(db, err, "SELECT folder, filename, width, height FROM export_snapshots WHERE export_id = $1 AND width > 0 AND height > 0",
-                           DB_TEXT(back->build->record.id));
+    SnapshotReader *reader = snapshot_reader_new(back->build->job, &back->build->record, &back->build->info);
+    DatasetSource source = snapshot_reader_source(reader);
+    DatasetImage image;
+    bool more = true;
+    Status status = STATUS_OK;
     string_map_init(&back->sizes, &back->arena);
-    while (db_next(&rows))
-        string_map_set(&back->sizes, size_key(&back->arena, db_text_borrowed(&rows, 0), db_text_borrowed(&rows, 1)),
-                       (size_t)db_int(&rows, 2) << 32 | (size_t)db_int(&rows, 3));
-    Status status = db_finish(&rows);
-    db_session_release(store, db);
+    while (status == STATUS_OK && more) {
+        status = source.next(source.context, &image, &more, err);
+        if (status == STATUS_OK && more && image.width && image.height)
+            string_map_set(&back->sizes, size_key(&back->arena, image.folder, image.filename), (size_t)image.width << 32 | image.height);
+    }
+    snapshot_reader_free(reader);
     return status;
 }
 
@@ -138,7 +140,7 @@ static Status read_back(const Build *b, Error *err) {
 }
 
 static Status write_archive(Build *b, Error *err) {
-    SnapshotReader *reader = snapshot_reader_new(b->job, b->record.id, &b->info);
+    SnapshotReader *reader = snapshot_reader_new(b->job, &b->record, &b->info);
     DatasetSource source = snapshot_reader_source(reader);
     Status status = dataset_write(b->format, &b->info, &source, b->path, &b->written, err);
     b->annotated = snapshot_reader_annotated(reader);
@@ -148,7 +150,8 @@ static Status write_archive(Build *b, Error *err) {
 
 /* YOLO's label files do not say which image they belong to: without pixels there is nothing to read them against. */
 static bool can_be_read_back(const Build *b) {
-    return b->written.bytes <= FULL_CHECK_BYTES && (b->info.include_images || !text_equal(dataset_format_name(b->format), "yolo"));
+    bool small = b->written.bytes <= READ_BACK_BYTES && b->written.images + b->written.annotations <= READ_BACK_ITEMS;
+    return small && (b->info.include_images || !text_equal(dataset_format_name(b->format), "yolo"));
 }
 
 static Status check_archive(const Build *b, Error *err) {

@@ -41,22 +41,21 @@ Status export_load_by_id(DbSession *session, Arena *arena, const char *id, Expor
     return one_row(&rows, arena, id, out, err);
 }
 
-Status export_take_snapshot(DbSession *tx, Arena *arena, const char *export_id, const char *project_id, const char *status_filter, int64_t *out_images, Error *err) {
-    const char *sql = arena_printf(arena,
-                                   "INSERT INTO export_snapshots (export_id, position, image_id, folder, filename, width, height, stage, object) "
-                                   "SELECT $1, row_number() OVER (ORDER BY i.folder, i.filename), i.id, i.folder, i.filename, i.width, i.height, i.stage, i.object "
-                                   "FROM images i WHERE i.project_id = $2 AND i.is_archived = 0 AND %s",
+Status export_require_images(DbSession *session, Arena *arena, const char *project_id, const char *status_filter, Error *err) {
+    const char *sql = arena_printf(arena, "SELECT EXISTS (SELECT 1 FROM images i WHERE i.project_id = $1 AND i.is_archived = 0 AND %s)",
                                    image_filter_condition(status_filter));
-    Status status = db_exec(tx, err, sql, DB_TEXT(export_id), DB_TEXT(project_id));
-    if (status != STATUS_OK) return status;
-    *out_images = db_changes(tx);
-    if (*out_images) return STATUS_OK;
-    return error_set(err, STATUS_NOT_FOUND, status_filter ? "The dataset has no image with status '%s'" : "The dataset has no images%s", status_filter ? status_filter : "");
+    Error failure = {0};
+    bool found = db_get_int(session, &failure, 0, sql, DB_TEXT(project_id)) != 0;
+    if (failure.status != STATUS_OK) return error_set(err, failure.status, "%s", failure.message);
+    if (found) return STATUS_OK;
+    return status_filter ? error_set(err, STATUS_NOT_FOUND, "The dataset has no image with status '%s'", status_filter)
+                         : error_set(err, STATUS_NOT_FOUND, "The dataset has no images");
 }
 
 Status export_drop_snapshot(DbSession *tx, const char *export_id, int64_t most, int64_t *out_removed, Error *err) {
     Status status = db_exec(tx, err,
-                            "DELETE FROM export_snapshots WHERE export_id = $1 AND position < (SELECT min(position) FROM export_snapshots WHERE export_id = $1) + $2",
+                            "DELETE FROM export_snapshots WHERE export_id = $1 AND image_id IN "
+                            "(SELECT image_id FROM export_snapshots WHERE export_id = $1 ORDER BY image_id LIMIT $2)",
                             DB_TEXT(export_id), DB_INT(most));
     *out_removed = status == STATUS_OK ? db_changes(tx) : 0;
     return status;

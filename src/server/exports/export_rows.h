@@ -30,9 +30,9 @@ ExportRecord export_read_row(const DbRows *rows, Arena *arena);
 Status export_load(DbSession *session, Arena *arena, const char *organization_id, const char *dataset_name, const char *name, ExportRecord *out, Error *err);
 Status export_load_by_id(DbSession *session, Arena *arena, const char *id, ExportRecord *out, Error *err);
 
-/* The images that a status filter picks, in order of folder and name, into the snapshot. STATUS_NOT_FOUND when there is none. */
-Status export_take_snapshot(DbSession *tx, Arena *arena, const char *export_id, const char *project_id, const char *status_filter, int64_t *out_images, Error *err);
-/* At most `most` rows of a snapshot go; *out_removed tells how many did. */
+/* STATUS_NOT_FOUND when a status filter picks no image of a project. */
+Status export_require_images(DbSession *session, Arena *arena, const char *project_id, const char *status_filter, Error *err);
+/* At most `most` rows that were kept for an export go; *out_removed tells how many did. */
 Status export_drop_snapshot(DbSession *tx, const char *export_id, int64_t most, int64_t *out_removed, Error *err);
 
 /* What else must stay as it was at creation, for the job: JSON {"export_id", "dataset_name", "classes": […]}. class_filter NULL: all classes. */
@@ -40,9 +40,10 @@ char *export_payload(Arena *arena, const char *export_id, const ProjectRecord *p
 /* The reading of it; texts are borrowed from the payload. */
 DatasetInfo export_info(Arena *arena, yyjson_val *payload, bool include_images);
 
-/* Reads a snapshot page by page. Each page is one statement, so that no old state of the database is pinned while a large zip is written. */
+/* Reads the images as they were when the export was created, by folder and name, page by page. Each page is one statement, so that no old
+ * state of the database is pinned while a large zip is written. */
 typedef struct SnapshotReader SnapshotReader;
-SnapshotReader *snapshot_reader_new(const Job *job, const char *export_id, const DatasetInfo *info);
+SnapshotReader *snapshot_reader_new(const Job *job, const ExportRecord *record, const DatasetInfo *info);
 void snapshot_reader_free(SnapshotReader *reader);
 DatasetSource snapshot_reader_source(SnapshotReader *reader);
 /* Images with an annotation, of the last pass. */

@@ -119,7 +119,6 @@ static Status insert_export(DbSession *tx, void *context, Error *err) {
     const ExportCreateRequest *body = new->body;
     const char *organization = new->rq->principal.organization_id, *status_filter = status_filter_name(body->status_filter);
     ProjectRecord project;
-    int64_t images;
     Status status = project_load(tx, arena, organization, body->dataset_name, &project, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
@@ -129,7 +128,7 @@ static Status insert_export(DbSession *tx, void *context, Error *err) {
                          DB_INT(body->include_images), DB_TEXT(body->has_class_filter ? text_of(arena, &body->class_filter) : NULL), DB_TEXT(status_filter),
                          DB_TEXT(request_creator(new->rq)), DB_INT(clock_now_ms()));
     if (status == STATUS_ALREADY_EXISTS) return error_set(err, status, "Export '%s' already exists in this dataset", body->name);
-    if (status == STATUS_OK) status = export_take_snapshot(tx, arena, new->id, project.id, status_filter, &images, err);
+    if (status == STATUS_OK) status = export_require_images(tx, arena, project.id, status_filter, err);
     if (status == STATUS_OK)
         status = job_enqueue(tx, new->id, EXPORT_JOB.name, organization, project.id,
                              export_payload(arena, new->id, &project, body->has_class_filter ? &body->class_filter : NULL), err);

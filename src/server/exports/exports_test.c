@@ -84,7 +84,6 @@ typedef struct Order {
     Fixture *fixture;
     const char *id, *format, *status_filter;
     const StringArray *class_filter;
-    int64_t images;
 } Order;
 
 static Status start_export(DbSession *tx, void *context, Error *err) {
@@ -93,15 +92,15 @@ static Status start_export(DbSession *tx, void *context, Error *err) {
     ProjectRecord project;
     Status status = project_load(tx, arena, "o", "P", &project, err);
     if (status == STATUS_OK)
-        status = db_exec(tx, err, "INSERT INTO exports (id, organization_id, project_id, name, format, include_images, created_at) VALUES ($1, 'o', 'p', $1, $2, 1, 0)",
-                         DB_TEXT(o->id), DB_TEXT(o->format));
-    if (status == STATUS_OK) status = export_take_snapshot(tx, arena, o->id, "p", o->status_filter, &o->images, err);
+        status = db_exec(tx, err, "INSERT INTO exports (id, organization_id, project_id, name, format, include_images, status_filter, created_at) VALUES ($1, 'o', 'p', $1, $2, 1, $3, 0)",
+                         DB_TEXT(o->id), DB_TEXT(o->format), DB_TEXT(o->status_filter));
+    if (status == STATUS_OK) status = export_require_images(tx, arena, "p", o->status_filter, err);
     if (status == STATUS_OK) status = job_enqueue(tx, o->id, EXPORT_JOB.name, "o", "p", export_payload(arena, o->id, &project, o->class_filter), err);
     return status;
 }
 
 static Status order(Fixture *f, const char *id, const char *format, const char *status_filter, const StringArray *class_filter) {
-    Order o = {f, id, format, status_filter, class_filter, 0};
+    Order o = {f, id, format, status_filter, class_filter};
     return db_write(f->server.store, start_export, &o, &f->err);
 }
 
@@ -138,7 +137,9 @@ static void a_snapshot_keeps_what_changes_after_it(void **state) {
            "ON CONFLICT (image_id) DO UPDATE SET document = excluded.document");                                     /* a save over a document */
     sql(f, arena_printf(&f->arena, "INSERT INTO annotation_documents (image_id, document, updated_at) VALUES ('i2', '%s', 1)", TWO)); /* a first save */
     sql(f, "UPDATE annotation_documents SET document = '[]' WHERE image_id = 'i2'");                              /* and a second */
-    sql(f, "UPDATE images SET filename = 'moved.jpg' WHERE id = 'i1'");
+    sql(f, "UPDATE images SET filename = 'moved.jpg', stage = 'new' WHERE id = 'i1'");
+    add_image(f, "i4", "complete", TWO); /* too late for this export */
+    sql(f, "UPDATE images SET filename = 'renamed.jpg' WHERE id = 'i4'");
     sql(f, "DELETE FROM images WHERE id = 'i3'"); /* its document goes by the foreign key */
     sql(f, "UPDATE projects SET classes = '[]'");
     start_jobs(f);
@@ -206,10 +207,75 @@ static void a_finished_or_deleted_export_is_not_built_again(void **state) {
     assert_int_equal(number(f, "SELECT count(*) FROM export_snapshots"), 0);
 }
 
+/* --- a reader whose images move under its hands ------------------------------------------------------------------------------ */
+
+enum { MANY = 600 };
+
+static void write_many(Fixture *f) {
+    for (int i = 0; i < MANY; i++) add_image(f, arena_printf(&f->arena, "m%03d", i), "new", TWO);
+}
+
+static void move_many(Fixture *f) {
+    sql(f, "UPDATE images SET folder = '/z' WHERE id = 'm010'");  /* read already, goes where the reader has yet to be */
+    sql(f, "UPDATE images SET folder = '/a' WHERE id = 'm590'");  /* the other way */
+    sql(f, "DELETE FROM images WHERE id IN ('m020', 'm500')");
+    sql(f, "UPDATE annotation_documents SET document = '[]' WHERE image_id IN ('m030', 'm510')");
+    sql(f, "UPDATE images SET is_archived = 1 WHERE id = 'm520'");
+    sql(f, "UPDATE images SET stage = 'complete' WHERE id = 'm530'");
+    add_image(f, "m999", "new", TWO);
+}
+
+static Status probe(Job *job, Error *err) {
+    Fixture *f = (Fixture *)job->server;
+    ExportRecord record;
+    DatasetInfo info = export_info(job->arena, job->payload, false);
+    DbSession *db = db_session(f->server.store);
+    Status status = export_load_by_id(db, job->arena, job->id, &record, err);
+    db_session_release(f->server.store, db);
+    SnapshotReader *reader = snapshot_reader_new(job, &record, &info);
+    DatasetSource source = snapshot_reader_source(reader);
+    int images = 0, annotations = 0;
+    for (int pass = 0; pass < 2 && status == STATUS_OK; pass++) {
+        DatasetImage image;
+        bool more = true;
+        char last[64] = "";
+        images = annotations = 0;
+        while (status == STATUS_OK && (status = source.next(source.context, &image, &more, err)) == STATUS_OK && more) {
+            if (strcmp(image.filename, last) <= 0) fail_msg("%s after %s", image.filename, last);
+            snprintf(last, sizeof last, "%s", image.filename);
+            annotations += (int)image.annotations.count;
+            if (++images == 300 && pass == 0) move_many(f);
+        }
+        if (images != MANY || annotations != 2 * MANY) fail_msg("pass %d: %d images, %d annotations", pass, images, annotations);
+        if (status == STATUS_OK) status = source.rewind(source.context, err);
+    }
+    snapshot_reader_free(reader);
+    sql(f, "UPDATE exports SET status = 'completed'");
+    return status;
+}
+
+static Status probe_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
+    (void)tx, (void)job, (void)why, (void)message, (void)err;
+    return STATUS_OK;
+}
+
+static void pages_hold_still_while_images_move(void **state) {
+    Fixture *f = *state;
+    static const JobKind PROBE = {"export", "export", 1, 1, probe, probe_ended};
+    write_many(f);
+    assert_int_equal(order(f, "e", "coco", "new", NULL), STATUS_OK);
+    assert_int_equal(jobs_open(&f->server.jobs, &f->server, &f->err), STATUS_OK);
+    jobs_register(f->server.jobs, &PROBE);
+    assert_int_equal(jobs_start(f->server.jobs, &f->err), STATUS_OK);
+    assert_int_equal(finished(f, "e").status, EXPORT_STATUS_COMPLETED);
+    assert_int_equal(number(f, "SELECT count(*) FROM export_snapshots"), 8 + 1); /* nine images were touched, each once */
+}
+
 int main(void) {
 #define EXPORTS_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EXPORTS_TEST(a_snapshot_keeps_what_changes_after_it),
+        EXPORTS_TEST(pages_hold_still_while_images_move),
         EXPORTS_TEST(equal_data_gives_equal_objects_in_every_format),
         EXPORTS_TEST(filters_of_status_and_class),
         EXPORTS_TEST(an_export_without_its_pixels_fails_and_says_so),

@@ -2,8 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/buffer.h"
 #include "server/exports/export_rows.h"
+#include "server/images/images.h"
 #include "server/objects/objects.h"
 #include "server/server.h"
 #include "base/banned.h"
@@ -17,21 +18,36 @@ typedef struct SnapshotRow {
 
 struct SnapshotReader {
     const Job *job;
-    const char *export_id;
+    const ExportRecord *record;
     const DatasetInfo *info;
+    char *sql; /* of a page */
     Arena page_arena;  /* of the rows below */
     Arena image_arena; /* of the image that was handed out last */
     SnapshotRow rows[PAGE];
     size_t count, next;
-    int64_t position; /* of the last row read */
+    Buffer folder, filename; /* of the last row read */
     int64_t annotated;
 };
 
-SnapshotReader *snapshot_reader_new(const Job *job, const char *export_id, const DatasetInfo *info) {
+/* Images that nobody touched since, and the old states of those that somebody did: each comes in the order of an index, so they are merged.
+ * An image that moves while pages are read is found once: its old state keeps the old place. */
+#define UNTOUCHED                                                                                                                             \
+    "SELECT m.id, m.folder, m.filename, m.width, m.height, m.stage, m.object, d.document FROM images m "                                     \
+    "LEFT JOIN annotation_documents d ON d.image_id = m.id WHERE m.project_id = $1 AND m.is_archived = 0 AND (m.folder, m.filename) > ($3, $4) " \
+    "AND NOT EXISTS (SELECT 1 FROM export_snapshots s WHERE s.export_id = $2 AND s.image_id = m.id)"
+#define KEPT                                                                                                                                  \
+    "SELECT s.image_id, s.folder, s.filename, s.width, s.height, s.stage, s.object, s.document FROM export_snapshots s "                     \
+    "WHERE s.export_id = $2 AND s.is_member = 1 AND (s.folder, s.filename) > ($3, $4)"
+
+SnapshotReader *snapshot_reader_new(const Job *job, const ExportRecord *record, const DatasetInfo *info) {
     SnapshotReader *reader = xcalloc(1, sizeof *reader);
-    *reader = (SnapshotReader){.job = job, .export_id = export_id, .info = info};
+    *reader = (SnapshotReader){.job = job, .record = record, .info = info};
     arena_init(&reader->page_arena, SIZE_MAX);
     arena_init(&reader->image_arena, SIZE_MAX);
+    buffer_init(&reader->folder, 1 << 16);
+    buffer_init(&reader->filename, 1 << 16);
+    reader->sql = arena_printf(job->arena, "SELECT i.* FROM (" UNTOUCHED " UNION ALL " KEPT ") i WHERE %s ORDER BY i.folder, i.filename LIMIT $5",
+                               image_filter_condition(record->status_filter));
     return reader;
 }
 
@@ -39,10 +55,19 @@ void snapshot_reader_free(SnapshotReader *reader) {
     if (!reader) return;
     arena_clear(&reader->page_arena);
     arena_clear(&reader->image_arena);
+    buffer_clear(&reader->folder);
+    buffer_clear(&reader->filename);
     free(reader);
 }
 
 int64_t snapshot_reader_annotated(const SnapshotReader *reader) { return reader->annotated; }
+
+static void remember_place(SnapshotReader *r, const char *folder, const char *filename) {
+    buffer_reset(&r->folder);
+    buffer_reset(&r->filename);
+    buffer_append_text(&r->folder, folder);
+    buffer_append_text(&r->filename, filename);
+}
 
 static Status read_page(SnapshotReader *r, Error *err) {
     Store *store = r->job->server->store;
@@ -50,19 +75,15 @@ static Status read_page(SnapshotReader *r, Error *err) {
     Arena *arena = &r->page_arena;
     arena_reset(arena);
     r->count = r->next = 0;
-    DbRows rows = db_query(db, err,
-                           "SELECT s.position, s.image_id, s.folder, s.filename, s.stage, s.object, s.width, s.height, coalesce(s.document, d.document) "
-                           "FROM export_snapshots s LEFT JOIN annotation_documents d ON d.image_id = s.image_id AND s.is_kept = 0 "
-                           "WHERE s.export_id = $1 AND s.position > $2 ORDER BY s.position LIMIT $3",
-                           DB_TEXT(r->export_id), DB_INT(r->position), DB_INT(PAGE));
-    while (r->count < PAGE && db_next(&rows)) {
-        r->position = db_int(&rows, 0);
-        r->rows[r->count++] = (SnapshotRow){.image_id = db_text(&rows, 1, arena), .folder = db_text(&rows, 2, arena), .filename = db_text(&rows, 3, arena),
-                                            .stage = db_text(&rows, 4, arena), .object = db_text(&rows, 5, arena), .width = db_int(&rows, 6),
-                                            .height = db_int(&rows, 7), .document = db_text(&rows, 8, arena)};
-    }
+    DbRows rows = db_query(db, err, r->sql, DB_TEXT(r->record->project_id), DB_TEXT(r->record->id), DB_TEXT(buffer_text(&r->folder)),
+                           DB_TEXT(buffer_text(&r->filename)), DB_INT(PAGE));
+    while (r->count < PAGE && db_next(&rows))
+        r->rows[r->count++] = (SnapshotRow){.image_id = db_text(&rows, 0, arena), .folder = db_text(&rows, 1, arena), .filename = db_text(&rows, 2, arena),
+                                            .width = db_int(&rows, 3), .height = db_int(&rows, 4), .stage = db_text(&rows, 5, arena),
+                                            .object = db_text(&rows, 6, arena), .document = db_text(&rows, 7, arena)};
     Status status = db_finish(&rows);
     db_session_release(store, db);
+    if (r->count) remember_place(r, r->rows[r->count - 1].folder, r->rows[r->count - 1].filename);
     return status;
 }
 
@@ -107,7 +128,7 @@ static Status rewind_images(void *context, Error *err) {
     SnapshotReader *r = context;
     (void)err;
     r->count = r->next = 0;
-    r->position = 0; /* the first is 1 */
+    remember_place(r, "", "");
     r->annotated = 0;
     return STATUS_OK;
 }

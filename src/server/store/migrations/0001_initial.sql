@@ -170,32 +170,58 @@ CREATE TABLE exports (
 );
 CREATE INDEX exports_by_age ON exports(organization_id, created_at, id);
 
--- The images of an export as they were at its creation; rows go once it is built. Documents are not copied with them: whoever changes one
--- while an export waits keeps the old text here first, by the triggers below.
+CREATE INDEX exports_unfinished ON exports(project_id) WHERE status IN ('pending', 'processing');
+
+-- What an export sees is its project as it was at the export's creation. Nothing is copied then: whoever changes an image or its document while an
+-- export is unfinished first keeps the old state here, by the triggers below; what is not here is as it was. Rows go once the export is built.
 CREATE TABLE export_snapshots (
   export_id TEXT NOT NULL REFERENCES exports(id) ON DELETE CASCADE,
-  position INTEGER NOT NULL,
   image_id TEXT NOT NULL,
-  folder TEXT NOT NULL,
-  filename TEXT NOT NULL,
+  is_member INTEGER NOT NULL, -- 0: it was not there, or archived
+  folder TEXT,
+  filename TEXT,
   width BIGINT,
   height BIGINT,
-  stage TEXT NOT NULL,
-  object TEXT NOT NULL,
-  is_kept INTEGER NOT NULL DEFAULT 0, -- 1: document is the text at creation (NULL: there was none); 0: annotation_documents still has it
-  document TEXT,
-  PRIMARY KEY (export_id, position)
+  stage TEXT,
+  object TEXT,
+  document TEXT, -- NULL without annotations
+  PRIMARY KEY (export_id, image_id)
 ) WITHOUT ROWID;
-CREATE INDEX export_snapshots_by_image ON export_snapshots(image_id);
+CREATE INDEX export_snapshots_by_place ON export_snapshots(export_id, folder, filename);
 CREATE INDEX export_snapshots_by_object ON export_snapshots(object);
-CREATE TRIGGER export_keeps_changed BEFORE UPDATE ON annotation_documents BEGIN
-  UPDATE export_snapshots SET is_kept = 1, document = OLD.document WHERE image_id = OLD.image_id AND is_kept = 0;
+CREATE TRIGGER export_keeps_changed_image BEFORE UPDATE ON images BEGIN
+  INSERT INTO export_snapshots (export_id, image_id, is_member, folder, filename, width, height, stage, object, document)
+  SELECT e.id, OLD.id, 1 - OLD.is_archived, OLD.folder, OLD.filename, OLD.width, OLD.height, OLD.stage, OLD.object,
+         (SELECT document FROM annotation_documents WHERE image_id = OLD.id)
+  FROM exports e WHERE e.project_id = OLD.project_id AND e.status IN ('pending', 'processing') ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER export_keeps_removed BEFORE DELETE ON annotation_documents BEGIN
-  UPDATE export_snapshots SET is_kept = 1, document = OLD.document WHERE image_id = OLD.image_id AND is_kept = 0;
+CREATE TRIGGER export_keeps_removed_image BEFORE DELETE ON images BEGIN
+  INSERT INTO export_snapshots (export_id, image_id, is_member, folder, filename, width, height, stage, object, document)
+  SELECT e.id, OLD.id, 1 - OLD.is_archived, OLD.folder, OLD.filename, OLD.width, OLD.height, OLD.stage, OLD.object,
+         (SELECT document FROM annotation_documents WHERE image_id = OLD.id)
+  FROM exports e WHERE e.project_id = OLD.project_id AND e.status IN ('pending', 'processing') ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER export_keeps_absence AFTER INSERT ON annotation_documents BEGIN
-  UPDATE export_snapshots SET is_kept = 1 WHERE image_id = NEW.image_id AND is_kept = 0;
+CREATE TRIGGER export_skips_new_image AFTER INSERT ON images BEGIN
+  INSERT INTO export_snapshots (export_id, image_id, is_member)
+  SELECT e.id, NEW.id, 0 FROM exports e WHERE e.project_id = NEW.project_id AND e.status IN ('pending', 'processing') ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER export_keeps_changed_document BEFORE UPDATE ON annotation_documents BEGIN
+  INSERT INTO export_snapshots (export_id, image_id, is_member, folder, filename, width, height, stage, object, document)
+  SELECT e.id, i.id, 1 - i.is_archived, i.folder, i.filename, i.width, i.height, i.stage, i.object, OLD.document
+  FROM images i JOIN exports e ON e.project_id = i.project_id
+  WHERE i.id = OLD.image_id AND e.status IN ('pending', 'processing') ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER export_keeps_removed_document BEFORE DELETE ON annotation_documents BEGIN
+  INSERT INTO export_snapshots (export_id, image_id, is_member, folder, filename, width, height, stage, object, document)
+  SELECT e.id, i.id, 1 - i.is_archived, i.folder, i.filename, i.width, i.height, i.stage, i.object, OLD.document
+  FROM images i JOIN exports e ON e.project_id = i.project_id
+  WHERE i.id = OLD.image_id AND e.status IN ('pending', 'processing') ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER export_skips_new_document AFTER INSERT ON annotation_documents BEGIN
+  INSERT INTO export_snapshots (export_id, image_id, is_member, folder, filename, width, height, stage, object)
+  SELECT e.id, i.id, 1 - i.is_archived, i.folder, i.filename, i.width, i.height, i.stage, i.object
+  FROM images i JOIN exports e ON e.project_id = i.project_id
+  WHERE i.id = NEW.image_id AND e.status IN ('pending', 'processing') ON CONFLICT DO NOTHING;
 END;
 
 CREATE TABLE training_runs (
