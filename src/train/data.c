@@ -9,8 +9,8 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "formats/dataset.h"
 #include "base/map.h"
+#include "formats/dataset.h"
 #include "train/data_image.h"
 
 #include "base/banned.h"
