@@ -399,6 +399,10 @@ static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
         else if (string_map_get_or_set(&c->images, id, index) != index) reader_warn(c->reader, c->file, "two images have the id %s", id);
         note_text_id(c, key);
     }
+    yyjson_arr_foreach(images, index, count, value) {
+        const char *named = json_get_string(value, "file_name", NULL);
+        if (named) reader_claim_image(c->reader, c->file, named);
+    }
     group_annotations(c, root, yyjson_arr_size(images));
     const char *split = split_of_file(c->file);
     Status status = STATUS_OK;

@@ -88,19 +88,11 @@ static void write_polygon(CocoWriter *c, const DatasetImage *image, const Polygo
 }
 
 static void write_annotation(CocoWriter *c, const DatasetImage *image, const Annotation *a) {
-    if (a->type == ANNOTATION_KEYPOINT) {
-        writer_lose(c->writer, "keypoints_left_out", "keypoints were left out: COCO's belong to the skeleton of a category", 1);
-        return;
-    }
-    if (a->type == ANNOTATION_POLYLINE) {
-        writer_lose(c->writer, "polylines_left_out", "polylines were left out: COCO has no lines", 1);
-        return;
-    }
+    Box box = shape_box(a), cut; /* the box follows the vertices, whatever was stored */
+    if (!writer_takes_shape(c->writer, image, a, &cut)) return;
     size_t class = writer_class(c->writer, a);
     if (class == STRING_MAP_NONE) return;
-    Annotation fitted = *a; /* the box follows the vertices, whatever was stored */
-    annotation_fit_box(&fitted);
-    Box box = fitted.bounding_box;
+    writer_count(c->writer, class, 1);
     JsonWriter *j = &c->json;
     json_begin_object(j);
     json_field_int(j, "id", ++c->annotation_id);
@@ -117,17 +109,17 @@ static void write_annotation(CocoWriter *c, const DatasetImage *image, const Ann
     if (a->confidence < 1) json_field_number(j, "score", a->confidence);
     json_end_object(j);
     buffer_append_byte(&c->text, '\n');
-    if (a->attributes && strcmp(a->attributes, "[]") != 0) writer_lose(c->writer, "attributes_left_out", "annotations lost their attributes", 1);
+    writer_lose_extras(c->writer, a, false);
 }
 
-static Status write_image(CocoWriter *c, const DatasetImage *image, Error *err) {
+static Status write_image(CocoWriter *c, const DatasetImage *image, const char *name, Error *err) {
     JsonWriter j;
     buffer_reset(&c->line);
     json_writer_init(&j, &c->line);
     if (c->image_id) buffer_append_text(&c->line, ",\n");
     json_begin_object(&j);
     json_field_int(&j, "id", ++c->image_id);
-    json_field_string(&j, "file_name", name_join(&c->writer->image_arena, image->folder, image->filename));
+    json_field_string(&j, "file_name", name);
     json_field_int(&j, "width", image->width);
     json_field_int(&j, "height", image->height);
     json_end_object(&j);
@@ -173,19 +165,7 @@ static Status end_document(CocoWriter *c, Error *err) {
     return status == STATUS_OK ? zip_writer_end(c->writer->zip, err) : status;
 }
 
-/* The entry of the text is open from the first image to the last, so pixels go in afterwards, in a second look. */
-static Status write_pixels(Writer *w, Error *err) {
-    Status status = w->info->include_images ? w->source->rewind(w->source->context, err) : STATUS_OK;
-    while (status == STATUS_OK && w->info->include_images) {
-        DatasetImage image = {0};
-        bool more = false;
-        arena_reset(&w->image_arena);
-        status = w->source->next(w->source->context, &image, &more, err);
-        if (status != STATUS_OK || !more) break;
-        status = writer_pixels(w, "images", name_join(&w->image_arena, image.folder, image.filename), &image, err);
-    }
-    return status;
-}
+static Status copy_pixels(Writer *w, const DatasetImage *image, const char *name, Error *err) { return writer_pixels(w, "images", name, image, err); }
 
 Status coco_write(Writer *w, Error *err) {
     CocoWriter c = {.writer = w, .images = tmpfile()};
@@ -198,12 +178,14 @@ Status coco_write(Writer *w, Error *err) {
     while (status == STATUS_OK) {
         DatasetImage image;
         bool more;
-        status = writer_next(w, &image, &more, err);
+        const char *name;
+        status = writer_next(w, &image, &name, &more, err);
         if (status != STATUS_OK || !more) break;
-        status = write_image(&c, &image, err);
+        status = write_image(&c, &image, name, err);
     }
     if (status == STATUS_OK) status = end_document(&c, err);
-    if (status == STATUS_OK) status = write_pixels(w, err);
+    /* The entry of the text was open from the first image to the last: pixels come afterwards, in a second look. */
+    if (status == STATUS_OK && w->info->include_images) status = writer_second_look(w, copy_pixels, err);
     buffer_clear(&c.text);
     buffer_clear(&c.line);
     fclose(c.images);

@@ -52,6 +52,14 @@ struct DatasetFormat {
     Status (*write)(Writer *writer, Error *err); /* NULL: read only */
 };
 
+/* ---- shapes ---- */
+
+typedef enum ShapeFault { SHAPE_FINE, SHAPE_NOT_FINITE, SHAPE_EMPTY, SHAPE_OUTSIDE } ShapeFault;
+/* What keeps a box from being a label of its image; *cut is its part inside the image, when the size is known. */
+ShapeFault shape_fault(const DatasetImage *image, Box box, Box *cut);
+/* The box around an annotation's vertices, without any side being widened. */
+Box shape_box(const Annotation *annotation);
+
 /* ---- helpers for readers ---- */
 
 void reader_warn(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -64,6 +72,8 @@ bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *exte
 /* The image that a label file speaks of: in the folder that mirrors the label's (Annotations or labels against JPEGImages or images), beside
  * it, or the only one of that name. named is a base name or relative path, with or without extension. NULL: not there. */
 TreeFile *reader_find_image(Reader *reader, const char *label_path, const char *named);
+/* Keeps the image at the expected place for this label file: no other finds it by its base name alone. Claim all, then find. */
+void reader_claim_image(Reader *reader, const char *label_path, const char *named);
 /* An image struct for a file of the tree: folder, filename, path, split. In image_arena. */
 DatasetImage reader_image(Reader *reader, const TreeFile *file);
 /* The same for an image that is not there; named may be a relative path. false (with a warning) when the name cannot be used. */
@@ -86,14 +96,25 @@ bool reader_text(Reader *reader, const TreeFile *file, Buffer *out);
 
 /* ---- helpers for writers ---- */
 
-/* Next image; *more false at the end. Counts it. */
-Status writer_next(Writer *writer, DatasetImage *out, bool *more, Error *err);
-/* Index of an annotation's class, STRING_MAP_NONE (and the loss is counted) when the dataset lacks it. Counts the annotation as written. */
+/* Next image and its path in the archive ("a/b/photo.jpg", in image_arena); *more false at the end. Counts it. Images whose name no archive
+ * can hold are passed over as a loss. */
+Status writer_next(Writer *writer, DatasetImage *out, const char **name, bool *more, Error *err);
+/* Index of an annotation's class, STRING_MAP_NONE (and the loss is counted) when the dataset lacks it. */
 size_t writer_class(Writer *writer, const Annotation *annotation);
+/* Counts labels as written. */
+void writer_count(Writer *writer, size_t class, size_t labels);
+/* True for a box or polygon that lies in the image, at least in part; *cut is its box there. Else the loss is counted, lines and keypoints
+ * included. */
+bool writer_takes_shape(Writer *writer, const DatasetImage *image, const Annotation *annotation, Box *cut);
+/* Counts confidence and attributes as losses, where there are any. */
+void writer_lose_extras(Writer *writer, const Annotation *annotation, bool confidence);
 /* Counts what the format cannot hold; kind and text are static. */
 void writer_lose(Writer *writer, const char *kind, const char *text, size_t count);
 /* Copies the pixels to "<folder>/<name>" if the dataset is written with them and the image has a file. */
 Status writer_pixels(Writer *writer, const char *folder, const char *name, const DatasetImage *image, Error *err);
+
+/* Rewinds the source and calls for each image that writer_next handed out. */
+Status writer_second_look(Writer *writer, Status (*image)(Writer *writer, const DatasetImage *image, const char *name, Error *err), Error *err);
 
 /* Names without extension, for formats whose label files drop it: "a/b/photo". Images that share one become "a/b/photo_jpg" and
  * "a/b/photo_png", pixels and labels alike, since readers of these formats find one by the name of the other. */
@@ -104,8 +125,8 @@ typedef struct StemTable {
 /* Looks at all images of the source once and rewinds it; looked is called for each, if not NULL. */
 Status stem_table_fill(StemTable *table, Writer *writer, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err);
 void stem_table_clear(StemTable *table);
-/* Stem of an image, and in *image_name the path that goes with it ("a/b/photo.jpg"); both in image_arena. Renaming is counted as a loss. */
-const char *stem_table_name(const StemTable *table, Writer *writer, const DatasetImage *image, const char **image_name);
+/* Stem of an image; *image_name, its path from writer_next, becomes the one that goes with the stem. Renaming is counted as a loss. */
+const char *stem_table_name(const StemTable *table, Writer *writer, const char **image_name);
 
 /* ---- the rows ---- */
 

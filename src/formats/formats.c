@@ -77,7 +77,7 @@ Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *
     arena_init(&r.image_arena, SIZE_MAX);
     string_map_init(&r.classes, report->arena);
     string_map_init(&r.splits, &arena);
-    for (size_t i = 0; i < d->tree.count; i++) d->tree.files[i].seen = false;
+    for (size_t i = 0; i < d->tree.count; i++) d->tree.files[i].seen = d->tree.files[i].claimed = false;
     if (d->tree.skipped) reader_warn(&r, ".", "%zu files or folders have names that cannot be used; passed over", d->tree.skipped);
     Status status = format ? format->read(&r, err) : STATUS_OK;
     if (status == STATUS_OK) status = reader_deliver_rest(&r, err);

@@ -1,6 +1,7 @@
 /* See the header. */
 #include "formats/names.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,14 +12,45 @@
 bool name_is_safe_path(const char *path) {
     if (!*path || !text_is_utf8(path, strlen(path))) return false;
     for (const char *p = path; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '\\') return false;
+        if ((unsigned char)*p < 0x20) return false;
     }
     for (const char *part = path;;) {
-        size_t length = strcspn(part, "/");
+        size_t length = strcspn(part, "/\\");
         if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.')) return false;
         if (!part[length]) return true;
         part += length + 1;
     }
+}
+
+enum { PART_MAX = 240, PATH_BYTES_MAX = 1800 }; /* of 255 and 4096: room for ".json", "_jpeg" and the folder where it is unpacked */
+
+static uint64_t hash_of(const char *text) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+
+/* "Long nam~0123456789abcdef.jpg" */
+static char *shortened(Arena *arena, const char *part) {
+    if (strlen(part) <= PART_MAX) return arena_strdup(arena, part);
+    const char *extension = file_extension(part);
+    if (strlen(extension) > 16) extension = "";
+    size_t keep = PART_MAX - 17 - strlen(extension);
+    while (keep && ((unsigned char)part[keep] & 0xc0) == 0x80) keep--; /* not within a character */
+    return arena_printf(arena, "%.*s~%016llx%s", (int)keep, part, (unsigned long long)hash_of(part), extension);
+}
+
+const char *name_in_archive(Arena *arena, const char *folder, const char *filename) {
+    char *path = name_join(arena, folder, filename);
+    if (!name_is_safe_path(path)) return NULL;
+    if (strlen(path) <= PART_MAX) return path;
+    if (strlen(path) > PATH_BYTES_MAX) path = arena_printf(arena, "~%016llx/%s", (unsigned long long)hash_of(folder), filename);
+    char *result = NULL;
+    for (char *rest = path, *part; (part = strsep(&rest, "/"));) {
+        char *cut = shortened(arena, part);
+        result = result ? arena_printf(arena, "%s/%s", result, cut) : cut;
+    }
+    return result;
 }
 
 bool name_is_image(const char *name) {

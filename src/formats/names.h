@@ -8,8 +8,11 @@
 
 #include "base/arena.h"
 
-/* Relative, with "/", no empty, "." or ".." part, no control character or backslash, well-formed UTF-8. */
+/* Relative, no empty, "." or ".." part whether "/" or a backslash parts them, no control character, well-formed UTF-8. */
 bool name_is_safe_path(const char *path);
+/* Path of an image in an archive: name_join, but parts that are too long for a file system (the contract counts characters, file systems
+ * bytes) are cut and get a hash. NULL when it is not a safe path. */
+const char *name_in_archive(Arena *arena, const char *folder, const char *filename);
 /* One of the extensions that the contract takes, case ignored. */
 bool name_is_image(const char *name);
 /* "a/b/photo.jpg" from "/a/b" and "photo.jpg"; in the arena. */

@@ -85,7 +85,8 @@ static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Erro
         return STATUS_OK;
     }
     /* annotations/a/b.jpg.json -> the image of the same place, else the one that the facts name. */
-    TreeFile *image_file = reader_find_image(r, file->path, filename);
+    TreeFile *image_file = reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
+    if (!image_file) image_file = reader_find_image(r, file->path, filename);
     DatasetImage image;
     if (image_file) image = reader_image(r, image_file);
     else if (!reader_missing_image(r, file->path, name_join(&r->image_arena, json_get_string(root, "folder", "/"), filename), &image)) return STATUS_OK;
@@ -104,6 +105,7 @@ static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Erro
     const char *split = json_get_string(root, "split", NULL);
     image.split = split ? name_split(split, strlen(split)) : NULL;
     image.labelled = true;
+    image.filename = filename; /* the name in the archive may have been cut */
     read_annotations(r, file->path, yyjson_obj_get(root, "annotations"), &image.annotations);
     for (size_t i = 0; i < image.annotations.count; i++) reader_class(r, image.annotations.items[i].name);
     return reader_deliver(r, &image, err);
@@ -122,6 +124,10 @@ static Status read_file(Reader *r, const TreeFile *file, Error *err) {
     return status;
 }
 
+static bool is_label(const TreeFile *file, const TreeFile *head) {
+    return file != head && text_equal_ignoring_case(file_extension(file->path), ".json") && !text_equal(file_base_name(file->path), "MANIFEST.json");
+}
+
 Status pictograph_read(Reader *r, Error *err) {
     yyjson_doc *doc = open_head(r->dataset, r->arena, err);
     if (!doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json is missing or cannot be read");
@@ -129,11 +135,13 @@ Status pictograph_read(Reader *r, Error *err) {
     read_classes(r, yyjson_obj_get(yyjson_doc_get_root(doc), "classes"));
     yyjson_doc_free(doc);
     const TreeFile *head = find_head(r->dataset);
+    for (size_t i = 0; i < r->tree->count; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        if (is_label(file, head)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+    }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
-        const TreeFile *file = &r->tree->files[i];
-        bool is_label = file != head && text_equal_ignoring_case(file_extension(file->path), ".json");
-        if (is_label && !text_equal(file_base_name(file->path), "MANIFEST.json")) status = read_file(r, file, err);
+        if (is_label(&r->tree->files[i], head)) status = read_file(r, &r->tree->files[i], err);
     }
     return status;
 }
@@ -181,7 +189,10 @@ static void write_head(const Writer *w, JsonWriter *j) {
 static void drop_unknown(Writer *w, DatasetImage *image) {
     AnnotationList kept = {.items = arena_new_array(&w->image_arena, Annotation, image->annotations.count)};
     for (size_t i = 0; i < image->annotations.count; i++) {
-        if (writer_class(w, &image->annotations.items[i]) != STRING_MAP_NONE) kept.items[kept.count++] = image->annotations.items[i];
+        size_t class = writer_class(w, &image->annotations.items[i]);
+        if (class == STRING_MAP_NONE) continue;
+        kept.items[kept.count++] = image->annotations.items[i];
+        writer_count(w, class, 1);
     }
     image->annotations = kept;
 }
@@ -193,13 +204,13 @@ Status pictograph_write(Writer *w, Error *err) {
     Status status = STATUS_OK;
     for (bool more = true; status == STATUS_OK;) {
         DatasetImage image;
-        status = writer_next(w, &image, &more, err);
+        const char *name;
+        status = writer_next(w, &image, &name, &more, err);
         if (status != STATUS_OK || !more) break;
         drop_unknown(w, &image);
         buffer_reset(&text);
         json_writer_init(&j, &text);
         write_image(&image, &j);
-        char *name = name_join(&w->image_arena, image.folder, image.filename);
         if (text.failed) status = error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the annotations of %s are too large", name);
         if (status == STATUS_OK) status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "annotations/%s.json", name), text.data, text.size, err);
         if (status == STATUS_OK) status = writer_pixels(w, "images", name, &image, err);

@@ -100,18 +100,34 @@ static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label
     return NULL;
 }
 
-TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named) {
+static TreeFile *find_by_place(Reader *r, const char *label_path, const char *named) {
     const char *slash = strrchr(label_path, '/');
     Arena scratch;
     arena_init(&scratch, SIZE_MAX);
-    while (named[0] == '.' && named[1] == '/') named += 2;
     TreeFile *file = find_mirrored(r->tree, &scratch, label_path, named);
     if (!file) file = find_at(r->tree, &scratch, label_path, slash ? (int)(slash - label_path) : 0, named);
     if (!file) file = find_at(r->tree, &scratch, "images", 6, named);
     if (!file) file = find_at(r->tree, &scratch, "", 0, named);
-    if (!file) file = tree_find_image_named(r->tree, file_base_name(named));
     arena_clear(&scratch);
     return file;
+}
+
+static const char *without_dots(const char *named) {
+    while (named[0] == '.' && named[1] == '/') named += 2;
+    return named;
+}
+
+void reader_claim_image(Reader *r, const char *label_path, const char *named) {
+    TreeFile *file = find_by_place(r, label_path, without_dots(named));
+    if (file) file->claimed = true;
+}
+
+TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named) {
+    named = without_dots(named);
+    TreeFile *file = find_by_place(r, label_path, named);
+    if (file) return file;
+    file = tree_find_image_named(r->tree, file_base_name(named));
+    return file && !file->claimed ? file : NULL;
 }
 
 /* Virtual path of an image: below the first folder that is named for images, else all of it. */
@@ -147,7 +163,8 @@ bool reader_missing_image(Reader *r, const char *label_path, const char *named, 
         return false;
     }
     *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),
-                          .split = name_split_of_path(label_path)};
+                          .split = name_split_of_path(named)};
+    if (!out->split) out->split = name_split_of_path(label_path);
     return true;
 }
 
@@ -159,49 +176,34 @@ bool reader_find_size(Reader *r, DatasetImage *image) {
 
 /* ---- annotations ---- */
 
-static double clamp(double v, double low, double high) { return fmax(low, fmin(high, v)); }
-
 void reader_add_box(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
-    Box box = a.bounding_box;
-    double left = box.x, top = box.y, right = box.x + box.w, bottom = box.y + box.h;
-    if (!isfinite(left + top + right + bottom)) {
-        reader_leave_out(r, file, "%s: its box is not made of numbers; left out", what);
+    static const char *const FAULTS[] = {
+        [SHAPE_NOT_FINITE] = "box not made of numbers", [SHAPE_EMPTY] = "box of zero size", [SHAPE_OUTSIDE] = "box outside the image"};
+    Box box = a.bounding_box, cut;
+    ShapeFault fault = shape_fault(image, box, &cut);
+    if (fault != SHAPE_FINE) {
+        reader_leave_out(r, file, "%s: %s; left out", what, FAULTS[fault]);
         return;
     }
-    if (!(box.w > 0 && box.h > 0)) {
-        reader_leave_out(r, file, "%s: box of zero size; left out", what);
-        return;
-    }
-    if (image->width && image->height) {
-        Box cut = {clamp(left, 0, image->width), clamp(top, 0, image->height), 0, 0};
-        cut.w = clamp(right, 0, image->width) - cut.x;
-        cut.h = clamp(bottom, 0, image->height) - cut.y;
-        if (!(cut.w > 0 && cut.h > 0)) {
-            reader_leave_out(r, file, "%s: box outside the image; left out", what);
-            return;
-        }
-        double moved = fmax(fmax(cut.x - left, cut.y - top), fmax(right - cut.x - cut.w, bottom - cut.y - cut.h));
-        if (moved > 0.5) reader_warn(r, file, "%s: box reaches %.4g pixels out of the image; cut", what, moved);
-        if (moved > 0) box = cut;
-    }
+    double moved = fmax(fmax(cut.x - box.x, cut.y - box.y), fmax(box.x + box.w - cut.x - cut.w, box.y + box.h - cut.y - cut.h));
+    if (moved > 0.5) reader_warn(r, file, "%s: box reaches %.4g pixels out of the image; cut", what, moved);
     a.type = ANNOTATION_BBOX;
-    a.bounding_box = box;
+    a.bounding_box = cut;
     a.name = reader_class(r, a.name);
     annotation_list_append(&r->image_arena, &image->annotations, &a);
 }
 
 void reader_add_polygon(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
-    Box box = polygon_box(&a.polygon);
-    if (!isfinite(box.x + box.y + box.w + box.h)) {
-        reader_leave_out(r, file, "%s: its polygon is not made of numbers; left out", what);
-    } else if (!(box.w > 0 && box.h > 0)) {
-        reader_leave_out(r, file, "%s: polygon of zero size; left out", what);
-    } else {
-        a.type = ANNOTATION_POLYGON;
-        annotation_fit_box(&a);
-        a.name = reader_class(r, a.name);
-        annotation_list_append(&r->image_arena, &image->annotations, &a);
+    Box cut;
+    a.type = ANNOTATION_POLYGON;
+    ShapeFault fault = shape_fault(image, shape_box(&a), &cut);
+    if (fault == SHAPE_NOT_FINITE || fault == SHAPE_EMPTY) {
+        reader_leave_out(r, file, "%s: polygon %s; left out", what, fault == SHAPE_EMPTY ? "of zero size" : "not made of numbers");
+        return;
     }
+    annotation_fit_box(&a);
+    a.name = reader_class(r, a.name);
+    annotation_list_append(&r->image_arena, &image->annotations, &a);
 }
 
 Status reader_deliver(Reader *r, DatasetImage *image, Error *err) {

@@ -179,6 +179,21 @@ static void yolo_sizes_that_the_caller_knows(void **state) {
     assert_non_null(strstr(test_read_with(&t, test_path(&t, "d"), options), "/ gone 10x10 none: 1 class 0 bbox 2.5,2.5,5,5\n"));
 }
 
+/* A label file in a folder of its own does not take the image that another one has by its place. */
+static void equal_names_in_two_folders(void **state) {
+    (void)state;
+    test_image(&t, "d/images/x/a.png", 100, 80);
+    test_file(&t, "d/labels/a.txt", "0 0.5 0.5 0.5 0.5\n");
+    test_file(&t, "d/labels/x/a.txt", "1 0.5 0.5 0.5 0.5\n");
+    const char *told = test_read(&t, "d");
+    assert_non_null(strstr(told, "/x a.png 100x80 none: 1 class 1 bbox 25,20,50,40\n"));
+    assert_non_null(strstr(told, "! labels/a.txt: its image is missing; labels left out\n"));
+    test_file(&t, "c/i.json", "{\"images\":[{\"id\":1,\"file_name\":\"val/a.png\",\"width\":5,\"height\":5},{\"id\":2,\"file_name\":\"b/a.png\",\"width\":9,\"height\":9}],"
+                           "\"annotations\":[],\"categories\":[]}");
+    test_image(&t, "c/images/b/a.png", 9, 9);
+    assert_string_equal(test_read(&t, "c"), "coco\n/val a.png 5x5 val:\n/b a.png 9x9 none:\n! i.json: image val/a.png is missing\n");
+}
+
 static void images_alone(void **state) {
     (void)state;
     test_image(&t, "d/cats/a.png", 10, 10);
@@ -247,7 +262,7 @@ static void sizes_from_headers(void **state) {
 static void names_that_are_safe(void **state) {
     (void)state;
     static const char *const GOOD[] = {"a", "a/b.jpg", "Stra\303\237e/\xe6\x97\xa5.png", "..a", "a b"};
-    static const char *const BAD[] = {"", "/a", "a//b", "a/", "..", "a/../b", "./a", "a\\b", "a\nb", "\xff", "a\x7f"};
+    static const char *const BAD[] = {"", "/a", "a//b", "a/", "..", "a/../b", "./a", "..\\b", "a\\", "a\nb", "\xff"};
     for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) assert_true(name_is_safe_path(GOOD[i]));
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_false(name_is_safe_path(BAD[i]));
     assert_string_equal(name_join(&t.arena, "/a/b/", "c.jpg"), "a/b/c.jpg");
@@ -267,6 +282,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_without_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_sizes_that_the_caller_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_names_in_two_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(images_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yaml_as_people_write_it, set_up, tear_down),
         cmocka_unit_test(sizes_from_headers),

@@ -12,7 +12,7 @@
 typedef struct TreeFile {
     const char *path; /* relative, "a/b/photo.jpg" */
     bool is_image;
-    bool seen; /* mark of the reader */
+    bool claimed, seen; /* marks of the reader: a label file belongs to it by its place; it was delivered */
 } TreeFile;
 
 typedef struct Tree {

@@ -201,6 +201,10 @@ static void read_splits(Reader *r) {
 Status voc_read(Reader *r, Error *err) {
     xmlInitParser();
     read_splits(r);
+    for (size_t i = 0; i < r->tree->count; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        if (reader_takes(r->dataset, file, ".xml")) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+    }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];

@@ -41,12 +41,13 @@ typedef struct Corners {
     bool cut; /* touches the border: labelImg calls that truncated */
 } Corners;
 
+/* Two pixels at least where they are counted inclusively: readers that subtract would find an empty box. */
 static void axis(double start, double length, uint32_t size, bool zero_based, long *low, long *high, bool *cut) {
-    double limit = size ? size : 1e9;
+    double limit = size ? size : 1e9, least = fmin(limit, zero_based ? 1 : 2);
     double a = fmax(0, fmin(limit, nearbyint(start))), b = fmax(0, fmin(limit, nearbyint(start + length)));
-    if (b <= a) { /* thinner than a pixel, or beyond the border */
-        a = fmin(a, limit - 1);
-        b = a + 1;
+    if (b - a < least) {
+        a = fmin(a, limit - least);
+        b = a + least;
     }
     *cut |= a <= 0 || (size && b >= size);
     *low = (long)a + (zero_based ? 0 : 1);
@@ -62,21 +63,14 @@ static Corners corners_of(const VocWriter *v, const DatasetImage *image, Box box
 
 static void write_object(VocWriter *v, Buffer *out, const DatasetImage *image, const Annotation *a) {
     Writer *w = v->writer;
-    if (a->type == ANNOTATION_KEYPOINT) {
-        writer_lose(w, "keypoints_left_out", "keypoints were left out: the format holds boxes", 1);
-        return;
-    }
-    if (a->type == ANNOTATION_POLYLINE) {
-        writer_lose(w, "polylines_left_out", "polylines were left out: the format holds boxes", 1);
-        return;
-    }
-    if (writer_class(w, a) == STRING_MAP_NONE) return;
+    Box cut;
+    if (!writer_takes_shape(w, image, a, &cut)) return;
+    size_t class = writer_class(w, a);
+    if (class == STRING_MAP_NONE) return;
+    writer_count(w, class, 1);
     if (a->type == ANNOTATION_POLYGON) writer_lose(w, "polygons_as_boxes", "polygons became their enclosing boxes", 1);
-    if (a->confidence < 1) writer_lose(w, "confidences_left_out", "annotations lost their confidence", 1);
-    if (a->attributes && strcmp(a->attributes, "[]") != 0) writer_lose(w, "attributes_left_out", "annotations lost their attributes", 1);
-    Annotation fitted = *a;
-    annotation_fit_box(&fitted);
-    Corners c = corners_of(v, image, fitted.bounding_box);
+    writer_lose_extras(w, a, true);
+    Corners c = corners_of(v, image, cut);
     buffer_append_text(out, "\t<object>\n");
     element(out, "\t\t", "name", a->name);
     buffer_printf(out, "\t\t<pose>Unspecified</pose>\n\t\t<truncated>%d</truncated>\n\t\t<difficult>0</difficult>\n", c.cut);
@@ -104,9 +98,9 @@ static void write_file(VocWriter *v, Buffer *out, const DatasetImage *image, con
     buffer_append_text(out, "</annotation>\n");
 }
 
-static Status write_image(VocWriter *v, Buffer *text, const DatasetImage *image, Error *err) {
+static Status write_image(VocWriter *v, Buffer *text, const DatasetImage *image, const char *name, Error *err) {
     Writer *w = v->writer;
-    const char *name, *stem = stem_table_name(&v->stems, w, image, &name);
+    const char *stem = stem_table_name(&v->stems, w, &name);
     buffer_reset(text);
     write_file(v, text, image, file_base_name(name));
     if (text->failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
@@ -136,9 +130,10 @@ Status voc_write(Writer *w, Error *err) {
     while (status == STATUS_OK) {
         DatasetImage image;
         bool more;
-        status = writer_next(w, &image, &more, err);
+        const char *name;
+        status = writer_next(w, &image, &name, &more, err);
         if (status != STATUS_OK || !more) break;
-        status = write_image(&v, &text, &image, err);
+        status = write_image(&v, &text, &image, name, err);
     }
     if (status == STATUS_OK) status = write_list(&v, "all", &v.all, err);
     for (size_t s = 0; s < 3; s++) {

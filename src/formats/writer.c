@@ -8,24 +8,40 @@
 #include "formats/names.h"
 #include "base/banned.h"
 
-Status writer_next(Writer *w, DatasetImage *out, bool *more, Error *err) {
+/* Path of an image in the archive; NULL when it cannot have one. */
+static const char *name_of(Writer *w, const DatasetImage *image) { return name_in_archive(&w->image_arena, image->folder ? image->folder : "/", image->filename); }
+
+/* The next image of the source, with nothing counted. */
+static Status pull(Writer *w, DatasetImage *out, bool *more, Error *err) {
     *out = (DatasetImage){0};
     *more = false;
     arena_reset(&w->image_arena);
-    Status status = w->source->next(w->source->context, out, more, err);
-    w->written->images += status == STATUS_OK && *more;
-    return status;
+    return w->source->next(w->source->context, out, more, err);
+}
+
+Status writer_next(Writer *w, DatasetImage *out, const char **name, bool *more, Error *err) {
+    for (;;) {
+        Status status = pull(w, out, more, err);
+        if (status != STATUS_OK || !*more) return status;
+        *name = name_of(w, out);
+        if (*name) break;
+        writer_lose(w, "names_unusable", "images were left out because no archive can hold their name", 1);
+    }
+    if (strlen(*name) != strlen(name_join(&w->image_arena, out->folder, out->filename)))
+        writer_lose(w, "names_shortened", "names of images were too long for file systems and were cut", 1);
+    w->written->images++;
+    return STATUS_OK;
 }
 
 size_t writer_class(Writer *w, const Annotation *annotation) {
     size_t class = string_map_get(&w->classes, annotation->name);
-    if (class == STRING_MAP_NONE) {
-        writer_lose(w, "unknown_class", "annotations of classes that the dataset does not have were left out", 1);
-    } else {
-        w->class_counts[class]++;
-        w->written->annotations++;
-    }
+    if (class == STRING_MAP_NONE) writer_lose(w, "unknown_class", "annotations of classes that the dataset does not have were left out", 1);
     return class;
+}
+
+void writer_count(Writer *w, size_t class, size_t labels) {
+    w->class_counts[class] += labels;
+    w->written->annotations += labels;
 }
 
 void writer_lose(Writer *w, const char *kind, const char *text, size_t count) {
@@ -36,6 +52,27 @@ void writer_lose(Writer *w, const char *kind, const char *text, size_t count) {
     if (i == DATASET_LOSSES_MAX) return;
     if (i == written->loss_count) written->losses[written->loss_count++] = (DatasetLoss){kind, text, 0};
     written->losses[i].count += count;
+}
+
+bool writer_takes_shape(Writer *w, const DatasetImage *image, const Annotation *annotation, Box *cut) {
+    if (annotation->type == ANNOTATION_KEYPOINT) {
+        writer_lose(w, "keypoints_left_out", "keypoints were left out: the format does not hold them", 1);
+        return false;
+    }
+    if (annotation->type == ANNOTATION_POLYLINE) {
+        writer_lose(w, "polylines_left_out", "polylines were left out: the format does not hold them", 1);
+        return false;
+    }
+    ShapeFault fault = shape_fault(image, shape_box(annotation), cut);
+    if (fault == SHAPE_EMPTY) writer_lose(w, "empty_shapes", "shapes without width or height were left out: readers refuse them", 1);
+    else if (fault != SHAPE_FINE) writer_lose(w, "outside_image", "annotations were left out because they lie outside their image", 1);
+    return fault == SHAPE_FINE;
+}
+
+void writer_lose_extras(Writer *w, const Annotation *annotation, bool confidence) {
+    if (confidence && annotation->confidence < 1) writer_lose(w, "confidences_left_out", "annotations lost their confidence", 1);
+    if (annotation->attributes && strcmp(annotation->attributes, "[]") != 0)
+        writer_lose(w, "attributes_left_out", "annotations lost their attributes", 1);
 }
 
 Status writer_pixels(Writer *w, const char *folder, const char *name, const DatasetImage *image, Error *err) {
@@ -65,21 +102,35 @@ static int by_hash(const void *a, const void *b) {
 Status stem_table_fill(StemTable *table, Writer *w, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err) {
     *table = (StemTable){0};
     for (;;) {
-        DatasetImage image = {0};
-        bool more = false;
-        arena_reset(&w->image_arena);
-        Status status = w->source->next(w->source->context, &image, &more, err);
+        DatasetImage image;
+        bool more;
+        Status status = pull(w, &image, &more, err);
         if (status != STATUS_OK) return status;
         if (!more) break;
+        const char *name = name_of(w, &image);
+        if (!name) continue;
         if (looked) looked(context, &image);
         if (table->count == table->capacity) {
             table->capacity = table->capacity ? 2 * table->capacity : 1024;
             table->hashes = xrealloc(table->hashes, table->capacity * sizeof *table->hashes);
         }
-        table->hashes[table->count++] = stem_hash(name_join(&w->image_arena, image.folder, image.filename));
+        table->hashes[table->count++] = stem_hash(name);
     }
     if (table->count) qsort(table->hashes, table->count, sizeof *table->hashes, by_hash);
     return w->source->rewind(w->source->context, err);
+}
+
+Status writer_second_look(Writer *w, Status (*image)(Writer *w, const DatasetImage *image, const char *name, Error *err), Error *err) {
+    Status status = w->source->rewind(w->source->context, err);
+    while (status == STATUS_OK) {
+        DatasetImage next;
+        bool more;
+        status = pull(w, &next, &more, err);
+        if (status != STATUS_OK || !more) break;
+        const char *name = name_of(w, &next);
+        if (name) status = image(w, &next, name, err);
+    }
+    return status;
 }
 
 void stem_table_clear(StemTable *table) {
@@ -97,12 +148,10 @@ static bool is_shared(const StemTable *table, uint64_t hash) {
     return at && ((at > table->hashes && at[-1] == hash) || (at + 1 < end && at[1] == hash));
 }
 
-const char *stem_table_name(const StemTable *table, Writer *w, const DatasetImage *image, const char **image_name) {
-    char *path = name_join(&w->image_arena, image->folder, image->filename);
-    char *stem = name_without_extension(&w->image_arena, path);
-    const char *extension = file_extension(path);
-    *image_name = path;
-    if (!table->count || !*extension || !is_shared(table, stem_hash(path))) return stem;
+const char *stem_table_name(const StemTable *table, Writer *w, const char **image_name) {
+    const char *extension = file_extension(*image_name);
+    char *stem = name_without_extension(&w->image_arena, *image_name);
+    if (!table->count || !*extension || !is_shared(table, stem_hash(*image_name))) return stem;
     writer_lose(w, "images_renamed", "images of one stem in one folder carry their extension in it: photo_jpg.jpg", 1);
     char *name = arena_printf(&w->image_arena, "%s_%s", stem, extension + 1);
     while (is_stem(table, name)) name = arena_printf(&w->image_arena, "%s_", name); /* "a_jpg.png" beside "a.jpg" and "a.png" */

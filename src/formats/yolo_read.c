@@ -316,6 +316,10 @@ Status yolo_read(Reader *r, Error *err) {
     r->has_class_list = r->report->class_count > 0;
     if (!r->has_class_list) reader_warn(r, ".", "no names of classes (data.yaml, classes.txt); classes are named by their number");
     if (yaml_get(&yaml, "kpt_shape")) reader_warn(r, "data.yaml", "a dataset of key points; lines that are no box are left out");
+    for (size_t i = 0; i < r->tree->count; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        if (is_label(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+    }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         if (is_label(r->dataset, &r->tree->files[i]) && is_label_text(r, &r->tree->files[i])) status = read_label_file(r, &r->tree->files[i], err);

@@ -44,12 +44,6 @@ static void write_ring(Buffer *out, const DatasetImage *image, size_t class, con
     buffer_append_byte(out, '\n');
 }
 
-/* false when nothing of it lies in the image */
-static bool cut_box(const DatasetImage *image, Box *box) {
-    *box = box_intersection(*box, (Box){0, 0, image->width, image->height});
-    return box->w / image->width >= 1e-6 && box->h / image->height >= 1e-6;
-}
-
 static void write_box(YoloWriter *y, Buffer *out, const DatasetImage *image, size_t class, Box box) {
     if (y->polygons) {
         Point corners[4];
@@ -65,45 +59,52 @@ static void write_box(YoloWriter *y, Buffer *out, const DatasetImage *image, siz
     }
 }
 
-static void write_polygon(YoloWriter *y, Buffer *out, const DatasetImage *image, size_t class, const Polygon *polygon) {
-    size_t outlines = 0;
+/* Lines of six decimals: what is thinner than one of them would read as nothing. */
+static bool is_visible(const DatasetImage *image, Box cut) { return cut.w / image->width >= 1e-6 && cut.h / image->height >= 1e-6; }
+
+/* One line for each part; returns how many there were. */
+static size_t write_polygon(YoloWriter *y, Buffer *out, const DatasetImage *image, size_t class, const Polygon *polygon) {
+    size_t lines = 0;
     for (size_t i = 0; i < polygon->count; i++) {
+        const Ring *ring = &polygon->rings[i];
+        Box cut;
         if (polygon->count > 1 && polygon_ring_is_hole(polygon, i)) {
             writer_lose(y->writer, "holes_left_out", "holes were left out: a line holds one outline", 1);
-        } else {
-            write_ring(out, image, class, &polygon->rings[i]);
-            outlines++;
+        } else if (shape_fault(image, points_box(ring->points, ring->count), &cut) == SHAPE_FINE && is_visible(image, cut)) {
+            write_ring(out, image, class, ring);
+            lines++;
         }
     }
-    if (outlines > 1) writer_lose(y->writer, "shapes_split", "shapes of several parts became one line a part", 1);
+    return lines;
 }
 
 static void write_annotation(YoloWriter *y, Buffer *out, const DatasetImage *image, const Annotation *a) {
     Writer *w = y->writer;
-    Box box = a->bounding_box;
-    if (a->type == ANNOTATION_KEYPOINT) {
-        writer_lose(w, "keypoints_left_out", "keypoints were left out: files hold boxes or outlines", 1);
-    } else if (a->type == ANNOTATION_POLYLINE) {
-        writer_lose(w, "polylines_left_out", "polylines were left out: files hold boxes or outlines", 1);
-    } else if (!image->width || !image->height) {
+    Box cut;
+    if (!writer_takes_shape(w, image, a, &cut)) return;
+    if (!image->width || !image->height) {
         writer_lose(w, "size_unknown", "annotations were left out because the size of their image is unknown", 1);
-    } else if (!cut_box(image, &box)) {
-        writer_lose(w, "outside_image", "annotations were left out because they lie outside their image", 1);
-    } else {
-        size_t class = writer_class(w, a);
-        if (class == STRING_MAP_NONE) return;
-        if (a->type == ANNOTATION_POLYGON) write_polygon(y, out, image, class, &a->polygon);
-        else write_box(y, out, image, class, box);
-        if (a->confidence < 1) writer_lose(w, "confidences_left_out", "annotations lost their confidence", 1);
-        if (a->attributes && strcmp(a->attributes, "[]") != 0) writer_lose(w, "attributes_left_out", "annotations lost their attributes", 1);
+        return;
     }
+    if (!is_visible(image, cut)) {
+        writer_lose(w, "empty_shapes", "shapes without width or height were left out: readers refuse them", 1);
+        return;
+    }
+    size_t class = writer_class(w, a), lines = 1;
+    if (class == STRING_MAP_NONE) return;
+    if (a->type == ANNOTATION_POLYGON) lines = write_polygon(y, out, image, class, &a->polygon);
+    else write_box(y, out, image, class, cut);
+    writer_count(w, class, lines);
+    if (!lines) writer_lose(w, "outside_image", "annotations were left out because they lie outside their image", 1);
+    if (lines > 1) writer_lose(w, "shapes_split", "shapes of several parts became one line a part", 1);
+    writer_lose_extras(w, a, true);
 }
 
-static Status write_image(YoloWriter *y, Buffer *text, const DatasetImage *image, Error *err) {
+static Status write_image(YoloWriter *y, Buffer *text, const DatasetImage *image, const char *name, Error *err) {
     Writer *w = y->writer;
     buffer_reset(text);
     for (size_t i = 0; i < image->annotations.count; i++) write_annotation(y, text, image, &image->annotations.items[i]);
-    const char *name, *stem = stem_table_name(&y->stems, w, image, &name);
+    const char *stem = stem_table_name(&y->stems, w, &name);
     if (text->failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
     Status status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "labels/%s.txt", stem), text->data, text->size, err);
     for (size_t s = 0; s < 3; s++) {
@@ -157,9 +158,10 @@ Status yolo_write(Writer *w, Error *err) {
     while (status == STATUS_OK) {
         DatasetImage image;
         bool more;
-        status = writer_next(w, &image, &more, err);
+        const char *name;
+        status = writer_next(w, &image, &name, &more, err);
         if (status != STATUS_OK || !more) break;
-        status = write_image(&y, &text, &image, err);
+        status = write_image(&y, &text, &image, name, err);
     }
     if (status == STATUS_OK) status = write_lists(&y, err);
     if (status == STATUS_OK) status = write_yaml(&y, err);
