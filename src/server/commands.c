@@ -205,7 +205,7 @@ static Status examine_database(Store *store, Error *err) {
         int64_t organizations = db_get_int(session, err, 0, "SELECT count(*) FROM organizations");
         int64_t images = db_get_int(session, err, 0, "SELECT count(*) FROM images");
         printf("%-9s %-18s %lld organizations, %lld images\n", sound ? "ok" : "DAMAGED", "database", (long long)organizations, (long long)images);
-        if (!sound) status = error_set(err, STATUS_CONFIGURATION, "the database is damaged: restore a backup ('pictographd restore')");
+        if (!sound) status = error_set(err, STATUS_CONFIGURATION, "the database is damaged: put a backup of pictograph.db in its place");
     }
     db_session_release(store, session);
     return status;

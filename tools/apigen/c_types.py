@@ -138,7 +138,7 @@ def source(api):
             values = f'{base}_values'
             parts = [value_constant(one.name, one.canonical[v]) for v in one.values]
             lines += c_text.wrapped(f'static const int {values}[] = {{0, ', parts, '};', '    ')
-        lines += [f'const EnumTable {one.table} = {{{base}_texts, {values}, {len(one.values)}}};']
+        lines += [f'const EnumTable {one.table} = {{{base}_texts, {values}, {len(one.values)}, {c_text.string(one.error) if one.error else "NULL"}}};']
         if one.canonical is None:
             name = snake(one.name)
             lines += [f'const char *{name}_name({one.name} value) {{ return (int)value >= 0 && (int)value <= {len(one.values)} ? {base}_texts[value] : NULL; }}',

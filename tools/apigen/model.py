@@ -19,6 +19,8 @@ ANNOTATION = {'Annotation', 'BBoxAnnotation', 'PolygonAnnotation', 'PolylineAnno
 C_NAMES = {'AnnotationType': 'AnnotationKind', 'DatasetImage': 'DatasetImageSummary'}
 # An enum whose further spellings mean values of another one: schema → (that schema, {spelling: value}).
 ENUM_ALIASES = {'AnnotationTypeInput': ('AnnotationType', {'box': 'bbox'})}
+# Enums whose wrong values have a code of their own among the contract's 422 codes.
+ENUM_ERRORS = {'CreditOperation': 'unknown_operation'}
 
 PROSE = {'description', 'examples', 'example', 'title', 'summary'}
 KEYWORDS = {
@@ -77,6 +79,7 @@ class Enum:
     table: str  # C name of the table
     values: list
     canonical: dict = None  # spelling → value of `name`, where this is a second table for it
+    error: str = ''  # code of the contract for a value that is none of these; else the error is plain 'enum'
     description: str = ''
 
 
@@ -244,7 +247,7 @@ class Reader:
             canonical = {value: canonical.get(value, value) for value in values}
             if not set(canonical.values()) <= set(original['enum']):
                 self.fail(place, f'says what {target} does not have')
-        self.declare(table, lambda: Enum(c_name, table, values, canonical, schema.get('description', '')))
+        self.declare(table, lambda: Enum(c_name, table, values, canonical, ENUM_ERRORS.get(name, ''), schema.get('description', '')))
         return Type('enum', name=c_name, schema=schema, table=table, nullable=None in schema['enum'])
 
     def integer_type(self, schema, name, direction, place):

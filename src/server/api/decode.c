@@ -311,7 +311,7 @@ int read_enum(Decoder *d, const FieldPath *at, yyjson_val *value, const EnumTabl
     }
     /* The list of choices is worked out only for errors that are kept: a hostile body has millions. */
     const char *list = d->errors->total < FIELD_ERRORS_MAX ? choices(d->arena, table) : "";
-    field_error(d->errors, at, value, "enum", "Input should be %s", list);
+    field_error(d->errors, at, value, text && table->error ? table->error : "enum", "Input should be %s", list);
     return 0;
 }
 

@@ -57,6 +57,7 @@ typedef struct EnumTable {
     const char *const *texts;
     const int *values;
     int count;
+    const char *error; /* type of the error about another text; NULL: "enum" */
 } EnumTable;
 
 /* 0 when no text of the table is this one. */

@@ -184,12 +184,11 @@ TestReply *test_read(int fd, bool head_only) {
 }
 
 const char *test_header(TestReply *reply, const char *name) {
-    static char value[1024];
     size_t length = strlen(name);
     for (const char *line = strstr(reply->head, "\r\n"); line && line[2]; line = strstr(line + 2, "\r\n")) {
         if (strncasecmp(line + 2, name, length) != 0 || line[2 + length] != ':') continue;
-        snprintf(value, sizeof value, "%.*s", (int)strcspn(line + 4 + length, "\r"), line + 4 + length);
-        return value;
+        snprintf(reply->value, sizeof reply->value, "%.*s", (int)strcspn(line + 4 + length, "\r"), line + 4 + length);
+        return reply->value;
     }
     return NULL;
 }

@@ -38,11 +38,12 @@ typedef struct TestReply {
     char body[65536]; /* cut */
     size_t size;      /* of the body, by Content-Length */
     bool closes;
+    char value[1024]; /* see test_header */
 } TestReply;
 
 /* One reply; after_head: the request was HEAD, or the status has no body. */
 TestReply *test_read(int fd, bool head_only);
-/* Value of a header, valid until the next call; NULL when absent. */
+/* Value of a header, valid until the next call for this reply; NULL when absent. */
 const char *test_header(TestReply *reply, const char *name);
 /* Dials, sends one request with the key and further header lines, each ended by \r\n, reads, closes. key NULL: none. */
 TestReply *test_request(const TestServer *test, const char *method, const char *path, const char *key, const char *headers, const char *body);

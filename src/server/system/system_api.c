@@ -55,8 +55,15 @@ static bool program_is_there(Request *rq, const char *name, const char **detail)
     return good;
 }
 
-static bool decoder_works(Request *rq, const char **detail) { return program_is_there(rq, "pictograph-media", detail); }
-static bool segmenter_works(Request *rq, const char **detail) { return program_is_there(rq, "pictograph-vision", detail); }
+static bool worker_starts(Request *rq, const char *program, WorkerPool *pool, const char **detail) {
+    if (!program_is_there(rq, program, detail)) return false;
+    bool good = workers_available(pool);
+    if (!good) *detail = arena_printf(&rq->arena, "%s does not start; the server's log says why", program);
+    return good;
+}
+
+static bool decoder_works(Request *rq, const char **detail) { return worker_starts(rq, "pictograph-media", rq->server->media, detail); }
+static bool segmenter_works(Request *rq, const char **detail) { return worker_starts(rq, "pictograph-vision", rq->server->vision, detail); }
 static bool trainer_is_there(Request *rq, const char **detail) { return program_is_there(rq, "pictograph-train", detail); }
 
 static const Check CHECKS[] = {
@@ -119,6 +126,8 @@ Status get_metrics(Request *rq) {
     DbSession *db = request_db(rq);
     write_gauge(out, "pictograph_jobs_pending", "Jobs that wait.", (double)db_get_int(db, NULL, 0, "SELECT count(*) FROM jobs WHERE state = 'pending'"));
     write_gauge(out, "pictograph_jobs_running", "Jobs that run.", (double)db_get_int(db, NULL, 0, "SELECT count(*) FROM jobs WHERE state = 'running'"));
+    write_gauge(out, "pictograph_media_restarts", "Media workers that were replaced.", (double)workers_restarts(server->media));
+    write_gauge(out, "pictograph_vision_restarts", "Vision workers that were replaced.", (double)workers_restarts(server->vision));
     metrics_write(server->metrics, out);
     return STATUS_OK;
 }
