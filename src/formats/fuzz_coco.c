@@ -1,5 +1,6 @@
 /* Fuzz target: a COCO file. */
 #include "formats/fuzz.h"
+#include "base/banned.h"
 
 static void body(Reader *r, char *text, size_t size) { coco_read_text(r, "annotations/instances_train.json", text, size, NULL); }
 

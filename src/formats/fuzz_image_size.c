@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "formats/image_size.h"
+#include "base/banned.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,5 +1,6 @@
 /* Fuzz target: a Pascal VOC file. */
 #include "formats/fuzz.h"
+#include "base/banned.h"
 
 static void body(Reader *r, char *text, size_t size) { voc_read_text(r, "Annotations/a.xml", text, size, NULL); }
 

@@ -1,5 +1,6 @@
 /* Fuzz target: a data.yaml, then after a line "%%" a file of labels. */
 #include "formats/fuzz.h"
+#include "base/banned.h"
 
 static void body(Reader *r, char *text, size_t size) {
     (void)size;
