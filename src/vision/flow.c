@@ -30,8 +30,8 @@ struct Flow {
     Arc *arcs;
     int node_count, arc_count;
     int queue_first, queue_last; /* active nodes, first in first out */
-    int *orphans;                /* stack */
-    int orphan_count, orphan_room;
+    int *orphans;                /* to be adopted, first in first out: children wait for what becomes of their parents' level */
+    int orphan_first, orphan_count, orphan_room;
     int time;
     int64_t value;
 };
@@ -233,12 +233,13 @@ static void release(Flow *f, int i) {
 }
 
 static void adopt_orphans(Flow *f) {
-    while (f->orphan_count) {
-        int i = f->orphans[--f->orphan_count];
+    while (f->orphan_first < f->orphan_count) {
+        int i = f->orphans[f->orphan_first++];
         int parent = find_parent(f, i);
         if (parent == NOBODY) release(f, i);
         else f->nodes[i].parent = parent;
     }
+    f->orphan_first = f->orphan_count = 0;
 }
 
 /* ---- all together ---- */

@@ -13,6 +13,7 @@ static const struct {
 
 enum { QUIET_STEP = 1, SMALLEST_REGION = 9 };
 #define LARGEST_PART 0.7 /* of the image */
+#define SIZE_EXPONENT 0.1 /* of regions that stand out alike the larger is meant */
 
 /* ---- a queue by distance: a binary heap whose stale entries are skipped ---- */
 
@@ -112,25 +113,45 @@ static void spread(Front *f, const Seed *seeds, int count) {
 
 /* ---- the best moment ---- */
 
-/* Takes the pixels in one by one and keeps the sum of contrast along the outline up to date. Returns how many make the region with the
- * strongest outline, 0 when none stands out. */
+/* Contrast along the outline of the growing region, kept up to date pixel by pixel. */
+typedef struct Outline {
+    uint8_t *inside;
+    double contrast, edges; /* sums over the pairs of neighbours that the outline parts */
+} Outline;
+
+static void take_in(Outline *o, const Level *level, int pixel) {
+    int w = level->width, h = level->height, x = pixel % w, y = pixel / w;
+    for (int s = 0; s < 4; s++) {
+        int x2 = x + STEPS[s].dx, y2 = y + STEPS[s].dy;
+        o->edges += x2 < 0 || y2 < 0 || x2 >= w || y2 >= h; /* what lies along the picture's rim stands out from nothing */
+        if (x2 < 0 || y2 < 0 || x2 >= w || y2 >= h) continue;
+        double sign = o->inside[y2 * w + x2] ? -1 : 1;
+        o->contrast += sign * fmin(sqrt(lab_distance(level->lab[pixel], level->lab[y2 * w + x2])), 60); /* one glaring edge must not decide */
+        o->edges += sign;
+    }
+    o->inside[pixel] = 1;
+}
+
+/* How long the front waits at n pixels before it has a quarter more, against how long it took to get there. A surface with an edge around
+ * it makes the front wait; as a ratio, so that the first such wait counts most. */
+static double wait_at(const Front *f, int n) {
+    int more = n + n / 4 + 2;
+    double now = f->distance[f->order[n - 1]], later = f->distance[f->order[more <= f->order_count ? more - 1 : f->order_count - 1]];
+    return log((later + 1) / (now + 1));
+}
+
+/* How many pixels make the region, 0 when none stands out. */
 static int best_moment(Arena *arena, const Front *f) {
-    int w = f->level->width, h = f->level->height, best = 0, most = (int)(LARGEST_PART * w * h);
-    uint8_t *inside = arena_alloc(arena, (size_t)w * (size_t)h + 1);
-    double contrast = 0, edges = 0, best_value = 2.0 * f->noise + 2; /* an outline must be more than noise */
-    for (int n = 0; n < f->order_count && n < most; n++) {
-        int pixel = f->order[n], x = pixel % w, y = pixel / w;
-        for (int s = 0; s < 4; s++) {
-            int x2 = x + STEPS[s].dx, y2 = y + STEPS[s].dy;
-            if (x2 < 0 || y2 < 0 || x2 >= w || y2 >= h) continue;
-            double edge = sqrt(lab_distance(f->level->lab[pixel], f->level->lab[y2 * w + x2])), sign = inside[y2 * w + x2] ? -1 : 1;
-            contrast += sign * fmin(edge, 60); /* one glaring edge must not decide */
-            edges += sign;
-        }
-        inside[pixel] = 1;
-        /* larger regions with nearly the same contrast are what people mean */
-        double value = edges > 0 ? contrast / edges * pow(n + 1, 0.05) : 0;
-        if (n + 1 >= SMALLEST_REGION && value > best_value) best_value = value, best = n + 1;
+    int pixels = f->level->width * f->level->height, best = 0, most = (int)(LARGEST_PART * pixels);
+    Outline outline = {.inside = arena_alloc(arena, (size_t)pixels)};
+    double best_value = 0;
+    for (int n = 1; n <= f->order_count && n <= most; n++) {
+        take_in(&outline, f->level, f->order[n - 1]);
+        double contrast = outline.edges > 0 ? outline.contrast / outline.edges : 0;
+        if (n < SMALLEST_REGION || contrast < 2 * f->noise + 2) continue; /* an outline must be more than noise */
+        double compact = fmin(1, 20 * n / (outline.edges * outline.edges)); /* 1 for a disc */
+        double value = wait_at(f, n) * sqrt(contrast) * compact * pow(n, SIZE_EXPONENT);
+        if (value > best_value) best_value = value, best = n;
     }
     return best;
 }

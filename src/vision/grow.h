@@ -2,7 +2,8 @@
  *
  * From the clicked pixels a front spreads over the image, slow across changes of colour (a geodesic distance, as in Bai and Sapiro, "A
  * Geodesic Framework for Fast Interactive Image and Video Segmentation and Matting", ICCV 2007, by Dijkstra's algorithm). Every moment of
- * the spreading is a region; the one whose outline lies on the strongest edges is taken. Negative clicks spread too and hold their ground.
+ * the spreading is a region; the one at which the front waits longest before it has a quarter more is taken, weighed by the contrast along its
+ * outline and by its compactness. Negative clicks spread too and hold their ground.
  */
 #pragma once
 #include <stdbool.h>

@@ -8,10 +8,11 @@
 #include "base/banned.h"
 
 enum {
-    GROW_SIDE = 128,  /* longer side of the whole picture while a region grows */
-    MODEL_SIDE = 128, /* longer side of the window while colour models and cuts alternate */
+    GROW_SIDE = 170,  /* longer side of the whole picture while a region grows */
+    MODEL_SIDE = 200, /* longer side of the window while colour models and cuts alternate */
     ROUNDS = 4,       /* of that */
     BAND = 3,         /* half width of the band that is cut anew on a finer level */
+    WIDE_BAND = 8,    /* … in later rounds on the same level, and when the answer is shaken for its score */
     SAMPLE_REACH = 24, /* colours of a finer level are learned so far from the outline */
     SAMPLE_MAX = 4000, /* colours a model is fitted to */
     SMALLEST_AREA = 12, /* pixels of the model level */
@@ -77,18 +78,55 @@ static void models_refit(Arena *arena, Models *m, const View *view, int distance
     if (outside.count) gmm_refit(&m->background, outside.lab, outside.count);
 }
 
-/* ---- alternation and refinement ---- */
+/* ---- what the prompt says for certain ---- */
 
-static void alternate(Arena *arena, View *view, Models *m, int reach) {
-    m->beta = cut_beta(&view->patch);
-    for (int round = 0; round < ROUNDS; round++) {
-        int changed = cut_solve(&view->patch, &m->foreground, &m->background, m->beta, 0);
-        if (round > 0 && changed * 500 < view->patch.width * view->patch.height) break;
-        if (view_area(view) < SMALLEST_AREA) break;
-        view_measure(view);
-        models_refit(arena, m, view, reach);
+typedef struct Demands {
+    const PromptPoint *points;
+    size_t point_count;
+    const Box *within; /* NULL: anywhere */
+    const Box *without;
+    size_t without_count;
+} Demands;
+
+/* Pixels of the window whose centres lie in a box: columns left to right - 1, rows top to bottom - 1. */
+typedef struct Cells {
+    int left, top, right, bottom;
+} Cells;
+
+static Cells cells_of(const View *view, Box box) {
+    Cells c;
+    view_from_full(view, (Point){box.x, box.y}, &c.left, &c.top);
+    view_from_full(view, (Point){box.x + box.w, box.y + box.h}, &c.right, &c.bottom);
+    /* the clipping of view_from_full leaves one pixel of boxes that end before the window or begin behind it */
+    Point near = view_to_full(view, c.left + 0.5, c.top + 0.5), far = view_to_full(view, c.right + 0.5, c.bottom + 0.5);
+    c.left += near.x < box.x, c.top += near.y < box.y;
+    c.right += far.x < box.x + box.w, c.bottom += far.y < box.y + box.h;
+    return c;
+}
+
+static void label_cells(View *view, Cells c, uint8_t label) {
+    for (int y = c.top; y < c.bottom; y++)
+        for (int x = c.left; x < c.right; x++) view->patch.labels[y * view->patch.width + x] = label;
+}
+
+static void label_outside(View *view, Cells c) {
+    for (int y = 0; y < view->patch.height; y++)
+        for (int x = 0; x < view->patch.width; x++)
+            if (x < c.left || y < c.top || x >= c.right || y >= c.bottom) view->patch.labels[y * view->patch.width + x] = CUT_BACKGROUND;
+}
+
+/* Clicks, the outside of a box and negative boxes are certain, whatever a cut or a band made of them. */
+static void demand(View *view, const Demands *d) {
+    if (d->within) label_outside(view, cells_of(view, *d->within));
+    for (size_t i = 0; i < d->without_count; i++) label_cells(view, cells_of(view, d->without[i]), CUT_BACKGROUND);
+    for (size_t i = 0; i < d->point_count; i++) {
+        int x, y;
+        view_from_full(view, (Point){d->points[i].x, d->points[i].y}, &x, &y);
+        view->patch.labels[y * view->patch.width + x] = d->points[i].foreground ? CUT_FOREGROUND : CUT_BACKGROUND;
     }
 }
+
+/* ---- alternation and refinement ---- */
 
 /* Only a band around the outline stays open. */
 static void open_band(View *view, int band) {
@@ -96,6 +134,19 @@ static void open_band(View *view, int band) {
         bool foreground = cut_is_foreground(view->patch.labels[i]);
         if (view->distance[i] <= band) view->patch.labels[i] = foreground ? CUT_MAYBE_FOREGROUND : CUT_MAYBE_BACKGROUND;
         else view->patch.labels[i] = foreground ? CUT_FOREGROUND : CUT_BACKGROUND;
+    }
+}
+
+static void alternate(Arena *arena, View *view, Models *m, const Demands *demands) {
+    m->beta = cut_beta(&view->patch);
+    for (int round = 0; round < ROUNDS; round++) {
+        int changed = cut_solve(&view->patch, &m->foreground, &m->background, m->beta, 0);
+        if (round > 0 && changed * 500 < view->patch.width * view->patch.height) break;
+        if (view_area(view) < SMALLEST_AREA) break;
+        view_measure(view);
+        models_refit(arena, m, view, 255);
+        open_band(view, WIDE_BAND);
+        demand(view, demands);
     }
 }
 
@@ -113,13 +164,14 @@ static Box foreground_box(const View *view, double margin) {
 }
 
 /* Down to the finest level, in a window no larger than needed. */
-static View refine(Arena *arena, View view, Models *m) {
+static View refine(Arena *arena, View view, Models *m, const Demands *demands) {
     Box window = foreground_box(&view, 6);
     while (view.level > 0) {
         view = view_finer(arena, &view, window);
         view_measure(&view);
         models_refit(arena, m, &view, SAMPLE_REACH);
         open_band(&view, BAND);
+        demand(&view, demands);
         m->beta = cut_beta(&view.patch);
         cut_solve(&view.patch, &m->foreground, &m->background, m->beta, 0);
     }
@@ -161,8 +213,10 @@ static double colour_separation(const View *view, const Models *m, int reach) {
 }
 
 /* Overlap of the answers when either side is favoured a little; 1 where nothing moves. */
-static double stability(Arena *arena, const View *view, const Models *m) {
-    enum { BIAS = 3 };
+static double stability(Arena *arena, View *view, const Models *m, const Demands *demands) {
+    enum { BIAS = 1 };
+    open_band(view, WIDE_BAND);
+    demand(view, demands);
     size_t count = (size_t)view->patch.width * (size_t)view->patch.height;
     Patch less = view->patch, more = view->patch;
     less.labels = memcpy(arena_alloc(arena, count), view->patch.labels, count);
@@ -177,10 +231,10 @@ static double stability(Arena *arena, const View *view, const Models *m) {
     return either ? (double)both / (double)either : 0;
 }
 
-static double score_of(Arena *arena, View *view, const Models *m) {
+static double score_of(Arena *arena, View *view, const Models *m, const Demands *demands) {
     int reach = 12;
     view_measure(view);
-    double contrast = outline_contrast(view, m->beta), separation = colour_separation(view, m, reach), steady = stability(arena, view, m);
+    double contrast = outline_contrast(view, m->beta), separation = colour_separation(view, m, reach), steady = stability(arena, view, m, demands);
     return cbrt(contrast * separation * steady);
 }
 
@@ -212,25 +266,17 @@ static void write_shapes(Arena *arena, const View *view, Segmentation *out) {
     out->inside = view_to_full(view, out->inside.x, out->inside.y);
 }
 
-static void finish(Arena *arena, View *view, Models *m, double part, Segmentation *out) {
+static void finish(Arena *arena, View *view, Models *m, const Demands *demands, double part, Segmentation *out) {
     view_keep_parts(arena, view, part);
     if (view_area(view) < SMALLEST_AREA) return;
-    out->score = score_of(arena, view, m);
-    View fine = refine(arena, *view, m);
+    out->score = score_of(arena, view, m, demands);
+    View fine = refine(arena, *view, m, demands);
     write_shapes(arena, &fine, out);
 }
 
 /* ---- box ---- */
 
 static Box box_grow(Box box, double by) { return (Box){box.x - by, box.y - by, box.w + 2 * by, box.h + 2 * by}; }
-
-static void label_box(View *view, Box box) {
-    int left, top, right, bottom;
-    view_from_full(view, (Point){box.x, box.y}, &left, &top);
-    view_from_full(view, (Point){box.x + box.w - 1e-6, box.y + box.h - 1e-6}, &right, &bottom);
-    for (int y = top; y <= bottom; y++)
-        for (int x = left; x <= right; x++) view->patch.labels[y * view->patch.width + x] = CUT_MAYBE_FOREGROUND;
-}
 
 static bool is_certain_background(const View *v, int i, const void *context) { return (void)context, v->patch.labels[i] == CUT_BACKGROUND; }
 static bool is_open(const View *v, int i, const void *context) { return (void)context, cut_is_open(v->patch.labels[i]); }
@@ -256,20 +302,22 @@ static void models_from_box(Arena *arena, View *view, Models *m) {
     models_refit(arena, m, view, 255);
 }
 
-void segment_box(Arena *arena, const Scene *scene, Box box, Segmentation *out) {
+void segment_box(Arena *arena, const Scene *scene, Box box, const Box *negative, size_t negative_count, Segmentation *out) {
     Models m;
+    Demands demands = {.within = &box, .without = negative, .without_count = negative_count};
     *out = (Segmentation){0};
     Box full = {0, 0, scene->full_width, scene->full_height};
     box = box_intersection(box, full);
     if (box_area(box) <= 0) return;
     Box window = box_intersection(box_grow(box, 0.25 * fmax(box.w, box.h) + 4), full);
     View view = view_open(arena, scene, view_level_for(scene, window, MODEL_SIDE), window);
-    label_box(&view, box);
+    label_cells(&view, cells_of(&view, box), CUT_MAYBE_FOREGROUND);
+    demand(&view, &demands);
     Colours outside = sample(arena, &view, is_certain_background, NULL);
     if (outside.count * 20 < (size_t)view.patch.width * (size_t)view.patch.height) open_rim(&view);
     models_from_box(arena, &view, &m);
-    alternate(arena, &view, &m, 255);
-    finish(arena, &view, &m, 0.05, out);
+    alternate(arena, &view, &m, &demands);
+    finish(arena, &view, &m, &demands, 0.05, out);
 }
 
 /* ---- points ---- */
@@ -281,13 +329,6 @@ static Seed *seeds_on(Arena *arena, const View *view, const PromptPoint *points,
         seeds[i].foreground = points[i].foreground;
     }
     return seeds;
-}
-
-/* Clicks are certain: their pixel and, where the region agrees, those beside it. */
-static void mark_clicks(Arena *arena, View *view, const PromptPoint *points, size_t count) {
-    const Seed *seeds = seeds_on(arena, view, points, count);
-    for (size_t i = 0; i < count; i++)
-        view->patch.labels[seeds[i].y * view->patch.width + seeds[i].x] = seeds[i].foreground ? CUT_FOREGROUND : CUT_BACKGROUND;
 }
 
 /* Everything within reach of the region is open, what lies further off is background. */
@@ -341,6 +382,7 @@ static void label_region(View *view, const View *whole, const uint8_t *region) {
 
 void segment_points(Arena *arena, const Scene *scene, const PromptPoint *points, size_t count, Segmentation *out) {
     Models m;
+    Demands demands = {.points = points, .point_count = count};
     *out = (Segmentation){0};
     Box full = {0, 0, scene->full_width, scene->full_height};
     View whole = view_open(arena, scene, view_level_for(scene, full, GROW_SIDE), full);
@@ -353,7 +395,7 @@ void segment_points(Arena *arena, const Scene *scene, const PromptPoint *points,
     int reach = 3 + (int)(0.2 * sqrt((double)view_area(&view)));
     open_around(&view, reach);
     models_from_region(arena, &view, &m, reach);
-    mark_clicks(arena, &view, points, count);
-    alternate(arena, &view, &m, 255);
-    finish(arena, &view, &m, 1, out);
+    demand(&view, &demands);
+    alternate(arena, &view, &m, &demands);
+    finish(arena, &view, &m, &demands, 1, out);
 }

@@ -30,5 +30,5 @@ typedef struct Segmentation {
 
 /* At least one point must be foreground; points outside the picture are moved to its edge. */
 void segment_points(Arena *arena, const Scene *scene, const PromptPoint *points, size_t count, Segmentation *out);
-/* The box is clipped to the picture. */
-void segment_box(Arena *arena, const Scene *scene, Box box, Segmentation *out);
+/* The box is clipped to the picture; nothing outside it, nor in a negative box, is foreground. */
+void segment_box(Arena *arena, const Scene *scene, Box box, const Box *negative, size_t negative_count, Segmentation *out);

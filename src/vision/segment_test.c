@@ -119,7 +119,7 @@ static void drawn_shapes_are_found_at_scale(double scale) {
         segment_points(&arena, scene, &(PromptPoint){c->x * scale, c->y * scale, true}, 1, &s);
         check(c, "point", &s, clock_monotonic() - start, scale);
         start = clock_monotonic();
-        segment_box(&arena, scene, (Box){c->box.x * scale, c->box.y * scale, c->box.w * scale, c->box.h * scale}, &s);
+        segment_box(&arena, scene, (Box){c->box.x * scale, c->box.y * scale, c->box.w * scale, c->box.h * scale}, NULL, 0, &s);
         check(c, "box", &s, clock_monotonic() - start, scale);
         arena_clear(&arena);
         scene_free(scene);

@@ -244,13 +244,23 @@ static Status answer_points(Prompt *p, Error *err) {
     return STATUS_OK;
 }
 
+static bool read_box(yyjson_val *value, Box *out) {
+    *out = (Box){json_get_number(value, "x", NAN), json_get_number(value, "y", NAN), json_get_number(value, "w", NAN),
+                 json_get_number(value, "h", NAN)};
+    return isfinite(out->x) && isfinite(out->y) && isfinite(out->w) && isfinite(out->h) && out->w > 0 && out->h > 0;
+}
+
 static Status answer_box(Prompt *p, Error *err) {
-    yyjson_val *value = yyjson_obj_get(p->call->params, "box");
-    Box box = {json_get_number(value, "x", NAN), json_get_number(value, "y", NAN), json_get_number(value, "w", NAN),
-               json_get_number(value, "h", NAN)};
-    if (!isfinite(box.x) || !isfinite(box.y) || !isfinite(box.w) || !isfinite(box.h) || box.w <= 0 || box.h <= 0)
+    yyjson_val *list = yyjson_obj_get(p->call->params, "negative_boxes"), *item;
+    Box box, *negative = arena_new_array(&p->arena, Box, yyjson_arr_size(list) + 1);
+    size_t i, count;
+    if (!read_box(yyjson_obj_get(p->call->params, "box"), &box))
         return error_set(err, STATUS_VALIDATION_ERROR, "'box' must have numbers x, y, and positive w and h");
-    segment_box(&p->arena, p->scene, box, &p->answer);
+    if (list && (!yyjson_is_arr(list) || yyjson_arr_size(list) > POINTS_MAX))
+        return error_set(err, STATUS_VALIDATION_ERROR, "'negative_boxes' must be a list of at most %d boxes", POINTS_MAX);
+    yyjson_arr_foreach(list, i, count, item) if (!read_box(item, &negative[i]))
+        return error_set(err, STATUS_VALIDATION_ERROR, "negative_boxes[%zu] must have numbers x, y, and positive w and h", i);
+    segment_box(&p->arena, p->scene, box, negative, yyjson_arr_size(list), &p->answer);
     return STATUS_OK;
 }
 

@@ -10,7 +10,8 @@
  *     class is the index of name in the model. Surest first, clipped to the picture. Models stay loaded, four at most.
  *   model_info     {model_path} -> {class_names, image_size: [height, width], architecture, layout}
  *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0}
- *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, threshold = 0}
+ *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, negative_boxes: [{x, y, w, h}] = [],
+ *                   threshold = 0}
  *               -> {found, score, polygons, bbox: {x, y, w, h}, area, inside_point: [x, y], cached, seconds, engine}
  *     polygons: [polygon: [ring: [[x, y], …], …], …], a polygon's first ring its outline, the others its holes. found is false when
  *     nothing stands out or its score is below threshold; polygons, bbox, area and inside_point are then absent. image_key names the

@@ -352,3 +352,14 @@ def test_without_the_runtime_prompts_still_work(tmp_path):
     assert status["runtime"]["available"] is False and "ONNX Runtime" in status["runtime"]["reason"]
     done = subprocess.run([program, "detect", "m.onnx", "a.jpg"], env=env, capture_output=True, text=True)
     assert done.returncode == 1 and "model_unavailable" in done.stderr
+
+
+def test_negative_boxes_are_left_out(vision, tmp_path):
+    image = Image.new("RGB", (400, 300), (60, 60, 60))
+    ImageDraw.Draw(image).rectangle((80, 100, 319, 199), fill=(200, 60, 60))
+    image.save(tmp_path / "bar.jpg", quality=95)
+    ask = {"image_key": "bar", "image_path": str(tmp_path / "bar.jpg"), "box": {"x": 70, "y": 90, "w": 260, "h": 120}}
+    assert vision.result("segment_box", **ask)["area"] == pytest.approx(240 * 100, rel=0.03)
+    answer = vision.result("segment_box", **ask, negative_boxes=[{"x": 200, "y": 80, "w": 150, "h": 150}])
+    assert answer["bbox"]["x"] + answer["bbox"]["w"] == pytest.approx(200, abs=1.5)
+    assert vision.refusal("segment_box", **ask, negative_boxes=[{"x": 1}])["code"] == "validation_error"
