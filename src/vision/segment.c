@@ -235,7 +235,8 @@ static double score_of(Arena *arena, View *view, const Models *m, const Demands 
     int reach = 12;
     view_measure(view);
     double contrast = outline_contrast(view, m->beta), separation = colour_separation(view, m, reach), steady = stability(arena, view, m, demands);
-    return cbrt(contrast * separation * steady);
+    /* the root puts answers that are more often wrong than right, on pictures of blood cells, below the contract's 0.75 */
+    return sqrt(contrast * separation * steady);
 }
 
 /* ---- result ---- */

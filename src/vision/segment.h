@@ -6,7 +6,7 @@
  * Multilevel Banded Graph Cuts Method for Fast Image Segmentation", ICCV 2005).
  *
  * The score says how much the picture itself supports the outline: contrast along it, how well colours tell the sides apart, and how
- * little the answer changes when one side is favoured a little. It is no probability.
+ * little the answer changes when one side is favoured a little. It is no probability: on touching, same-coloured things it says little.
  */
 #pragma once
 #include "base/arena.h"
