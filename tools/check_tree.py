@@ -13,7 +13,8 @@ import sys
 INFRASTRUCTURE = {"http", "api", "store", "objects", "jobs"}
 # Outside the features only these know features: the application, and the operator's commands, which act on rows of them.
 LISTS_FEATURES = {"app.c", "commands.c"}
-FUNCTION_LINES = 60
+TEST = re.compile(r"(_test|/test_\w+)\.[ch]$")
+FUNCTION_LINES = 80
 FILE_LINES = 800
 GENERATED = re.compile(r"(^|/)(package-lock\.json|[\w-]+\.min\.js)$")
 BINARY_ALLOWED = re.compile(r"^docs/.*\.(jpg|png)$|(^|/)fuzz_corpus/|^tests/data/")
@@ -54,7 +55,8 @@ def include_violation(source, header, order):
     if order.index(there) > order.index(here):
         return f"room {here} includes {header} of the later room {there}"
     feature, wanted = feature_of(source), feature_of(header)
-    if wanted is None or wanted == feature:
+    # A unit test sets up whatever it needs of its own or an earlier room.
+    if wanted is None or wanted == feature or TEST.search(source):
         return None
     if source.count("/") == 1 and source.split("/")[1] in LISTS_FEATURES or feature:
         return None if header == f"server/{wanted}/{wanted}.h" else f"{header} is inside feature {wanted}: only {wanted}/{wanted}.h is for others"

@@ -18,7 +18,7 @@
 #include "server/objects/objects.h"
 #include "server/server.h"
 #include "server/store/db.h"
-#include "server/system/sweep.h"
+#include "server/system/system.h"
 #include "server/training/training.h"
 
 #include <stdlib.h>

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "server/api/rate_limit.h"
+#include "base/banned.h"
 
 enum { START = 1000000000 };
 static const char KEY[] = "9f1c2d3e-0000-4000-8000-000000000001";

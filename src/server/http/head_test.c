@@ -15,6 +15,7 @@
 #include "server/api/key_secret.h"
 #include "server/config.h"
 #include "server/http/head.h"
+#include "base/banned.h"
 
 static void ranges(void **state) {
     (void)state;

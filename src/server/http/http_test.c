@@ -21,6 +21,7 @@
 #include "server/http/http.h"
 #include "server/http/test_server.h"
 #include "server/objects/objects.h"
+#include "base/banned.h"
 
 #define QUICK "/healthz"  /* runs on the event loop */
 #define WAITING "/readyz" /* runs on a handler thread */

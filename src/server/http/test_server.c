@@ -30,6 +30,7 @@
 #include "server/http/http.h"
 #include "server/objects/objects.h"
 #include "server/organizations/organizations.h"
+#include "base/banned.h"
 
 static TestServer *present; /* the handlers' only way to their test */
 

@@ -1,4 +1,4 @@
-#include "server/system/sweep.h"
+#include "server/system/system.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
