@@ -18,6 +18,7 @@
 #include "server/api/key_secret.h"
 #include "server/api/pipeline.h"
 #include "server/http/test_server.h"
+#include "base/banned.h"
 
 #define PROJECTS "/api/v1/developer/projects/"
 #define KEYS "/api/v1/api-keys/"
