@@ -25,6 +25,7 @@ typedef struct Step {
     bool done;
     int64_t images, annotations; /* -1: does not apply */
     double seconds;
+    double rate; /* images a second; 0: images / seconds */
     char note[128];
 } Step;
 
@@ -70,5 +71,5 @@ int pipeline_report(Pipeline *pipeline);
 extern const char *const pipeline_part_names[PART_COUNT];
 
 /* Begins and ends the progress and the clock of a step. */
-void pipeline_begin(Pipeline *pipeline, StepId id, const char *label, const char *unit);
+void pipeline_begin(Pipeline *pipeline, const char *label, const char *unit);
 void pipeline_end(Pipeline *pipeline, StepId id, int64_t images, int64_t annotations, const char *note);

@@ -201,7 +201,7 @@ int pipeline_evaluate(Pipeline *pipeline)
     size_t total = labels_count_part(&pipeline->labels, PART_VAL) + labels_count_part(&pipeline->labels, PART_TEST);
     if (total == 0)
         return CLI_OK;
-    pipeline_begin(pipeline, STEP_EVALUATE, "Evaluate", "images");
+    pipeline_begin(pipeline, "Evaluate", "images");
     char *output = realpath(pipeline->output, NULL);
     Detector detector = {.pipeline = pipeline, .work = output ? output : pipeline->output};
     snprintf(pipeline->model_path, sizeof pipeline->model_path, "%.4080s/model.onnx", detector.work);

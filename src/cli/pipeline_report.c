@@ -24,6 +24,14 @@ static const char *count_text(Arena *memory, int64_t count)
     return count < 0 ? NULL : arena_printf(memory, "%lld", (long long)count);
 }
 
+/* Images a second; 0 where that says nothing. */
+static double rate_of(const Step *step, StepId id)
+{
+    if (step->rate > 0)
+        return step->rate;
+    return id != STEP_TRAIN && step->images > 0 && step->seconds > 0.05 ? (double)step->images / step->seconds : 0;
+}
+
 static void print_steps(const Pipeline *pipeline, FILE *out)
 {
     Table *table = table_new("STEP|>IMAGES|>ANNOTATIONS|>SECONDS|>IMAGES/S|");
@@ -31,10 +39,10 @@ static void print_steps(const Pipeline *pipeline, FILE *out)
         const Step *step = &pipeline->steps[i];
         if (!step->done)
             continue;
-        bool rated = step->images > 0 && step->seconds > 0 && i != STEP_TRAIN;
+        double rate = rate_of(step, (StepId)i);
         table_row(table, step_names[i], count_text(pipeline->memory, step->images), count_text(pipeline->memory, step->annotations),
                   arena_printf(pipeline->memory, "%.1f", step->seconds),
-                  rated ? arena_printf(pipeline->memory, "%.1f", (double)step->images / step->seconds) : NULL, step->note);
+                  rate > 0 ? arena_printf(pipeline->memory, "%.1f", rate) : NULL, step->note);
     }
     table_print(table, out);
 }
@@ -82,6 +90,8 @@ static void write_steps(const Pipeline *pipeline, JsonWriter *writer)
         if (step->annotations >= 0)
             json_field_int(writer, "annotations", step->annotations);
         json_field_number(writer, "seconds", step->seconds);
+        if (rate_of(step, (StepId)i) > 0)
+            json_field_number(writer, "images_per_second", rate_of(step, (StepId)i));
         if (step->note[0])
             json_field_string(writer, "note", step->note);
         json_end_object(writer);

@@ -14,9 +14,8 @@
 
 enum { JOB_IMAGES = 10000, CLASSES_MAX = 200, FINGERPRINT = 12 };
 
-void pipeline_begin(Pipeline *pipeline, StepId id, const char *label, const char *unit)
+void pipeline_begin(Pipeline *pipeline, const char *label, const char *unit)
 {
-    (void)id;
     progress_begin(&pipeline->progress, label, unit);
 }
 
@@ -67,7 +66,7 @@ static int read_images(Pipeline *pipeline)
 
 int pipeline_upload(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_UPLOAD, "Upload", "images");
+    pipeline_begin(pipeline, "Upload", "images");
     if (import_classes(pipeline->client, pipeline->name, &pipeline->labels, true, NULL, pipeline->error))
         return cli_fail(pipeline->cli);
     if (read_images(pipeline))
@@ -105,7 +104,7 @@ static void warn_of_leaks(const Pipeline *pipeline)
 
 int pipeline_import(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_IMPORT, "Import labels", "images");
+    pipeline_begin(pipeline, "Import labels", "images");
     ImportOptions options = {.wanted = is_training, .progress = progress_update, .progress_context = &pipeline->progress};
     ImportReport report = {0};
     PictographStatus status = import_annotations(pipeline->client, pipeline->name, &pipeline->labels, &pipeline->images, &options, &report,
@@ -149,7 +148,7 @@ static void name_run(Pipeline *pipeline, const PictographResult *export)
 
 int pipeline_export(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_EXPORT, "Export", "images");
+    pipeline_begin(pipeline, "Export", "images");
     snprintf(pipeline->export_name, sizeof pipeline->export_name, "pipeline-%lld", (long long)clock_now_ms());
     PictographResult *export = make_export(pipeline, pipeline->export_name, "pictograph", "complete", false);
     if (!export)
@@ -166,13 +165,15 @@ static void on_poll(void *context, const PictographResult *run)
 {
     Pipeline *pipeline = context;
     const char *status = pictograph_text(run, "/status");
-    double map50 = pictograph_number(run, "/metrics/mAP50", -1);
-    int64_t epoch = pictograph_integer(run, "/current_epoch", 0), epochs = pictograph_integer(run, "/total_epochs", 0);
-    char quality[32] = "";
+    double loss = pictograph_number(run, "/metrics/loss/total", -1), map50 = pictograph_number(run, "/metrics/map50", -1);
+    char quality[48] = "";
     if (map50 >= 0)
         snprintf(quality, sizeof quality, ", mAP50 %.3f", map50);
-    snprintf(pipeline->progress.note, sizeof pipeline->progress.note, "%.12s, epoch %lld/%lld%s", status ? status : "", (long long)epoch,
-             (long long)epochs, quality);
+    else if (loss >= 0)
+        snprintf(quality, sizeof quality, ", loss %.3f", loss);
+    snprintf(pipeline->progress.note, sizeof pipeline->progress.note, "%.12s, epoch %lld/%lld%s, %lld s left", status ? status : "",
+             (long long)pictograph_integer(run, "/current_epoch", 0), (long long)pictograph_integer(run, "/total_epochs", 0), quality,
+             (long long)pictograph_integer(run, "/eta_seconds", 0));
     progress_update(&pipeline->progress, pictograph_integer(run, "/progress", 0), 100, NULL);
 }
 
@@ -208,12 +209,15 @@ static int keep_run(Pipeline *pipeline, const PictographResult *run, bool reused
     if (reused)
         snprintf(note, sizeof note, "same data and settings as run %s: its model is used again", pipeline->run_id);
     pipeline_end(pipeline, STEP_TRAIN, pipeline->steps[STEP_EXPORT].images, -1, note);
+    int64_t passes = pictograph_integer(run, "/total_epochs", 0), images = pictograph_integer(run, "/metrics/training_images", 0);
+    if (pipeline->train_seconds > 0)
+        pipeline->steps[STEP_TRAIN].rate = (double)(passes * images) / (double)pipeline->train_seconds;
     return CLI_OK;
 }
 
 int pipeline_train(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_TRAIN, "Train", "%");
+    pipeline_begin(pipeline, "Train", "%");
     PictographResult *run = find_run(pipeline);
     bool reused = run && text_equal(pictograph_text(run, "/status"), "completed"), joined = run && !reused;
     if (pipeline->error->status)
@@ -302,7 +306,7 @@ static PictographStatus annotate_some(Pipeline *pipeline, const char **ids, cons
 
 int pipeline_annotate(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_ANNOTATE, "Label the rest", "images");
+    pipeline_begin(pipeline, "Label the rest", "images");
     const char **ids = xcalloc(pipeline->images.count + 1, sizeof *ids), **places = xcalloc(pipeline->images.count + 1, sizeof *places);
     size_t count = list_remaining(pipeline, ids, places);
     int64_t images = 0, added = 0;
@@ -321,7 +325,7 @@ int pipeline_annotate(Pipeline *pipeline)
 
 int pipeline_coco(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_COCO, "Export COCO", "images");
+    pipeline_begin(pipeline, "Export COCO", "images");
     char name[100];
     snprintf(name, sizeof name, "%s-coco", pipeline->run_name);
     bool nothing_new = pipeline->steps[STEP_ANNOTATE].images == 0 && pipeline->steps[STEP_IMPORT].images == 0;
@@ -350,7 +354,7 @@ int pipeline_coco(Pipeline *pipeline)
 
 int pipeline_model(Pipeline *pipeline)
 {
-    pipeline_begin(pipeline, STEP_MODEL, "Download ONNX", "B");
+    pipeline_begin(pipeline, "Download ONNX", "B");
     snprintf(pipeline->model_path, sizeof pipeline->model_path, "%s/model.onnx", pipeline->output);
     PictographResult *note = pictograph_models_download(pipeline->client, pipeline->model_id, pipeline->model_path, progress_update,
                                                         &pipeline->progress, pipeline->error);

@@ -28,8 +28,19 @@ static void format_amount(const Progress *progress, char out[32], int64_t value)
         snprintf(out, 32, "%lld", (long long)value);
 }
 
+/* A percentage comes from elsewhere, with its own estimate in the note. */
+static bool print_percent(const Progress *progress)
+{
+    if (!text_equal(progress->unit, "%"))
+        return false;
+    fprintf(stderr, "%lld %%%s%s", (long long)progress->done, progress->note[0] ? "  " : "", progress->note);
+    return true;
+}
+
 static void print_state(const Progress *progress)
 {
+    if (print_percent(progress))
+        return;
     char done[32], total[32], rate[32];
     double seconds = clock_monotonic() - progress->start;
     double speed = seconds > 0 ? (double)(progress->done - progress->first) / seconds : 0;

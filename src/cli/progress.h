@@ -5,13 +5,13 @@
 
 typedef struct Progress {
     const char *label;
-    const char *unit; /* "images"; "B" shows sizes */
+    const char *unit; /* "images"; "B" shows sizes; "%" a percentage without a rate */
     bool terminal, quiet;
     double start, shown; /* monotonic */
     int64_t first;       /* done at the start, which the rate leaves out */
     int64_t done, total;
     int quarter;   /* last quarter that a line was printed for */
-    char note[64]; /* shown behind the figures; the owner may change it at any time */
+    char note[96]; /* shown behind the figures; the owner may change it at any time */
 } Progress;
 
 void progress_begin(Progress *progress, const char *label, const char *unit);

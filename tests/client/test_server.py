@@ -1,0 +1,108 @@
+"""The command line against a real server: what goes in comes out again."""
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from stand_in import BUILD, CLI, ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "api"))
+from server import BIN, Server  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def pictograph(tmp_path_factory):
+    """Runs the command line against a fresh server; gives its parsed JSON or, with fails=True, what it said."""
+    server = Server(tmp_path_factory.mktemp("server") / "data").start()
+
+    def run(*words, fails=False):
+        done = subprocess.run([CLI, *map(str, words)], capture_output=True, text=True, timeout=120,
+                              env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_BASE_URL": server.url})
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stderr if fails else json.loads(done.stdout) if done.stdout[:1] in "[{" else done.stdout
+    yield run
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn") / "fruit"
+    subprocess.run([BUILD / "tools" / "draw-dataset", folder, "12", "5"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(pictograph, drawn):
+    told = pictograph("datasets", "upload", "früchte 1", drawn / "JPEGImages")
+    assert (told["images_uploaded"], told["failures"]) == (12, 0)
+    told = pictograph("datasets", "import", "früchte 1", drawn)
+    assert told["images_saved"] == 12
+    return "früchte 1"
+
+
+def test_what_went_up_comes_down(pictograph, drawn, dataset, tmp_path):
+    told = pictograph("datasets", "download", dataset, "-o", tmp_path)
+    assert (told["images_downloaded"], told["annotations_downloaded"], told["failures"]) == (12, 12, 0)
+    for picture in (drawn / "JPEGImages").iterdir():
+        assert (tmp_path / picture.name).read_bytes() == picture.read_bytes()
+        assert json.loads((tmp_path / (picture.name + ".json")).read_text())[0]["type"] == "bbox"
+
+
+def test_a_second_upload_and_import_skip(pictograph, drawn, dataset):
+    assert pictograph("datasets", "upload", dataset, drawn / "JPEGImages")["images_skipped"] == 12
+    assert pictograph("datasets", "import", dataset, drawn)["images_skipped"] == 12
+
+
+def test_lists_and_facts(pictograph, dataset):
+    assert dataset in pictograph("datasets", "list")
+    facts = pictograph("datasets", "get", dataset, "-I", "--images-limit", "5")
+    assert (facts["image_count"], facts["completed_image_count"], len(facts["images"])) == (12, 12, 5)
+    assert pictograph("models", "list") == "No results.\n"
+    assert pictograph("credits", "balance", "--json")["credits_remaining"] > 0
+    assert pictograph("credits", "estimate", "training_a10g_per_minute", "-q", "30")["total_credits"] == 300
+
+
+def test_one_image_and_its_annotations(pictograph, drawn, dataset, tmp_path):
+    picture = next((drawn / "JPEGImages").iterdir())
+    image = pictograph("images", "upload", dataset, picture, "-f", "/one/two")
+    assert image["virtual_folder_path"] == "/one/two" and image["width"] == 640
+    assert "already exists" in pictograph("images", "upload", dataset, picture, "-f", "/one/two", fails=True)
+    path = tmp_path / "a.json"
+    path.write_text('[{"name": "apple", "type": "bbox", "bounding_box": {"x": 1, "y": 2, "w": 3, "h": 4}}]')
+    assert pictograph("annotations", "save", image["id"], "-f", path)["new_count"] == 1
+    assert pictograph("annotations", "get", image["id"])[0]["name"] == "apple"
+    path.write_text('[{"name": "no such class", "type": "bbox", "bounding_box": {"x": 1, "y": 2, "w": 3, "h": 4}}]')
+    assert "422" in pictograph("annotations", "save", image["id"], "-f", path, fails=True)
+    assert pictograph("annotations", "delete", image["id"], "-y")["deleted_count"] == 1
+    pictograph("images", "download", image["id"], "-o", tmp_path / "b.jpg")
+    assert (tmp_path / "b.jpg").read_bytes() == picture.read_bytes()
+    assert pictograph("images", "delete", image["id"], "-y") == f"Deleted image '{image['id']}'.\n"
+
+
+def test_an_undecodable_file_is_told_by_name(pictograph, dataset, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    assert "broken.jpg" in pictograph("datasets", "upload", dataset, tmp_path, fails=True)
+
+
+def test_exports(pictograph, dataset, tmp_path):
+    made = pictograph("exports", "create", dataset, "büchse 1", "-F", "coco", "--no-images")
+    assert (made["status"], made["image_count"]) == ("completed", 12)
+    assert pictograph("exports", "download", dataset, "büchse 1", "-o", tmp_path / "a.zip")["size_bytes"] == made["file_size"]
+    assert "büchse 1" in pictograph("exports", "list", "--dataset", dataset)
+    assert "Deleted" in pictograph("exports", "delete", dataset, "büchse 1", "-y")
+    assert "404" in pictograph("exports", "get", dataset, "büchse 1", fails=True)
+
+
+def test_point_prompt(pictograph, drawn, dataset):
+    image = pictograph("datasets", "get", dataset, "-I", "--images-limit", "1")["images"][0]
+    box = pictograph("annotations", "get", image["id"])[0]["bounding_box"]
+    told = pictograph("auto-annotate", "point", dataset, image["filename"], box["x"] + box["w"] / 2, box["y"] + box["h"] / 2,
+                      "--name", "apple", "--score-threshold", "0")
+    assert told["status"] in ("success", "no_detection", "below_threshold")
+
+
+def test_deleting_a_dataset(pictograph, tmp_path):
+    pictograph("datasets", "create", "soon gone", "-d", "a test")
+    assert pictograph("datasets", "delete", "soon gone", "-y") == "Deleted dataset 'soon gone'.\n"
+    assert "Project 'soon gone' not found" in pictograph("datasets", "get", "soon gone", fails=True)
