@@ -91,6 +91,8 @@ static void give_gradient(Model *model, int index, Tensor *gradient)
 /* Each 2 x 2 block of pixels becomes one of 12 channels; bytes become floats. */
 static void focus_forward(Model *model, int index)
 {
+    if (model->count == 0) /* a replica more than there are images: no tensors, but it takes part in the sums */
+        return;
     int h = model->height / 2, w = model->width / 2;
     size_t row = (size_t)model->width * 3;
     float *out = model->pixels;
@@ -418,6 +420,8 @@ Status model_forward(Model *model, const uint8_t *images, int count, int height,
 
 Status model_backward(Model *model, Error *err)
 {
+    if (model->count == 0)
+        memset(model->gradient, 0, model->net->trained * sizeof *model->gradient);
     each_head(model, model->raw_gradient, start_head);
     for (int i = model->net->node_count - 1; i >= 0; i--) {
         passes[node_at(model, i)->op].backward(model, i);

@@ -5,6 +5,7 @@
 #include <torch/version.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 extern "C" {
@@ -77,6 +78,31 @@ std::vector<int64_t> sizes_of(int rank, const int *shape)
 int64_t padding_of(const Tensor *weight)
 {
     return (weight->value.size(2) - 1) / 2;
+}
+
+// A 1 x 1 convolution over N, H, W, C is a product of matrices, pixels by channels. For floats on a CPU the plain product beats torch's
+// choice for convolutions, which for one thread unfolds the image first.
+bool is_product(const at::Tensor &x, const at::Tensor &weight, int stride, int groups)
+{
+    return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 1 && weight.size(3) == 1 && stride == 1 && groups == 1;
+}
+
+at::Tensor as_matrix(const at::Tensor &map)
+{
+    return map.permute({0, 2, 3, 1}).reshape({-1, map.size(1)});
+}
+
+at::Tensor as_map(const at::Tensor &matrix, const at::Tensor &like)
+{
+    return matrix.view({like.size(0), like.size(2), like.size(3), matrix.size(1)}).permute({0, 3, 1, 2});
+}
+
+at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, int64_t stride, int64_t padding, int64_t groups)
+{
+    if (!is_product(x, weight, static_cast<int>(stride), static_cast<int>(groups)))
+        return at::conv2d(x, weight, bias, {stride, stride}, {padding, padding}, {1, 1}, groups).contiguous(at::MemoryFormat::ChannelsLast);
+    at::Tensor transposed = weight.view({weight.size(0), weight.size(1)}).t(), matrix = as_matrix(x);
+    return as_map(bias.defined() ? at::addmm(bias, matrix, transposed) : at::mm(matrix, transposed), x);
 }
 
 } // namespace
@@ -221,9 +247,7 @@ size_t tensor_pixel_stride(const Tensor *tensor)
 Tensor *tensor_conv(Torch *torch, const Tensor *x, const Tensor *weight, const Tensor *bias, int stride, int groups)
 {
     return make(torch, [&] {
-        int64_t padding = padding_of(weight);
-        return at::conv2d(x->value, weight->value, bias ? bias->value : at::Tensor(), {stride, stride}, {padding, padding}, {1, 1}, groups)
-            .contiguous(at::MemoryFormat::ChannelsLast);
+        return convolve(x->value, weight->value, bias ? bias->value : at::Tensor(), stride, padding_of(weight), groups);
     }, {x, weight});
 }
 
@@ -234,17 +258,25 @@ void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gra
         return;
     run(torch, [&] {
         int64_t padding = padding_of(weight), s = stride;
-        std::vector<int64_t> bias_size{weight->value.size(0)};
-        at::Tensor dense = gradient->value.contiguous(at::MemoryFormat::ChannelsLast);
-        auto result = at::convolution_backward(dense, x->value, weight->value, at::IntArrayRef(bias_size), {s, s},
-                                               {padding, padding}, {1, 1}, false, {0, 0}, groups,
-                                               {x_gradient != nullptr, weight_gradient != nullptr, bias_gradient != nullptr});
+        at::Tensor dense = gradient->value.contiguous(at::MemoryFormat::ChannelsLast), w = weight->value, by_x, by_weight, by_bias;
+        if (is_product(x->value, w, stride, groups)) {
+            at::Tensor matrix = as_matrix(dense);
+            if (x_gradient)
+                by_x = as_map(at::mm(matrix, w.view({w.size(0), w.size(1)})), x->value);
+            by_weight = at::mm(matrix.t(), as_matrix(x->value)).view(w.sizes());
+            if (bias_gradient)
+                by_bias = matrix.sum(0);
+        } else {
+            std::vector<int64_t> bias_size{w.size(0)};
+            std::tie(by_x, by_weight, by_bias) =
+                at::convolution_backward(dense, x->value, w, at::IntArrayRef(bias_size), {s, s}, {padding, padding}, {1, 1}, false, {0, 0},
+                                         groups, {x_gradient != nullptr, true, bias_gradient != nullptr});
+        }
+        *weight_gradient = keep(torch, by_weight);
         if (x_gradient)
-            *x_gradient = keep(torch, std::get<0>(result).contiguous(at::MemoryFormat::ChannelsLast));
-        if (weight_gradient)
-            *weight_gradient = keep(torch, std::get<1>(result));
+            *x_gradient = keep(torch, by_x.contiguous(at::MemoryFormat::ChannelsLast));
         if (bias_gradient)
-            *bias_gradient = keep(torch, std::get<2>(result));
+            *bias_gradient = keep(torch, by_bias);
     });
 }
 

@@ -60,7 +60,7 @@ size_t tensor_pixel_stride(const Tensor *tensor);
 
 /* bias may be NULL; padding is (kernel - 1) / 2. */
 Tensor *tensor_conv(Torch *torch, const Tensor *x, const Tensor *weight, const Tensor *bias, int stride, int groups);
-/* Gradients of a convolution; those whose address is NULL are not computed. */
+/* Gradients of a convolution; x_gradient and bias_gradient may be NULL: not wanted. */
 void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gradient, Tensor **bias_gradient, const Tensor *gradient,
                           const Tensor *x, const Tensor *weight, int stride, int groups);
 
