@@ -15,7 +15,7 @@
 
 #include "base/banned.h"
 
-void train_dataset_warn(TrainDataset *dataset, const char *format, ...)
+void train_dataset_warn(TrainDataset *dataset, const char *file, const char *format, ...)
 {
     if (!dataset->warn)
         return;
@@ -24,7 +24,7 @@ void train_dataset_warn(TrainDataset *dataset, const char *format, ...)
     char *text = NULL;
     if (vasprintf(&text, format, args) >= 0) {
         pthread_mutex_lock(&dataset->warn_lock);
-        dataset->warn(dataset->warn_context, text);
+        dataset->warn(dataset->warn_context, file, text);
         pthread_mutex_unlock(&dataset->warn_lock);
         free(text);
     }
@@ -76,7 +76,7 @@ static void take_annotation(Intake *intake, const TrainImage *image, const Annot
     else
         return; /* polylines and keypoints have no box to learn */
     if (wrong) {
-        train_dataset_warn(intake->dataset, "%s: annotation '%s' (%s) %s and is left out", image->name,
+        train_dataset_warn(intake->dataset, image->name, "Annotation '%s' (%s) %s and is left out",
                            annotation->id ? annotation->id : "", annotation->name, wrong);
         return;
     }
@@ -128,7 +128,7 @@ static Status take_image(void *context, const DatasetImage *from, Error *err)
     TrainImage image = {.name = name_of(from)};
     Error why = {0};
     if (find_size(&image, from, &why)) {
-        train_dataset_warn(intake->dataset, "%s is left out: %s", image.name, why.message);
+        train_dataset_warn(intake->dataset, image.name, "The picture is left out: %s", why.message);
         free(image.name);
         return STATUS_OK;
     }
@@ -157,9 +157,9 @@ static void take_report(TrainDataset *dataset, const DatasetReport *report)
     for (; dataset->class_count < report->class_count; dataset->class_count++)
         dataset->class_names[dataset->class_count] = xstrdup(report->classes[dataset->class_count].name);
     for (size_t i = 0; i < report->warning_count; i++)
-        train_dataset_warn(dataset, "%s: %s", report->warnings[i].file, report->warnings[i].text);
+        train_dataset_warn(dataset, report->warnings[i].file, "%s", report->warnings[i].text);
     if (report->warning_total > report->warning_count)
-        train_dataset_warn(dataset, "%zu more warnings about the files", report->warning_total - report->warning_count);
+        train_dataset_warn(dataset, NULL, "%zu more warnings about the files", report->warning_total - report->warning_count);
 }
 
 static Status read_files(TrainDataset *dataset, Dataset *files, const char *path, Error *err)

@@ -14,8 +14,8 @@
 #include "base/error.h"
 #include "train/augment.h"
 
-/* Told what was left out and why; called from several threads, one call at a time. */
-typedef void (*TrainWarning)(void *context, const char *text);
+/* Told what was left out and why, and of which picture (NULL: of none in particular); called from several threads, one call at a time. */
+typedef void (*TrainWarning)(void *context, const char *file, const char *text);
 
 typedef struct TrainImage {
     char *name;        /* virtual folders and file name: "a/b/c.jpg" */
@@ -46,7 +46,7 @@ Status train_images_init(const char *program, Error *err);
 Status train_dataset_open(TrainDataset **out, const char *path, const char *work_folder, TrainWarning warn, void *warn_context, Error *err);
 void train_dataset_free(TrainDataset *dataset);
 /* Says something to the warning function. */
-void train_dataset_warn(TrainDataset *dataset, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void train_dataset_warn(TrainDataset *dataset, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Splits by a hash of the names, so that the same picture falls on the same side in every run and whatever else is there: about
  * `fraction` of the pictures are held out (at least one when there are two or more and fraction > 0). Both arrays hold indexes into

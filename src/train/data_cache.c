@@ -59,7 +59,7 @@ static Slot decode(TrainCache *cache, uint32_t index, bool *failed)
     Error err = {0};
     *failed = train_image_decode(&slot.picture, &slot.scale, image->path, cache->width, cache->height, &err) != STATUS_OK;
     if (*failed) {
-        train_dataset_warn(dataset, "%s cannot be read and is trained as an empty picture: %s", image->name, err.message);
+        train_dataset_warn(dataset, image->name, "The picture cannot be read and is trained as an empty one: %s", err.message);
         slot = grey_pixel();
     }
     return slot;

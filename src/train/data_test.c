@@ -30,11 +30,11 @@ typedef struct Fixture {
     char last_warning[500];
 } Fixture;
 
-static void count_warning(void *context, const char *text)
+static void count_warning(void *context, const char *file, const char *text)
 {
     Fixture *f = context;
     f->warnings++;
-    snprintf(f->last_warning, sizeof f->last_warning, "%s", text);
+    snprintf(f->last_warning, sizeof f->last_warning, "%s: %s", file ? file : "", text);
 }
 
 static char *path_of(Fixture *f, const char *name) { return arena_printf(&f->arena, "%s/%s", f->folder, name); }

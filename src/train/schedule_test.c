@@ -1,0 +1,85 @@
+/* Schedule, moving average and the optimizer's pass against the same arithmetic written plainly. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "train/optimizer.h"
+#include "train/random.h"
+#include "train/schedule.h"
+
+static void rate_rises_falls_and_stays(void **state)
+{
+    (void)state;
+    Schedule s = {.rate = 0.03, .least_part = 0.05, .steps = 1000, .warmup_steps = 50, .flat_steps = 150};
+    assert_true(fabs(schedule_rate(&s, 0) - 0.03 / 2500) < 1e-12);
+    assert_true(fabs(schedule_rate(&s, 49) - 0.03) < 1e-12);
+    assert_true(fabs(schedule_rate(&s, 50) - 0.03) < 1e-12);
+    assert_true(fabs(schedule_rate(&s, 450) - (0.0015 + 0.0285 / 2)) < 1e-12);
+    for (int64_t i = 850; i < 1000; i++)
+        assert_true(fabs(schedule_rate(&s, i) - 0.0015) < 1e-12);
+    for (int64_t i = 51; i < 850; i++)
+        assert_true(schedule_rate(&s, i) < schedule_rate(&s, i - 1));
+    Schedule one = {.rate = 1, .least_part = 0.05, .steps = 1};
+    assert_true(isfinite(schedule_rate(&one, 0)));
+}
+
+static void average_starts_short_and_grows(void **state)
+{
+    (void)state;
+    assert_true(average_keep(0.995, 200, 1) < 0.005);
+    assert_true(fabs(average_keep(0.995, 200, 100000) - 0.995) < 1e-9);
+}
+
+static void step_is_nesterov_with_decay_on_convolutions(void **state)
+{
+    (void)state;
+    Yolox *net = yolox_new(YOLOX_NANO, 2);
+    float *weights = xcalloc(net->size, sizeof *weights), *a = xcalloc(net->trained, sizeof *a), *b = xcalloc(net->trained, sizeof *b);
+    float *statistics = xcalloc(net->size - net->trained, sizeof *statistics);
+    yolox_initialize(net, 1, weights);
+    Random random = random_start(3, 0);
+    for (size_t i = 0; i < net->trained; i++) {
+        a[i] = (float)random_between(&random, -1, 1);
+        b[i] = (float)random_between(&random, -1, 1);
+    }
+    for (size_t i = 0; i < net->size - net->trained; i++)
+        statistics[i] = (float)random_unit(&random);
+    Optimizer o;
+    optimizer_init(&o, net, weights);
+    StepRates rates = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.75};
+    const float *gradients[] = {a, b};
+    for (int step = 0; step < 2; step++) { /* in two ranges that cut across the parts */
+        optimizer_step(&o, &rates, gradients, 2, statistics, 0, net->decayed + 7);
+        optimizer_step(&o, &rates, gradients, 2, statistics, net->decayed + 7, net->size);
+    }
+    for (size_t i = 0; i < net->size; i++) {
+        double w = (double)weights[i], average = w, velocity = 0;
+        for (int step = 0; step < 2; step++) {
+            double g = i < net->trained ? (double)a[i] + (double)b[i] + (i < net->decayed ? 5e-4 * w : 0) : 0;
+            velocity = 0.9 * velocity + g;
+            w = i < net->trained ? w - 0.1 * (g + 0.9 * velocity) : w + YOLOX_NORM_MOMENTUM * ((double)statistics[i - net->trained] - w);
+            average = 0.75 * average + 0.25 * w;
+        }
+        assert_true(fabs((double)o.weights[i] - w) < 1e-5 && fabs((double)o.average[i] - average) < 1e-5);
+    }
+    optimizer_clear(&o);
+    free(weights);
+    free(statistics);
+    free(a);
+    free(b);
+    yolox_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rate_rises_falls_and_stays),
+        cmocka_unit_test(average_starts_short_and_grows),
+        cmocka_unit_test(step_is_nesterov_with_decay_on_convolutions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

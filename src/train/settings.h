@@ -1,0 +1,33 @@
+/* Settings of a run: RUN.json, and the defaults that fit themselves to the data.
+ *
+ *     {"pipeline": "yolox", "data": FOLDER-OR-ZIP, "output": FOLDER, "config": {…}, "seed": 1, "threads": 0, "max_seconds": 7200}
+ *
+ * config is the user's: epochs, batch_size, learning_rate, image_size (one number, rounded up to a multiple of 32), model_size ("nano" …
+ * "x"), precision ("float32", "bfloat16"), validation_fraction, weights (a .pth or .safetensors file to start from), mosaic, mixup,
+ * horizontal_flip, vertical_flip (probabilities). Unknown members are ignored.
+ */
+#pragma once
+#include "base/error.h"
+#include "train/data.h"
+#include "train/yolox.h"
+
+typedef enum Precision { PRECISION_DEFAULT, PRECISION_FLOAT32, PRECISION_BFLOAT16 } Precision;
+
+/* 0 (or a negative number, for probabilities) means: choose by the data. */
+typedef struct Settings {
+    char *data, *output, *weights; /* weights may be NULL */
+    int epochs, batch, image_size, threads;
+    double learning_rate, validation_fraction, max_seconds;
+    double mosaic, mixup, horizontal_flip, vertical_flip;
+    uint64_t seed;
+    bool has_model_size;
+    YoloxSize model_size;
+    Precision precision;
+    char fingerprint[65]; /* of the file: the same run goes on where it was stopped */
+} Settings;
+
+/* STATUS_VALIDATION_ERROR names the member that is wrong. Clear it also after a failure. */
+Status settings_read(Settings *out, const char *path, Error *err);
+void settings_clear(Settings *settings);
+/* Replaces what is open by what suits the data. train_count is the number of images with boxes; cuda: there is a GPU. */
+void settings_choose(Settings *settings, const TrainDataset *dataset, size_t train_count, bool cuda);
