@@ -9,7 +9,7 @@
 #include "base/banned.h"
 
 typedef struct Candidate {
-    Box box;
+    CentreBox box;
     float score;
     int class_index;
     int anchor; /* breaks ties, so that the order is always the same */
@@ -38,7 +38,7 @@ static size_t collect(Candidate *out, const Yolox *net, const float *raw, int he
             for (int c = 1; c < net->class_count; c++)
                 best = raw[5 + c] > raw[5 + best] ? c : best;
             float score = sigmoid(raw[4]) * sigmoid(raw[5 + best]);
-            Box box = {(raw[0] + (float)(i % columns)) * s, (raw[1] + (float)(i / columns)) * s, expf(raw[2]) * s, expf(raw[3]) * s};
+            CentreBox box = {(raw[0] + (float)(i % columns)) * s, (raw[1] + (float)(i / columns)) * s, expf(raw[2]) * s, expf(raw[3]) * s};
             if (score >= confidence && isfinite(box.x) && isfinite(box.y) && isfinite(box.w) && isfinite(box.h))
                 out[count++] = (Candidate){box, score, best, anchor};
         }
@@ -49,7 +49,7 @@ static size_t collect(Candidate *out, const Yolox *net, const float *raw, int he
 static bool is_covered(const Candidate *candidate, Candidate *const *kept, size_t count, float overlap)
 {
     for (size_t i = 0; i < count; i++) {
-        if (kept[i]->class_index == candidate->class_index && box_iou(&kept[i]->box, &candidate->box) > overlap)
+        if (kept[i]->class_index == candidate->class_index && centre_box_iou(&kept[i]->box, &candidate->box) > overlap)
             return true;
     }
     return false;

@@ -14,7 +14,7 @@ typedef struct Image {
     float *gradient;
     Truth *truths;
     int truth_count;
-    Box *boxes;
+    CentreBox *boxes;
     int *matched;
     float *ious;
 } Image;
@@ -49,9 +49,9 @@ static void read_truths(Image *image, const float *targets, int max_boxes, int c
     }
 }
 
-static void decode(Box *out, const float *raw, const Anchor *anchor)
+static void decode(CentreBox *out, const float *raw, const Anchor *anchor)
 {
-    *out = (Box){(raw[0] + anchor->column) * anchor->stride, (raw[1] + anchor->row) * anchor->stride, expf(raw[2]) * anchor->stride,
+    *out = (CentreBox){(raw[0] + anchor->column) * anchor->stride, (raw[1] + anchor->row) * anchor->stride, expf(raw[2]) * anchor->stride,
                  expf(raw[3]) * anchor->stride};
 }
 
@@ -60,7 +60,7 @@ static int prepare_image(Image *image, const LossInput *in, const Anchor *anchor
 {
     int row = 5 + in->net->class_count;
     read_truths(image, in->targets + (size_t)number * (size_t)in->max_boxes * 5, in->max_boxes, in->net->class_count, arena);
-    image->boxes = arena_new_array(arena, Box, (size_t)anchor_count);
+    image->boxes = arena_new_array(arena, CentreBox, (size_t)anchor_count);
     image->matched = arena_new_array(arena, int, (size_t)anchor_count);
     image->ious = arena_new_array(arena, float, (size_t)anchor_count);
     for (int i = 0; i < anchor_count; i++)
@@ -91,7 +91,7 @@ static Overlap overlap(double centre, double size, double true_centre, double tr
 }
 
 /* 1 - IoU² and its gradient by the raw box. */
-static double box_loss(float *gradient, const Box *box, const Box *truth, double stride, double weight)
+static double box_loss(float *gradient, const CentreBox *box, const CentreBox *truth, double stride, double weight)
 {
     Overlap x = overlap(box->x, box->w, truth->x, truth->w), y = overlap(box->y, box->h, truth->y, truth->h);
     if (x.length <= 0 || y.length <= 0)
@@ -106,7 +106,7 @@ static double box_loss(float *gradient, const Box *box, const Box *truth, double
 }
 
 /* |raw - what would be right|; adds to the gradient. */
-static double l1_loss(float *gradient, const float *raw, const Box *truth, const Anchor *anchor, double weight)
+static double l1_loss(float *gradient, const float *raw, const CentreBox *truth, const Anchor *anchor, double weight)
 {
     float wanted[4] = {truth->x / anchor->stride - anchor->column, truth->y / anchor->stride - anchor->row,
                        logf(truth->w / anchor->stride + 1e-8f), logf(truth->h / anchor->stride + 1e-8f)};

@@ -146,7 +146,7 @@ static void an_anchor_has_one_truth(void **state)
 {
     (void)state;
     Anchor anchors[4] = {{0, 0, 8}, {1, 0, 8}, {0, 1, 8}, {1, 1, 8}};
-    Box boxes[4] = {{8, 8, 8, 8}, {8, 8, 9, 9}, {8, 8, 10, 10}, {8, 8, 11, 11}};
+    CentreBox boxes[4] = {{8, 8, 8, 8}, {8, 8, 9, 9}, {8, 8, 10, 10}, {8, 8, 11, 11}};
     float scores[8] = {0}, ious[4];
     Truth truths[2] = {{{8, 8, 8, 8}, 0}, {{8, 8, 11, 11}, 0}};
     int matched[4];

@@ -23,7 +23,7 @@ typedef struct Candidates {
     int *owner;   /* the last of them */
 } Candidates;
 
-float box_iou(const Box *a, const Box *b)
+float centre_box_iou(const CentreBox *a, const CentreBox *b)
 {
     float left = fmaxf(a->x - a->w / 2, b->x - b->w / 2), right = fminf(a->x + a->w / 2, b->x + b->w / 2);
     float top = fmaxf(a->y - a->h / 2, b->y - b->h / 2), bottom = fminf(a->y + a->h / 2, b->y + b->h / 2);
@@ -33,7 +33,7 @@ float box_iou(const Box *a, const Box *b)
     return both / (a->w * a->h + b->w * b->h - both);
 }
 
-static bool near_centre(const Anchor *anchor, const Box *truth)
+static bool near_centre(const Anchor *anchor, const CentreBox *truth)
 {
     float x = (anchor->column + 0.5f) * anchor->stride, y = (anchor->row + 0.5f) * anchor->stride, reach = anchor->stride * CENTRE_RADIUS;
     return x - (truth->x - reach) > 0 && truth->x + reach - x > 0 && y - (truth->y - reach) > 0 && truth->y + reach - y > 0;
@@ -87,7 +87,7 @@ static void fill_costs(Candidates *c, const SimotaInput *in, Arena *arena)
         for (int t = 0; t < in->truth_count; t++) {
             const Truth *truth = &in->truths[t];
             size_t cell = (size_t)t * (size_t)c->count + (size_t)i;
-            float iou = c->ious[cell] = box_iou(&truth->box, &in->boxes[anchor]);
+            float iou = c->ious[cell] = centre_box_iou(&truth->box, &in->boxes[anchor]);
             float cost = by_class[truth->class_index] + IOU_WEIGHT * -logf(iou + 1e-8f);
             c->costs[cell] = cost + (near_centre(&in->anchors[anchor], &truth->box) ? 0 : OFF_CENTRE);
         }

@@ -8,12 +8,12 @@
 #include "base/arena.h"
 
 /* Centre and size in pixels of the input. */
-typedef struct Box {
+typedef struct CentreBox {
     float x, y, w, h;
-} Box;
+} CentreBox;
 
 typedef struct Truth {
-    Box box;
+    CentreBox box;
     int class_index;
 } Truth;
 
@@ -25,7 +25,7 @@ typedef struct Anchor {
 typedef struct SimotaInput {
     const Anchor *anchors;
     int anchor_count;
-    const Box *boxes;    /* predicted, one per anchor */
+    const CentreBox *boxes;    /* predicted, one per anchor */
     const float *scores; /* raw (before the sigmoid): row of anchor i at scores + i * score_stride: objectness, then the classes */
     size_t score_stride;
     int class_count;
@@ -38,4 +38,4 @@ typedef struct SimotaInput {
 int simota_assign(int *matched, float *ious, const SimotaInput *input, Arena *arena);
 
 /* Intersection over union; 0 when they do not meet. */
-float box_iou(const Box *a, const Box *b);
+float centre_box_iou(const CentreBox *a, const CentreBox *b);
