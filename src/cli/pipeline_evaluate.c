@@ -219,7 +219,7 @@ int pipeline_evaluate(Pipeline *pipeline)
     free(output);
     if (status)
         return cli_fail_base(&err);
-    size_t found = pipeline->parts[PART_VAL].detection_count + pipeline->parts[PART_TEST].detection_count;
-    pipeline_end(pipeline, STEP_EVALUATE, (int64_t)total, (int64_t)found, pipeline->sheet_path);
+    size_t truths = pipeline->parts[PART_VAL].truth_count + pipeline->parts[PART_TEST].truth_count;
+    pipeline_end(pipeline, STEP_EVALUATE, (int64_t)total, (int64_t)truths, pipeline->sheet_path);
     return CLI_OK;
 }
