@@ -51,14 +51,14 @@ static void write_picture(const char *path, Random *random)
     fclose(file);
 }
 
-static Status write_boxes(const char *path, Random *random, Error *err)
+static Status write_boxes(const char *path, int number, Random *random, Error *err)
 {
     Buffer out;
     buffer_init(&out, 1 << 16);
-    buffer_append_text(&out, "{\"annotations\": [");
+    buffer_printf(&out, "{\"filename\": \"%d.jpg\", \"width\": %d, \"height\": %d, \"annotations\": [", number, WIDTH, HEIGHT);
     for (int i = 0; i < BOXES; i++) {
-        buffer_printf(&out, "%s{\"name\": \"%u\", \"type\": \"bbox\", \"bounding_box\": {\"x\": %u, \"y\": %u, \"w\": %u, \"h\": %u}}", i ? ", " : "",
-                      random_below(random, CLASSES), random_below(random, WIDTH - 120), random_below(random, HEIGHT - 120),
+        buffer_printf(&out, "%s{\"id\": \"%d\", \"name\": \"%c\", \"type\": \"bbox\", \"bounding_box\": {\"x\": %u, \"y\": %u, \"w\": %u, \"h\": %u}}", i ? ", " : "",
+                      i, 'a' + (int)random_below(random, CLASSES), random_below(random, WIDTH - 120), random_below(random, HEIGHT - 120),
                       40 + random_below(random, 80), 40 + random_below(random, 80));
     }
     buffer_append_text(&out, "]}");
@@ -69,7 +69,8 @@ static Status write_boxes(const char *path, Random *random, Error *err)
 
 static Status draw_export(const char *folder, Arena *arena, Error *err)
 {
-    static const char classes[] = "{\"name\": \"noise\", \"classes\": [{\"name\": \"0\"}, {\"name\": \"1\"}, {\"name\": \"2\"}]}";
+    static const char classes[] = "{\"format\": \"pictograph\", \"version\": 1, \"name\": \"noise\", \"classes\": ["
+                                  "{\"name\": \"a\", \"type\": \"bbox\"}, {\"name\": \"b\", \"type\": \"bbox\"}, {\"name\": \"c\", \"type\": \"bbox\"}]}";
     Random random = random_start(1, 1);
     Status status = file_write_atomic(arena_printf(arena, "%s/dataset.json", folder), classes, sizeof classes - 1, 0600, err);
     if (status == STATUS_OK)
@@ -78,7 +79,7 @@ static Status draw_export(const char *folder, Arena *arena, Error *err)
         status = file_make_directories(arena_printf(arena, "%s/annotations", folder), 0700, err);
     for (int i = 0; i < PICTURES && status == STATUS_OK; i++) {
         write_picture(arena_printf(arena, "%s/images/%d.jpg", folder, i), &random);
-        status = write_boxes(arena_printf(arena, "%s/annotations/%d.jpg.json", folder, i), &random, err);
+        status = write_boxes(arena_printf(arena, "%s/annotations/%d.jpg.json", folder, i), i, &random, err);
     }
     return status;
 }

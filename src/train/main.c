@@ -29,7 +29,8 @@ static const char help[] =
     "   \"seed\": 1, \"threads\": 0, \"max_seconds\": 7200}\n"
     "All of config may be left out: what is missing is chosen by the data. threads 0 means all processors.\n"
     "\n"
-    "Progress is written to standard output, one JSON object a line: loading, start, step, epoch, warning, done, failed.\n"
+    "Progress is written to standard output, one JSON object a line: loading, start, step, epoch, warning, then done, failed or\n"
+    "stopped.\n"
     "A run that was stopped or killed goes on from its last epoch when it is started again with the same RUN.json.\n"
     "\n"
     "--benchmark trains on made-up pictures with augmentation and prints images a second.\n"
@@ -88,9 +89,11 @@ static int train(const char *path)
     if (status == STATUS_OK)
         return 0;
     EventLine line;
-    JsonWriter *w = event_begin(&line, &events, "failed");
-    json_field_string(w, "code", status_info(status)->slug);
-    json_field_string(w, "message", err.message);
+    JsonWriter *w = event_begin(&line, &events, status == STATUS_CANCELLED ? "stopped" : "failed");
+    if (status != STATUS_CANCELLED) {
+        json_field_string(w, "code", status_info(status)->slug);
+        json_field_string(w, "message", err.message);
+    }
     event_end(&line);
     return status == STATUS_CANCELLED ? EXIT_STOPPED : EXIT_FAILED;
 }

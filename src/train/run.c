@@ -403,7 +403,8 @@ Status run_training(Settings *settings, Events *events, const volatile sig_atomi
     if (status == STATUS_OK)
         status = open_data(&run, err);
     if (status == STATUS_OK) {
-        settings_choose(settings, run.dataset, run.labelled, torch_has_cuda());
+        bool half = trainer_choose(1, 1, false).type == TORCH_BFLOAT16;
+        settings_choose(settings, run.dataset, run.labelled, torch_has_cuda() ? MACHINE_GPU : half ? MACHINE_CPU_BFLOAT16 : MACHINE_CPU);
         run.cache = train_cache_new(run.dataset, settings->image_size, settings->image_size, memory_for_pictures());
         plan(&run);
         status = make_trainer(&run, err);

@@ -165,18 +165,18 @@ static void choose_probability(double *value, double otherwise)
 
 /* The recipe was found on 205 images of blood cells (docs/benchmarks.md): what counts is the number of updates, so that fewer images
  * get more epochs and many images larger batches. */
-void settings_choose(Settings *s, const TrainDataset *dataset, size_t train_count, bool cuda)
+void settings_choose(Settings *s, const TrainDataset *dataset, size_t train_count, Machine machine)
 {
     double images = (double)train_count;
     if (!s->has_model_size)
-        s->model_size = cuda ? YOLOX_S : YOLOX_TINY;
+        s->model_size = machine == MACHINE_GPU ? YOLOX_S : machine == MACHINE_CPU_BFLOAT16 ? YOLOX_TINY : YOLOX_NANO;
     if (s->image_size == 0)
-        s->image_size = choose_image_size(dataset, cuda);
+        s->image_size = choose_image_size(dataset, machine == MACHINE_GPU);
     s->image_size = (s->image_size + 31) / 32 * 32;
     if (s->batch == 0)
         s->batch = images <= 1000 ? 4 : images <= 4000 ? 8 : 16;
     if (s->epochs == 0)
-        s->epochs = clamp(round(8200 / images), 15, 200);
+        s->epochs = clamp(round((s->model_size == YOLOX_NANO ? 12300 : 8200) / images), 15, 200); /* nano learns slower, and is faster */
     if (s->learning_rate == 0)
         s->learning_rate = s->weights ? 0.01 : s->batch < 4 ? 0.03 * s->batch / 4 : 0.03;
     choose_probability(&s->mosaic, 0.5);

@@ -29,5 +29,6 @@ typedef struct Settings {
 /* STATUS_VALIDATION_ERROR names the member that is wrong. Clear it also after a failure. */
 Status settings_read(Settings *out, const char *path, Error *err);
 void settings_clear(Settings *settings);
-/* Replaces what is open by what suits the data. train_count is the number of images with boxes; cuda: there is a GPU. */
-void settings_choose(Settings *settings, const TrainDataset *dataset, size_t train_count, bool cuda);
+typedef enum Machine { MACHINE_CPU, MACHINE_CPU_BFLOAT16 /* has fast bfloat16 */, MACHINE_GPU } Machine;
+/* Replaces what is open by what suits the data and the machine. train_count is the number of images with boxes. */
+void settings_choose(Settings *settings, const TrainDataset *dataset, size_t train_count, Machine machine);
