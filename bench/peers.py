@@ -1,0 +1,146 @@
+"""Sections "formats" and "evaluate" of bench/run: the same work by our programs and by Datumaro, pycocotools and faster-coco-eval.
+
+Ours is timed as a whole process, start and reading included; a peer's clock starts after its imports, which flatters it. Memory is the peak
+of each process. The peers run in build/deps/bench-venv.
+"""
+import json
+import math
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PEER_PYTHON = ROOT / "build" / "deps" / "bench-venv" / "bin" / "python"
+MESON = ROOT / "build" / "meson"
+FIGURES = ["ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"]
+IMAGES, POLYGONS, DETECTIONS, CLASSES = 5_000, 36_520, 54_857, 20
+
+# What a peer runs: it prints its seconds, then one JSON value.
+DATUMARO = """
+import sys, time, json
+from datumaro import Dataset
+start = time.monotonic()
+Dataset.import_from(sys.argv[1], "coco_instances").export(sys.argv[2], "coco_instances", save_media=True)
+print(time.monotonic() - start); print("null")
+"""
+PYCOCOTOOLS = """
+import sys, time, json, contextlib, io
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+start = time.monotonic()
+with contextlib.redirect_stdout(io.StringIO()):
+    truth = COCO(sys.argv[1]); run = COCOeval(truth, truth.loadRes(sys.argv[2]), "bbox")
+    run.evaluate(); run.accumulate(); run.summarize()
+print(time.monotonic() - start); print(json.dumps([float(v) for v in run.stats[:12]]))
+"""
+FASTER = PYCOCOTOOLS.replace("from pycocotools.coco import COCO", "from faster_coco_eval import COCO, COCOeval_faster as COCOeval")
+FASTER = FASTER.replace("from pycocotools.cocoeval import COCOeval\n", "")
+
+
+def timed(command):
+    """(wall seconds, peak MB, standard output) of one child."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        start = time.monotonic()
+        child = subprocess.Popen([*map(str, command)], stdout=out, stderr=errors)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.monotonic() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        errors.seek(0)
+        if child.returncode:
+            raise RuntimeError(f"{command}: {errors.read().decode()[-2000:]}")
+        return seconds, usage.ru_maxrss / 1024, out.read().decode()
+
+
+def peer(script, *arguments):
+    _, memory, out = timed([PEER_PYTHON, "-c", script, *arguments])
+    seconds, answer = out.strip().split("\n")[-2:]
+    return float(seconds), memory, json.loads(answer)
+
+
+def polygon(draw, x, y, radius):
+    count = draw.randrange(12, 31)
+    return [round(value, 2) for k in range(count)
+            for value in (x + radius * math.cos(2 * math.pi * k / count), y + radius * draw.uniform(0.7, 1) * math.sin(2 * math.pi * k / count))]
+
+
+def box_of(ring):
+    left, top = min(ring[::2]), min(ring[1::2])
+    return [left, top, round(max(ring[::2]) - left, 2), round(max(ring[1::2]) - top, 2)]
+
+
+def coco_document(draw):
+    annotations = []
+    for n in range(POLYGONS):
+        radius = math.exp(draw.uniform(math.log(6), math.log(110)))
+        ring = polygon(draw, draw.uniform(radius, 640 - radius), draw.uniform(radius, 480 - radius), radius)
+        bbox = box_of(ring)
+        annotations.append({"id": n + 1, "image_id": n % IMAGES + 1, "category_id": draw.randrange(CLASSES) + 1, "segmentation": [ring], "bbox": bbox,
+                            "area": bbox[2] * bbox[3], "iscrowd": 0})
+    return {"info": {}, "licenses": [], "categories": [{"id": c + 1, "name": f"class {c + 1}", "supercategory": ""} for c in range(CLASSES)],
+            "images": [{"id": i + 1, "file_name": f"{i + 1:06}.jpg", "width": 640, "height": 480} for i in range(IMAGES)], "annotations": annotations}
+
+
+def detections(draw, document):
+    """Most lie near a true box, some anywhere."""
+    found = []
+    for _ in range(DETECTIONS):
+        true = draw.choice(document["annotations"])
+        x, y, w, h = true["bbox"]
+        if draw.random() < 0.2:
+            x, y = draw.uniform(0, 500), draw.uniform(0, 400)
+        found.append({"image_id": true["image_id"], "category_id": true["category_id"] if draw.random() < 0.9 else draw.randrange(CLASSES) + 1,
+                      "bbox": [x + draw.gauss(0, 0.1) * w, y + draw.gauss(0, 0.1) * h, w * math.exp(draw.gauss(0, 0.15)), h * math.exp(draw.gauss(0, 0.15))],
+                      "score": draw.random()})
+    return found
+
+
+def formats(row):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        data = folder / "data"
+        (data / "annotations").mkdir(parents=True)
+        (data / "images" / "train").mkdir(parents=True)
+        draw = "import cv2, numpy, sys; cv2.imwrite(sys.argv[1], numpy.full((480, 640, 3), 99, numpy.uint8))"
+        subprocess.run([PEER_PYTHON, "-c", draw, folder / "one.jpg"], check=True)
+        document = coco_document(random.Random(1))
+        (data / "annotations" / "instances_train.json").write_text(json.dumps(document))
+        for image in document["images"]:
+            os.link(folder / "one.jpg", data / "images" / "train" / image["file_name"])
+        load = os.getloadavg()[0]
+        seconds, memory, out = timed([MESON / "src" / "formats" / "format_tool", "convert", data, "coco", folder / "ours.zip"])
+        written = json.loads(out)
+        assert written["images"] == IMAGES and written["annotations"] == POLYGONS, written
+        theirs, their_memory, _ = peer(DATUMARO, data, folder / "theirs")
+        exported = json.loads(next((folder / "theirs").rglob("instances_*.json")).read_text())
+        assert len(exported["annotations"]) == POLYGONS
+        row(f"COCO read and written, {IMAGES:,} images with pixels, {POLYGONS:,} polygons", f"{seconds:.2f} s, peak {memory:.0f} MB, load before {load:.1f}",
+            f"Datumaro {theirs:.2f} s, {their_memory:.0f} MB: {theirs / seconds:.0f} × faster", "faster, less memory")
+
+
+def evaluate(row):
+    with tempfile.TemporaryDirectory() as name:
+        truth, found = pathlib.Path(name) / "truth.json", pathlib.Path(name) / "found.json"
+        draw = random.Random(1)
+        document = coco_document(draw)
+        truth.write_text(json.dumps(document))
+        found.write_text(json.dumps(detections(draw, document)))
+        load = os.getloadavg()[0]
+        seconds, memory, out = timed([MESON / "src" / "evaluation" / "evaluation_tool", truth, found])
+        ours = [json.loads(out)["overall"][figure] for figure in FIGURES]
+        slow, slow_memory, slow_figures = peer(PYCOCOTOOLS, truth, found)
+        fast, fast_memory, _ = peer(FASTER, truth, found)
+        apart = max(abs(a - b) for a, b in zip(ours, slow_figures))
+        row(f"average precision of {DETECTIONS:,} detections, reading included", f"{seconds:.2f} s, peak {memory:.0f} MB, load before {load:.1f}",
+            f"pycocotools {slow:.2f} s, {slow_memory:.0f} MB: {slow / seconds:.1f} ×; faster-coco-eval {fast:.2f} s, {fast_memory:.0f} MB: {fast / seconds:.1f} ×",
+            "faster than both")
+        row("largest difference of the twelve figures", f"{apart:.1e}", "pycocotools", "≤ 1e-6")
+
+
+if __name__ == "__main__":
+    for section in sys.argv[1:] or ["formats", "evaluate"]:
+        globals()[section](lambda *cells: print(" | ".join(cells), flush=True))
