@@ -16,6 +16,7 @@
 #include "train/model.h"
 #include "train/optimizer.h"
 #include "train/weights.h"
+#include "base/banned.h"
 
 enum { SIDE = 320, IMAGES = 2, CLASSES = 3, ROW = 5 + CLASSES, MAX_BOXES = 60, SKIPPED = 77 };
 

@@ -10,6 +10,7 @@
 #include "train/optimizer.h"
 #include "train/random.h"
 #include "train/schedule.h"
+#include "base/banned.h"
 
 static void rate_rises_falls_and_stays(void **state)
 {

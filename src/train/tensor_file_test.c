@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "train/checkpoint.h"
 #include "train/weights.h"
+#include "base/banned.h"
 
 static void safetensors_round_trip(void **state)
 {
