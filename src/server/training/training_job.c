@@ -76,10 +76,14 @@ static Status prepare(Run *run, Error *err) {
     json_field_string(&w, "output", run->folder);
     json_key(&w, "config");
     json_raw(&w, run->config, strlen(run->config));
-    json_field_int(&w, "seed", SEED);
+    yyjson_doc *sent = json_parse(run->config, strlen(run->config), NULL);
+    yyjson_val *config = yyjson_doc_get_root(sent);
+    json_field_int(&w, "seed", json_get_int(config, "seed", SEED));
     json_field_int(&w, "threads", 0);
-    json_field_int(&w, "max_seconds", MAX_SECONDS);
+    int64_t seconds = json_get_int(config, "max_seconds", MAX_SECONDS);
+    json_field_int(&w, "max_seconds", seconds < 1 || seconds > MAX_SECONDS ? MAX_SECONDS : seconds);
     json_end_object(&w);
+    yyjson_doc_free(sent);
     status = file_write_atomic(arena_printf(arena, "%s/RUN.json", run->folder), buffer_text(&out), out.size, 0600, err);
     buffer_clear(&out);
     return status;
