@@ -107,7 +107,7 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
     TrainLoader *loader = train_loader_new(dataset, cache, all, count, &o);
     Trainer *trainer = NULL;
     Status status = trainer_new(&trainer, net, weights, &options, err);
-    StepRates rates = {.learning_rate = 1e-4, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.99};
+    StepRates rates = {.learning_rate = 1e-4, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.99, .statistics_part = YOLOX_NORM_MOMENTUM};
     double start = clock_monotonic(), waited = 0;
     int64_t images = 0;
     for (int step = 0; status == STATUS_OK && (step < 2 * WARM_STEPS || clock_monotonic() - start < LEAST_SECONDS); step++) {

@@ -56,7 +56,7 @@ static void step_block(Optimizer *o, const StepRates *rates, const float *const 
 {
     float sum[BLOCK], *w = o->weights + first;
     if (first >= o->net->trained) {
-        approach(w, statistics + (first - o->net->trained), count, (float)YOLOX_NORM_MOMENTUM);
+        approach(w, statistics + (first - o->net->trained), count, (float)rates->statistics_part);
     } else {
         memcpy(sum, gradients[0] + first, count * sizeof *sum);
         for (int r = 1; r < replica_count; r++) {

@@ -10,6 +10,7 @@ typedef struct StepRates {
     double momentum;     /* 0.9 */
     double weight_decay; /* 5e-4 */
     double average_keep; /* part of the moving average that stays */
+    double statistics_part; /* of the batch in the running mean and variance: YOLOX_NORM_MOMENTUM, more in the first steps */
 } StepRates;
 
 typedef struct Optimizer {

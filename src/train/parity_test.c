@@ -119,7 +119,7 @@ static void first_step_equals(void **state)
     }
     assert_int_equal(model_backward(model, &err), STATUS_OK);
     compare(net, model_gradient(model), net->trained, &file, "grad1/", 1e-3, 5e-3);
-    StepRates rates = {.learning_rate = 0.00125, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0};
+    StepRates rates = {.learning_rate = 0.00125, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0, .statistics_part = YOLOX_NORM_MOMENTUM};
     const float *gradients[] = {model_gradient(model)};
     optimizer_step(&optimizer, &rates, gradients, 1, model_statistics(model), 0, net->size);
     compare(net, optimizer.weights, net->size, &file, "step1/", 1e-5, 5e-3);

@@ -17,7 +17,7 @@
 #include "train/weights.h"
 #include "base/banned.h"
 
-enum { LEAST_IMAGES = 5, AHEAD = 4 };
+enum { LEAST_IMAGES = 5, AHEAD = 4, SHORT_RUN_UPDATES = 1000, SETTLING_BATCHES = 24 };
 #define QUIET_SECONDS 1.5 /* longest silence between steps */
 
 typedef struct Run {
@@ -95,7 +95,8 @@ static size_t memory_for_pictures(void)
     return pages > 0 && size > 0 ? (size_t)pages / 3 * (size_t)size : (size_t)1 << 30;
 }
 
-static TrainLoader *open_loader(Run *run)
+/* Epochs first_epoch … epochs - 1, of which the last `closing` are drawn plainly. */
+static TrainLoader *open_loader(Run *run, int first_epoch, int epochs, int closing)
 {
     const Settings *s = run->settings;
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
@@ -105,9 +106,9 @@ static TrainLoader *open_loader(Run *run)
     o.ahead = AHEAD;
     o.seed = s->seed;
     o.shuffle = o.drop_last = true;
-    o.first_epoch = run->progress.epoch;
-    o.epochs = s->epochs;
-    o.closing_epochs = run->closing_epochs;
+    o.first_epoch = first_epoch;
+    o.epochs = epochs;
+    o.closing_epochs = closing;
     o.augment = (AugmentOptions)AUGMENT_DEFAULTS;
     o.augment.mosaic = (float)s->mosaic;
     o.augment.mixup = (float)s->mixup;
@@ -228,11 +229,19 @@ static void add_losses(Run *run, const LossParts *parts)
     mean->l1 += part * (parts->l1 - mean->l1);
 }
 
+/* From random weights the running statistics start as the mean over the batches seen so far: the values that they were initialized with mean nothing, and
+ * a small data set does not have the hundred steps that it takes to forget them. */
+static double statistics_part(const Run *run)
+{
+    double mean_so_far = run->settings->weights ? 0 : 1.0 / (double)(run->progress.updates + 1);
+    return mean_so_far > YOLOX_NORM_MOMENTUM ? mean_so_far : YOLOX_NORM_MOMENTUM;
+}
+
 static Status step(Run *run, const TrainBatch *batch, Error *err)
 {
     run->rate = schedule_rate(&run->schedule, run->progress.updates);
     StepRates rates = {.learning_rate = run->rate, .momentum = 0.9, .weight_decay = 5e-4,
-                       .average_keep = average_keep(0.995, 200, run->progress.updates + 1)};
+                       .average_keep = average_keep(0.995, 200, run->progress.updates + 1), .statistics_part = statistics_part(run)};
     TrainerBatch input = {.images = batch->images, .targets = batch->targets, .count = batch->count, .height = run->settings->image_size,
                           .width = run->settings->image_size, .max_boxes = batch->max_boxes};
     bool closing = batch->epoch >= run->settings->epochs - run->closing_epochs;
@@ -278,7 +287,7 @@ static Status end_epoch(Run *run, Error *err)
 static Status train(Run *run, Error *err)
 {
     Status status = STATUS_OK;
-    run->loader = open_loader(run);
+    run->loader = open_loader(run, run->progress.epoch, run->settings->epochs, run->closing_epochs);
     int per_epoch = train_loader_batches_per_epoch(run->loader);
     TrainBatch *batch;
     while (status == STATUS_OK && !run->out_of_time && (batch = train_loader_next(run->loader)) != NULL) {
@@ -296,6 +305,30 @@ static Status train(Run *run, Error *err)
 }
 
 /* ---- the end ---- */
+
+/* After a short run the running statistics lag behind the weights, and the error grows with every layer: they are measured anew for the averaged
+ * weights, as means over plain batches (precise batch normalisation, Wu & Johnson 2021). The steps have rate 0, so nothing else moves. */
+static Status settle_statistics(Run *run, Error *err)
+{
+    Optimizer *optimizer = trainer_optimizer(run->trainer);
+    if (run->progress.updates >= SHORT_RUN_UPDATES || run->progress.updates == 0)
+        return STATUS_OK;
+    memcpy(optimizer->weights, optimizer->average, run->net->size * sizeof *optimizer->weights);
+    trainer_weights_changed(run->trainer);
+    train_loader_free(run->loader);
+    run->loader = open_loader(run, 0, SETTLING_BATCHES, SETTLING_BATCHES);
+    Status status = STATUS_OK;
+    TrainBatch *batch;
+    for (int n = 0; status == STATUS_OK && n < SETTLING_BATCHES && (batch = train_loader_next(run->loader)) != NULL; n++) {
+        TrainerBatch input = {.images = batch->images, .targets = batch->targets, .count = batch->count, .height = run->settings->image_size,
+                              .width = run->settings->image_size, .max_boxes = batch->max_boxes};
+        StepRates rates = {.momentum = 0.9, .statistics_part = 1.0 / (n + 1)};
+        LossParts parts;
+        status = trainer_step(run->trainer, &parts, &input, &rates, false, err);
+        train_batch_release(run->loader, batch);
+    }
+    return status;
+}
 
 static void write_metrics(const Run *run, JsonWriter *w)
 {
@@ -415,6 +448,8 @@ Status run_training(Settings *settings, Events *events, const volatile sig_atomi
         announce(&run);
         status = train(&run, err);
     }
+    if (status == STATUS_OK)
+        status = settle_statistics(&run, err);
     if (status == STATUS_OK)
         status = finish(&run, err);
     run_clear(&run);

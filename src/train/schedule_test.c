@@ -51,7 +51,7 @@ static void step_is_nesterov_with_decay_on_convolutions(void **state)
         statistics[i] = (float)random_unit(&random);
     Optimizer o;
     optimizer_init(&o, net, weights);
-    StepRates rates = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.75};
+    StepRates rates = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.75, .statistics_part = YOLOX_NORM_MOMENTUM};
     const float *gradients[] = {a, b};
     for (int step = 0; step < 2; step++) { /* in two ranges that cut across the parts */
         optimizer_step(&o, &rates, gradients, 2, statistics, 0, net->decayed + 7);
