@@ -29,6 +29,8 @@ static const Resource RESOURCES[] = {
      "SELECT 1 FROM exports e JOIN projects p ON p.id = e.project_id WHERE e.organization_id = $1 AND p.name = $2 AND e.name = $3"},
     {DEVELOPER "training/{run_id}", "Training run", "SELECT 1 FROM training_runs WHERE organization_id = $1 AND id = $2"},
     {DEVELOPER "models/{model_id}", "Model", "SELECT 1 FROM models WHERE organization_id = $1 AND id = $2"},
+    {DEVELOPER "organizations/members/{member_id}", "Member", "SELECT 1 FROM members WHERE organization_id = $1 AND id = $2"},
+    {DEVELOPER "organizations/invites/{invite_id}", "Invite", "SELECT 1 FROM invites WHERE organization_id = $1 AND id = $2"},
     {"/api/v1/api-keys/{key_id}", "API key", "SELECT 1 FROM api_keys WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL"},
 };
 

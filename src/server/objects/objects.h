@@ -61,6 +61,8 @@ typedef struct ObjectClaim {
 } ObjectClaim;
 /* Absolute address in the arena: base_url + "/storage/v1/objects/" + … A file name that would make the token too long is left out. */
 char *object_sign(const Objects *objects, const char *base_url, const ObjectClaim *claim, Arena *arena);
+/* 32 bytes that only this installation can compute for a purpose and a subject, always the same: secrets that need not be stored. */
+void objects_derive_secret(const Objects *objects, const char *purpose, const char *subject, unsigned char out[SHA256_SIZE]);
 /* Verifies in constant time. expires in unix seconds, as the address says. STATUS_SIGNATURE_INVALID or STATUS_SIGNATURE_EXPIRED; whether the
  * claim's action fits the request is the caller's question. Strings of the claim live in the arena. */
 Status object_verify(const Objects *objects, ObjectClaim *out, const char *token, int64_t expires, const char *signature, Arena *arena, Error *err);

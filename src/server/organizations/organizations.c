@@ -48,7 +48,7 @@ static void make_free_slug(DbSession *tx, const char *name, char *out, size_t si
     for (int i = 2; db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE slug = $1", DB_TEXT(out)); i++) snprintf(out, size, "%s-%d", base, i);
 }
 
-static Status find_or_make_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err) {
+Status organization_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err) {
     char id[UUID_SIZE];
     Status status = db_exec(tx, err, "INSERT INTO users (id, email, created_at) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING", DB_TEXT(uuid_new(id)),
                             DB_TEXT(email), DB_INT(now));
@@ -72,7 +72,7 @@ Status organization_create(DbSession *tx, NewOrganization *o, Error *err) {
                             DB_TEXT(uuid_new(o->id)), DB_TEXT(o->name), DB_TEXT(slug), DB_TEXT(TIER), DB_TEXT(o->email),
                             DB_INT(tier_find(TIER)->monthly_credits), DB_INT(now));
     if (status == STATUS_OK) status = credits_book_allowance(tx, o->id, now, err);
-    if (status == STATUS_OK) status = find_or_make_user(tx, o->email, now, o->user_id, err);
+    if (status == STATUS_OK) status = organization_user(tx, o->email, now, o->user_id, err);
     if (status != STATUS_OK) return status;
     return db_exec(tx, err, "INSERT INTO members (id, organization_id, user_id, role, created_at) VALUES ($1, $2, $3, 'owner', $4)",
                    DB_TEXT(uuid_new(member_id)), DB_TEXT(o->id), DB_TEXT(o->user_id), DB_INT(now));
