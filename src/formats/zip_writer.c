@@ -20,7 +20,9 @@
 #include "formats/names.h"
 #include "base/banned.h"
 
-enum { QUEUE_SIZE = 32, CHUNK_SIZE = 1 << 18 };
+/* Below SMALL_TEXT a text is stored as it is: libarchive sets up a new deflate state for each entry, about 0.1 ms, which is more than all the
+ * other work on a small label file. */
+enum { QUEUE_SIZE = 32, CHUNK_SIZE = 1 << 18, SMALL_TEXT = 1 << 12 };
 
 typedef enum MessageKind { MESSAGE_BYTES, MESSAGE_FILE, MESSAGE_BEGIN, MESSAGE_DATA, MESSAGE_END, MESSAGE_FINISH } MessageKind;
 
@@ -115,7 +117,7 @@ static Status entry_end(ZipWriter *zip, Error *err) {
 }
 
 static Status whole_entry(ZipWriter *zip, const char *name, const char *data, size_t size, Error *err) {
-    Status status = entry_begin(zip, name, (int64_t)size, true, err);
+    Status status = entry_begin(zip, name, (int64_t)size, size >= SMALL_TEXT, err);
     if (status == STATUS_OK) status = entry_data(zip, data, size, err);
     if (status == STATUS_OK) status = entry_end(zip, err);
     return status;
