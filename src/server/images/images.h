@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "server/api/api_types.h"
 #include "server/api/request.h"
+#include "server/objects/objects.h"
 #include "server/store/db.h"
 
 typedef struct ImageRecord {
@@ -51,3 +52,23 @@ Image image_reply(Request *rq, const ImageRecord *row);
 Status image_archive(DbSession *tx, const ImageRecord *image, bool archive, Error *err);
 /* Removes images for good, inside a transaction: annotations, index rows and counts go; objects that nothing uses any more are swept later. */
 Status image_remove(DbSession *tx, const ImageRecord *image, Error *err);
+
+enum { IMAGE_MAXIMUM_BYTES = 52428800 }; /* limits.yaml images.max_bytes */
+
+/* Bytes on their way to an image. Whoever brings images in fills the first part and calls image_inspect, then image_insert in a transaction, before
+ * which it asks organizations.h for room. */
+typedef struct NewImage {
+    const char *project_id, *folder, *sent_name, *created_by; /* folder "/" or "/a/b"; sent_name: a base name with a known extension */
+    ObjectInfo object; /* the bytes; HEIC's are replaced by those of its PNG */
+    const char *id, *filename, *mime_type;
+    int64_t width, height; /* pixels after EXIF rotation */
+} NewImage;
+
+bool image_extension_is_known(const char *filename);
+/* The name under which it will lie: HEIC becomes PNG. */
+const char *image_stored_name(Arena *arena, const char *filename);
+/* Has the media worker decode the whole object and fills the second part, in the arena. STATUS_UNDECODABLE_MEDIA, STATUS_IMAGE_TOO_LARGE; stop as
+ * for workers_call. */
+Status image_inspect(Server *server, Arena *arena, NewImage *image, bool (*stop)(void *context), void *context, Error *err);
+/* The rows, inside a transaction; counts follow. STATUS_ALREADY_EXISTS when the name is taken, STATUS_NOT_FOUND when the project is gone. */
+Status image_insert(DbSession *tx, const NewImage *image, Error *err);

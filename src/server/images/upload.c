@@ -17,43 +17,24 @@
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { IMAGE_MAXIMUM_BYTES = 52428800, UPLOAD_TTL_MS = 3600 * 1000 };   /* limits.yaml images.max_bytes, signed_urls.upload_ttl_seconds */
-enum { INSPECT_TIMEOUT_SECONDS = 60 };
+enum { UPLOAD_TTL_MS = 3600 * 1000 }; /* limits.yaml signed_urls.upload_ttl_seconds */
 #define BUCKET "pictograph"
 
 typedef struct ImageKind {
-    const char *extension, *mime_type, *other_mime_type;
+    const char *mime_type, *other_mime_type;
 } ImageKind;
 
 static const ImageKind KINDS[] = {
-    {".jpg", "image/jpeg", "image/jpg"}, {".jpeg", "image/jpeg", "image/jpg"}, {".png", "image/png", NULL}, {".webp", "image/webp", NULL},
-    {".bmp", "image/bmp", "image/x-ms-bmp"}, {".tif", "image/tiff", NULL}, {".tiff", "image/tiff", NULL}, {".gif", "image/gif", NULL},
-    {".heic", "image/heic", "image/heif"}, {".heif", "image/heif", "image/heic"},
+    {"image/jpeg", "image/jpg"}, {"image/png", NULL}, {"image/webp", NULL}, {"image/bmp", "image/x-ms-bmp"}, {"image/tiff", NULL}, {"image/gif", NULL},
+    {"image/heic", "image/heif"},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
-
-static bool extension_is_known(const char *filename) {
-    for (size_t i = 0; i < KIND_COUNT; i++)
-        if (text_equal_ignoring_case(file_extension(filename), KINDS[i].extension)) return true;
-    return false;
-}
 
 static bool mime_type_is_known(const char *mime_type) {
     for (size_t i = 0; i < KIND_COUNT; i++)
         if (text_equal_ignoring_case(mime_type, KINDS[i].mime_type) || (KINDS[i].other_mime_type && text_equal_ignoring_case(mime_type, KINDS[i].other_mime_type)))
             return true;
     return false;
-}
-
-static bool is_heic(const char *filename) {
-    const char *extension = file_extension(filename);
-    return text_equal_ignoring_case(extension, ".heic") || text_equal_ignoring_case(extension, ".heif");
-}
-
-/* The name under which it will lie: HEIC becomes PNG. */
-static const char *stored_name(Arena *arena, const char *filename) {
-    if (!is_heic(filename)) return filename;
-    return arena_printf(arena, "%.*s.png", (int)(file_extension(filename) - filename), filename);
 }
 
 static const char *normal_folder(Arena *arena, const char *folder) {
@@ -73,12 +54,12 @@ static bool name_is_taken(DbSession *session, const char *project_id, const char
 
 /* What both ways of uploading refuse before any byte is looked at. */
 static Status refuse_early(Request *rq, const char *dataset_id, const char *folder, const char *filename, ProjectRecord *project) {
-    if (!extension_is_known(filename))
+    if (!image_extension_is_known(filename))
         return request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "%s: unsupported image type '%s'; known are .jpg .jpeg .png .webp .bmp .tif .tiff .gif .heic", filename,
                             file_extension(filename));
     Status status = project_load_by_id(request_db(rq), &rq->arena, rq->principal.organization_id, dataset_id, project, &rq->error);
     if (status != STATUS_OK) return status;
-    const char *name = stored_name(&rq->arena, filename);
+    const char *name = image_stored_name(&rq->arena, filename);
     return name_is_taken(request_db(rq), project->id, folder, name) ? name_taken(rq, folder, name) : STATUS_OK;
 }
 
@@ -127,84 +108,35 @@ Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in,
 
 /* ---- step 3 ---- */
 
-typedef struct NewImage {
+typedef struct Registration {
     Request *rq;
     ProjectRecord project;
-    const char *id, *folder, *filename, *mime_type;
-    ObjectInfo object; /* of the bytes to keep */
-    int64_t width, height;
-    const char *conflicting; /* set when the name was taken meanwhile */
+    NewImage image;
     ImageRecord row;
-} NewImage;
-
-/* Has the media worker decode the object and takes over what it found; HEIC is replaced by its PNG. */
-static Status inspect(NewImage *image, const char *sent_name) {
-    Request *rq = image->rq;
-    Objects *objects = rq->server->objects;
-    const char *work = is_heic(sent_name) ? objects_work_directory(objects, image->id, &rq->arena, &rq->error) : NULL;
-    const char *converted = work ? arena_printf(&rq->arena, "%s/%s.png", work, image->id) : NULL;
-    Buffer params;
-    JsonWriter w;
-    buffer_init(&params, 65536);
-    json_writer_init(&w, &params);
-    json_begin_object(&w);
-    json_field_string(&w, "path", objects_path(objects, image->object.sha256, &rq->arena));
-    json_field_string(&w, "filename", sent_name);
-    if (converted) json_field_string(&w, "convert_to", converted);
-    json_end_object(&w);
-    yyjson_doc *reply = NULL;
-    Status status = workers_call(rq->server->media, &reply, "inspect", buffer_text(&params), INSPECT_TIMEOUT_SECONDS, NULL, NULL, &rq->error);
-    buffer_clear(&params);
-    if (status == STATUS_OK) {
-        yyjson_val *result = yyjson_obj_get(yyjson_doc_get_root(reply), "result");
-        image->width = json_get_int(result, "width", 0);
-        image->height = json_get_int(result, "height", 0);
-        image->mime_type = arena_strdup(&rq->arena, json_get_string(result, "mime_type", "application/octet-stream"));
-        const char *path = json_get_string(result, "converted_path", NULL);
-        if (path) status = objects_adopt_file(objects, path, &image->object, &rq->error);
-    }
-    yyjson_doc_free(reply);
-    if (work) file_remove_tree(work, NULL);
-    return status;
-}
+} Registration;
 
 static Status insert_image(DbSession *tx, void *context, Error *err) {
-    NewImage *image = context;
-    Request *rq = image->rq;
-    int64_t now = clock_now_ms();
-    Status status = organization_require_room(rq, tx, 1, image->object.size);
+    Registration *r = context;
+    Request *rq = r->rq;
+    Status status = organization_require_room(rq, tx, 1, r->image.object.size);
     if (status != STATUS_OK) return error_set(err, status, "%s", rq->error.message);
-    status = db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING",
-                     DB_TEXT(image->object.sha256), DB_TEXT(image->object.md5), DB_INT(image->object.size), DB_INT(now));
-    if (status == STATUS_OK)
-        status = db_exec(tx, err,
-                         "INSERT INTO images (id, project_id, folder, filename, object, file_size, md5, mime_type, width, height, created_by, created_at, updated_at) "
-                         "SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12 FROM projects WHERE id = $2",
-                         DB_TEXT(image->id), DB_TEXT(image->project.id), DB_TEXT(image->folder), DB_TEXT(image->filename), DB_TEXT(image->object.sha256),
-                         DB_INT(image->object.size), DB_TEXT(image->object.md5), DB_TEXT(image->mime_type), DB_INT(image->width), DB_INT(image->height),
-                         DB_TEXT(request_creator(rq)), DB_INT(now));
-    if (status != STATUS_OK) return status;
-    if (db_changes(tx) == 0) return error_set(err, STATUS_NOT_FOUND, "Dataset not found"); /* deleted meanwhile */
-    ProjectDelta delta = {.images = 1, .bytes = image->object.size, .organization_images = 1, .organization_bytes = image->object.size};
-    status = project_count(tx, image->project.id, &delta, err);
-    return status == STATUS_OK ? image_load(tx, &rq->arena, rq->principal.organization_id, image->id, &image->row, err) : status;
+    status = image_insert(tx, &r->image, err);
+    return status == STATUS_OK ? image_load(tx, &rq->arena, rq->principal.organization_id, r->image.id, &r->row, err) : status;
 }
 
-static Status add_image(NewImage *image, const char *sent_name, ImageRegisterResponse *out) {
-    Request *rq = image->rq;
-    image->id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE));
-    image->filename = stored_name(&rq->arena, sent_name);
-    Status status = inspect(image, sent_name);
-    if (status != STATUS_OK) {
-        if (!strstr(rq->error.message, sent_name)) error_prefix(&rq->error, "%s", sent_name);
-        return status;
-    }
-    status = request_write(rq, insert_image, image);
-    if (status == STATUS_ALREADY_EXISTS) return name_taken(rq, image->folder, image->filename);
+static Status add_image(Registration *r, const char *sent_name, ImageRegisterResponse *out) {
+    Request *rq = r->rq;
+    r->image.project_id = r->project.id;
+    r->image.sent_name = sent_name;
+    r->image.created_by = request_creator(rq);
+    Status status = image_inspect(rq->server, &rq->arena, &r->image, NULL, NULL, &rq->error);
     if (status != STATUS_OK) return status;
-    out->image_id = image->id;
+    status = request_write(rq, insert_image, r);
+    if (status == STATUS_ALREADY_EXISTS) return name_taken(rq, r->image.folder, r->image.filename);
+    if (status != STATUS_OK) return status;
+    out->image_id = r->image.id;
     out->image = arena_new(&rq->arena, Image);
-    *out->image = image_reply(rq, &image->row);
+    *out->image = image_reply(rq, &r->row);
     return STATUS_OK;
 }
 
@@ -236,10 +168,10 @@ static Status find_upload(Request *rq, const ImageRegisterRequest *body, const c
 
 Status register_image(Request *rq, const RegisterImageInput *in, ImageRegisterResponse *out) {
     const ImageRegisterRequest *body = in->body;
-    NewImage image = {.rq = rq, .folder = normal_folder(&rq->arena, body->folder_path)};
-    Status status = refuse_early(rq, body->dataset_id, image.folder, body->filename, &image.project);
-    if (status == STATUS_OK) status = find_upload(rq, body, image.project.id, &image.object);
-    return status == STATUS_OK ? add_image(&image, body->filename, out) : status;
+    Registration r = {.rq = rq, .image.folder = normal_folder(&rq->arena, body->folder_path)};
+    Status status = refuse_early(rq, body->dataset_id, r.image.folder, body->filename, &r.project);
+    if (status == STATUS_OK) status = find_upload(rq, body, r.project.id, &r.image.object);
+    return status == STATUS_OK ? add_image(&r, body->filename, out) : status;
 }
 
 /* ---- all steps at once ---- */
@@ -251,8 +183,8 @@ Status upload_image_direct(Request *rq, const UploadImageDirectInput *in, ImageR
         request_field_error(rq, "value_error", "A base name of at most 255 characters is needed", "body", "filename", NULL);
         return request_fail(rq, STATUS_VALIDATION_ERROR, "The file has no usable name");
     }
-    NewImage image = {.rq = rq, .folder = normal_folder(&rq->arena, body->folder_path)};
-    Status status = refuse_early(rq, body->dataset_id, image.folder, filename, &image.project);
+    Registration r = {.rq = rq, .image.folder = normal_folder(&rq->arena, body->folder_path)};
+    Status status = refuse_early(rq, body->dataset_id, r.image.folder, filename, &r.project);
     ObjectWriter *writer = NULL;
     if (status == STATUS_OK) status = object_writer_begin(&writer, rq->server->objects, IMAGE_MAXIMUM_BYTES, &rq->error);
     if (status != STATUS_OK) return status;
@@ -261,6 +193,6 @@ Status upload_image_direct(Request *rq, const UploadImageDirectInput *in, ImageR
         object_writer_abort(writer);
         return status;
     }
-    status = object_writer_commit(writer, &image.object, &rq->error);
-    return status == STATUS_OK ? add_image(&image, filename, out) : status;
+    status = object_writer_commit(writer, &r.image.object, &rq->error);
+    return status == STATUS_OK ? add_image(&r, filename, out) : status;
 }

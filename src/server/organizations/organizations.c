@@ -12,20 +12,33 @@
 
 #include "base/banned.h"
 
-Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes) {
-    DbRows rows = db_query(session, &rq->error, "SELECT tier, image_count, storage_bytes FROM organizations WHERE id = $1",
-                           DB_TEXT(rq->principal.organization_id));
-    bool images_full = false, storage_full = false;
+Status organization_find_limit(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, const char **limit, Error *err) {
+    DbRows rows = db_query(session, err, "SELECT tier, image_count, storage_bytes FROM organizations WHERE id = $1", DB_TEXT(organization_id));
+    *limit = NULL;
     if (db_next(&rows)) {
         const Tier *tier = tier_find(db_text_borrowed(&rows, 0));
-        images_full = db_int(&rows, 1) + images > tier->max_images;
-        storage_full = db_int(&rows, 2) + bytes > tier->max_storage_bytes;
+        bool images_full = images > tier->max_images - db_int(&rows, 1), storage_full = bytes > tier->max_storage_bytes - db_int(&rows, 2);
+        if (images_full || storage_full) *limit = images_full && storage_full ? "both" : images_full ? "images" : "storage";
     }
-    Status status = db_finish(&rows);
-    if (status != STATUS_OK || (!images_full && !storage_full)) return status;
-    const char *limit = images_full && storage_full ? "both" : images_full ? "images" : "storage";
+    return db_finish(&rows);
+}
+
+static Status limit_reached(Error *err, const char *limit) {
+    return error_set(err, STATUS_TIER_LIMIT_EXCEEDED, "The plan's cap of %s is reached", strcmp(limit, "both") == 0 ? "images and storage" : limit);
+}
+
+Status organization_check_room(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, Error *err) {
+    const char *limit;
+    Status status = organization_find_limit(session, organization_id, images, bytes, &limit, err);
+    return status == STATUS_OK && limit ? limit_reached(err, limit) : status;
+}
+
+Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes) {
+    const char *limit;
+    Status status = organization_find_limit(session, rq->principal.organization_id, images, bytes, &limit, &rq->error);
+    if (status != STATUS_OK || !limit) return status;
     json_field_string(request_error_context(rq), "limit", limit);
-    return request_fail(rq, STATUS_TIER_LIMIT_EXCEEDED, "The plan's cap of %s is reached", images_full ? storage_full ? "images and storage" : "images" : "storage");
+    return limit_reached(&rq->error, limit);
 }
 
 /* "Acme & Söhne" -> "acme-s-hne"; never empty. */

@@ -10,6 +10,11 @@
  * the plan. */
 Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes);
 
+/* The same for work without a request: *limit is NULL when they fit, else "images", "storage" or "both". */
+Status organization_find_limit(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, const char **limit, Error *err);
+/* STATUS_TIER_LIMIT_EXCEEDED in words where organization_find_limit finds one. */
+Status organization_check_room(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, Error *err);
+
 /* What organization_create fills in. */
 typedef struct NewOrganization {
     const char *name;  /* unique */
