@@ -14,7 +14,7 @@ help:
 
 ## make build    installs what is needed (Debian packages, build/deps) and builds the programs into build/bin
 setup:
-	@tools/setup build train
+	@tools/setup build train models
 build: setup
 	@test -f build/meson/build.ninja || meson setup build/meson
 	@ninja -C build/meson

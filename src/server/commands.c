@@ -192,6 +192,9 @@ static void examine_programs(const Config *config, Arena *arena) {
     say(media, "pictograph-media", "images can be uploaded and looked at", "no image can be registered: build it with 'tools/setup build && make'");
     say(vision, "pictograph-vision", "batches with a trained model_id; see the prompts below", "no automatic annotation: build it with 'tools/setup build && make'");
     say(train, "pictograph-train", "YOLOX can be trained", "no training: build it with 'tools/setup train && make'");
+    bool describer = builtin_model_path(config, "efficientnet_lite0", arena) != NULL;
+    say(describer && vision, "search", "images are found by likeness and by tags (EfficientNet-Lite0)",
+        describer ? "no search: pictograph-vision is missing" : "no search by likeness or tags: install the model with 'tools/setup models'");
     printf("%-9s %-18s %s\n", "prompts", "point, box", vision ? "built-in engine (graph cut)" : "none: pictograph-vision is missing");
     printf("%-9s %-18s %s\n", "prompts", "text", "none: no model for text is installed");
 }

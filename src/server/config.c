@@ -62,6 +62,7 @@ static Status set_listen(Loading *l, const char *v, Error *err) { return take_li
 static Status set_public_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->public_url, l, v, err); }
 static Status set_upgrade_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->upgrade_url, l, v, err); }
 static Status set_programs(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->program_directory, l->arena, v); }
+static Status set_builtin_models(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->builtin_models, l->arena, v); }
 static Status set_http_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->http_threads, v, err); }
 static Status set_handler_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->handler_threads, v, err); }
 static Status set_body_timeout(Loading *l, const char *v, Error *err) { return take_count(&l->config->body_timeout, v, err); }
@@ -82,6 +83,7 @@ static const Setting SETTINGS[] = {
     {"public_url", "PICTOGRAPHD_PUBLIC_URL", set_public_url, "base of addresses in replies, when a proxy stands in front (from the Host field)"},
     {"upgrade_url", "PICTOGRAPHD_UPGRADE_URL", set_upgrade_url, "where users get credits, shown when they lack them (none)"},
     {"programs", "PICTOGRAPHD_PROGRAMS", set_programs, "folder of pictograph-media and the other workers (that of pictographd)"},
+    {"builtin_models", "PICTOGRAPHD_BUILTIN_MODELS", set_builtin_models, "folder of the built-in models (models beside that of the programs)"},
     {"http_threads", "PICTOGRAPHD_HTTP_THREADS", set_http_threads, "event loops (one a processor, at most 8)"},
     {"handler_threads", "PICTOGRAPHD_HANDLER_THREADS", set_handler_threads, "threads for requests that wait (32)"},
     {"body_timeout", "PICTOGRAPHD_BODY_TIMEOUT", set_body_timeout, "seconds that a request's body may take (60)"},
@@ -212,5 +214,12 @@ Status config_load(Config *out, const char *data_directory, const ConfigFlag *fl
         status = take_setting(&loading, flags[i].name, flags[i].value, err);
         if (status != STATUS_OK) error_prefix(err, "--%s", flags[i].name);
     }
+    if (!out->builtin_models) out->builtin_models = arena_printf(arena, "%s/../models", out->program_directory);
+    out->builtin_models = absolute_path(out->builtin_models, arena);
     return status;
+}
+
+const char *builtin_model_path(const Config *config, const char *name, Arena *arena) {
+    const char *path = arena_printf(arena, "%s/%s.onnx", config->builtin_models, name);
+    return file_exists(path) ? path : NULL;
 }

@@ -13,6 +13,9 @@ typedef struct ConfigFlag {
 
 /* Fills out for a data folder. Strings live in the arena. STATUS_CONFIGURATION names the setting and, for the file, the line. */
 Status config_load(Config *out, const char *data_directory, const ConfigFlag *flags, size_t flag_count, Arena *arena, Error *err);
+/* The file of a built-in model ("efficientnet_lite0" is <builtin_models>/efficientnet_lite0.onnx), in the arena; NULL when it is not installed:
+ * `tools/setup models` mends that. */
+const char *builtin_model_path(const Config *config, const char *name, Arena *arena);
 /* True when a setting of that name exists, and so a flag. */
 bool config_knows(const char *name);
 /* The settings, a line each. */

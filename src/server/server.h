@@ -24,6 +24,7 @@ typedef struct Config {
     int listen_port;
     const char *public_url;        /* base of absolute addresses without a trailing slash; NULL: from the request's Host header */
     const char *program_directory; /* where pictograph-media and the other workers lie */
+    const char *builtin_models;    /* folder of the models that set-up makes, see builtin_model_path; it need not exist */
     const char *upgrade_url;       /* shown in 402 answers; may be NULL */
     int http_threads;
     int handler_threads;
