@@ -104,3 +104,10 @@ def test_slips_are_found():
     assert fault(["pictograph", "pipeline", "name", "--seed", "1"]) == "1 arguments, it takes 2 to 2"
     with pytest.raises(AssertionError, match="no command"):
         fault(["pictograph", "paint", "it"])
+
+
+def test_every_setting_is_described():
+    page = (ROOT / "docs" / "administration.md").read_text()
+    settings = re.findall(r"^  ([a-z_]+) +(PICTOGRAPHD_\w+) +(.*)$", help_of("pictographd"), re.M)
+    missing = [row for name, variable, text in settings if (row := f"| `{name}` | `{variable}` | {text} |") not in page]
+    assert settings and not missing, "docs/administration.md lacks these rows of its table of settings:\n" + "\n".join(missing)
