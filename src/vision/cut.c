@@ -8,23 +8,17 @@
 
 #define GAMMA 50.0
 #define SCALE 64.0        /* energy to the integers of flow.h */
+#define CERTAIN (1 << 20) /* pull of a certain pixel: more than all its links */
 #define COLOUR_LIMIT 60.0 /* a pixel's colours plead for one side at most so much: single odd pixels give way to their neighbours */
-
-/* Right, below, and the two diagonals below: each pair of neighbours once. */
-static const struct {
-    int dx, dy;
-} NEIGHBOURS[4] = {{1, 0}, {0, 1}, {1, 1}, {-1, 1}};
-
-static bool in_patch(const Patch *p, int x, int y) { return x >= 0 && x < p->width && y < p->height; }
 
 double cut_beta(const Patch *patch) {
     double sum = 0;
     long count = 0;
     for (int y = 0; y < patch->height; y++)
         for (int x = 0; x < patch->width; x++)
-            for (int n = 0; n < 2; n++) {
-                int x2 = x + NEIGHBOURS[n].dx, y2 = y + NEIGHBOURS[n].dy;
-                if (!in_patch(patch, x2, y2)) continue;
+            for (int n = 0; n < 2; n++) { /* right and below */
+                int x2 = x + !n, y2 = y + n;
+                if (x2 >= patch->width || y2 >= patch->height) continue;
                 sum += lab_distance(patch->lab[y * patch->width + x], patch->lab[y2 * patch->width + x2]);
                 count++;
             }
@@ -36,72 +30,112 @@ double cut_link(double beta, Lab p, Lab q, bool diagonal) {
     return exp(-beta * lab_distance(p, q)) * (diagonal ? M_SQRT1_2 : 1);
 }
 
-typedef struct Solver {
-    Patch *patch;
+enum { BATCH = 256 }; /* pixels whose colours are judged together */
+
+/* Of a pixel: its links are in the flow; a link of a neighbour or its own ends there. */
+enum { LAID = 1, REACHED = 2 };
+
+struct Cut {
+    const Patch *patch;
     Flow *flow;
-    int *node; /* of each pixel, -1 for certain ones */
-    float *link; /* exp(-beta d²) by d², as far as it counts */
-    int link_count;
-} Solver;
+    int32_t *pull;    /* what each pixel leans by in the flow */
+    uint8_t *state;
+    float *weight;    /* of a link by d², as far as it counts */
+    int weight_count;
+};
 
-static void fill_links(Solver *s, double beta) {
-    s->link_count = (int)fmin(12 / beta, 3 * 255 * 255) + 1;
-    s->link = xmalloc((size_t)s->link_count * sizeof *s->link);
-    for (int d = 0; d < s->link_count; d++) s->link[d] = (float)(GAMMA * SCALE * exp(-beta * d));
+Cut *cut_new(const Patch *patch, double beta) {
+    size_t count = (size_t)patch->width * (size_t)patch->height;
+    Cut *cut = xcalloc(1, sizeof *cut);
+    cut->patch = patch;
+    cut->flow = flow_new(patch->width, patch->height);
+    cut->pull = xcalloc(count, sizeof *cut->pull);
+    cut->state = xcalloc(count, 1);
+    cut->weight_count = (int)fmin(12 / beta, 3 * 255 * 255) + 1;
+    cut->weight = xmalloc((size_t)cut->weight_count * sizeof *cut->weight);
+    for (int d = 0; d < cut->weight_count; d++) cut->weight[d] = (float)(GAMMA * SCALE * exp(-beta * d));
+    return cut;
 }
 
-/* A link to a certain neighbour is a pull of a terminal, one between open pixels an edge. */
-static void add_link(Solver *s, int a, int b, bool diagonal) {
-    int na = s->node[a], nb = s->node[b];
-    if (na < 0 && nb < 0) return;
-    int d = lab_distance(s->patch->lab[a], s->patch->lab[b]);
-    int32_t weight = d < s->link_count ? (int32_t)(s->link[d] * (diagonal ? (float)M_SQRT1_2 : 1)) : 0;
-    if (na >= 0 && nb >= 0) {
-        flow_edge(s->flow, na, nb, weight, weight);
-        return;
-    }
-    bool foreground = cut_is_foreground(s->patch->labels[na < 0 ? a : b]);
-    flow_terminals(s->flow, na < 0 ? nb : na, foreground ? weight : 0, foreground ? 0 : weight);
+void cut_free(Cut *cut) {
+    if (!cut) return;
+    flow_free(cut->flow);
+    free(cut->pull);
+    free(cut->state);
+    free(cut->weight);
+    free(cut);
 }
 
-static void add_pixel(Solver *s, int x, int y, const Gmm *foreground, const Gmm *background, double bias) {
-    int i = y * s->patch->width + x;
-    if (s->node[i] >= 0) {
-        Lab c = s->patch->lab[i];
-        double lean = gmm_cost(background, c) - gmm_cost(foreground, c) - bias; /* positive: foreground is cheaper */
-        lean = fmax(-COLOUR_LIMIT, fmin(COLOUR_LIMIT, lean)) * SCALE;
-        flow_terminals(s->flow, s->node[i], lean > 0 ? (int64_t)lean : 0, lean < 0 ? (int64_t)-lean : 0);
-    }
-    for (int n = 0; n < 4; n++) {
-        int x2 = x + NEIGHBOURS[n].dx, y2 = y + NEIGHBOURS[n].dy;
-        if (in_patch(s->patch, x2, y2)) add_link(s, i, y2 * s->patch->width + x2, n > 1);
+/* The links of a pixel that its neighbours have not laid. */
+static void lay_links(Cut *cut, int x, int y) {
+    const Patch *p = cut->patch;
+    int i = y * p->width + x;
+    cut->state[i] |= LAID | REACHED;
+    for (int d = 0; d < FLOW_DIRECTIONS; d++) {
+        int x2 = x + FLOW_STEPS[d].dx, y2 = y + FLOW_STEPS[d].dy, i2 = y2 * p->width + x2;
+        if (x2 < 0 || y2 < 0 || x2 >= p->width || y2 >= p->height || cut->state[i2] & LAID) continue;
+        int distance = lab_distance(p->lab[i], p->lab[i2]);
+        float weight = distance < cut->weight_count ? cut->weight[distance] : 0;
+        flow_link(cut->flow, i, d, (int)(FLOW_STEPS[d].dx && FLOW_STEPS[d].dy ? weight * (float)M_SQRT1_2 : weight));
+        cut->state[i2] |= REACHED;
     }
 }
 
-static int read_labels(Solver *s) {
-    int changed = 0, count = s->patch->width * s->patch->height;
-    for (int i = 0; i < count; i++) {
-        if (s->node[i] < 0) continue;
-        uint8_t label = flow_is_source(s->flow, s->node[i]) ? CUT_MAYBE_FOREGROUND : CUT_MAYBE_BACKGROUND;
-        changed += label != s->patch->labels[i];
-        s->patch->labels[i] = label;
+static void pull_to(Cut *cut, int i, int pull) {
+    if (pull != cut->pull[i]) flow_lean(cut->flow, i, pull - cut->pull[i]);
+    cut->pull[i] = pull;
+}
+
+typedef struct Batch {
+    const Gmm *foreground, *background;
+    double bias;
+    int pixels[BATCH], count;
+} Batch;
+
+/* The colours of open pixels say where they lean. */
+static void pull_batch(Cut *cut, Batch *b) {
+    Lab lab[BATCH];
+    float foreground[BATCH], background[BATCH];
+    for (int k = 0; k < b->count; k++) lab[k] = cut->patch->lab[b->pixels[k]];
+    gmm_costs(b->foreground, lab, (size_t)b->count, foreground);
+    gmm_costs(b->background, lab, (size_t)b->count, background);
+    for (int k = 0; k < b->count; k++) {
+        double lean = (double)background[k] - foreground[k] - b->bias; /* positive: foreground is cheaper */
+        pull_to(cut, b->pixels[k], (int)(fmax(-COLOUR_LIMIT, fmin(COLOUR_LIMIT, lean)) * SCALE));
+    }
+    b->count = 0;
+}
+
+/* Certain pixels that no link reaches decide nothing. */
+static void pull_all(Cut *cut, const uint8_t *labels, Batch *b) {
+    for (int i = 0; i < cut->patch->width * cut->patch->height; i++) {
+        if (!(cut->state[i] & REACHED)) continue;
+        if (!cut_is_open(labels[i])) pull_to(cut, i, cut_is_foreground(labels[i]) ? CERTAIN : -CERTAIN);
+        else b->pixels[b->count++] = i;
+        if (b->count == BATCH) pull_batch(cut, b);
+    }
+    pull_batch(cut, b);
+}
+
+static int read_labels(const Cut *cut, uint8_t *labels) {
+    int changed = 0;
+    for (int i = 0; i < cut->patch->width * cut->patch->height; i++) {
+        if (!cut_is_open(labels[i])) continue;
+        uint8_t label = flow_is_source(cut->flow, i) ? CUT_MAYBE_FOREGROUND : CUT_MAYBE_BACKGROUND;
+        changed += label != labels[i];
+        labels[i] = label;
     }
     return changed;
 }
 
-int cut_solve(Patch *patch, const Gmm *foreground, const Gmm *background, double beta, double bias) {
-    int count = patch->width * patch->height, open = 0;
+int cut_solve(Cut *cut, uint8_t *labels, const Gmm *foreground, const Gmm *background, double bias) {
+    const Patch *p = cut->patch;
     if (!foreground->count || !background->count) return 0;
-    Solver s = {.patch = patch, .node = xmalloc((size_t)count * sizeof(int) + sizeof(int))};
-    for (int i = 0; i < count; i++) s.node[i] = cut_is_open(patch->labels[i]) ? open++ : -1;
-    s.flow = flow_new(open, 4 * open);
-    fill_links(&s, beta);
-    for (int y = 0; y < patch->height; y++)
-        for (int x = 0; x < patch->width; x++) add_pixel(&s, x, y, foreground, background, bias);
-    flow_solve(s.flow);
-    int changed = read_labels(&s);
-    flow_free(s.flow);
-    free(s.link);
-    free(s.node);
-    return changed;
+    for (int y = 0; y < p->height; y++)
+        for (int x = 0; x < p->width; x++)
+            if (cut_is_open(labels[y * p->width + x]) && !(cut->state[y * p->width + x] & LAID)) lay_links(cut, x, y);
+    Batch batch = {.foreground = foreground, .background = background, .bias = bias};
+    pull_all(cut, labels, &batch);
+    flow_solve(cut->flow);
+    return read_labels(cut, labels);
 }

@@ -32,6 +32,13 @@ typedef struct Patch {
 double cut_beta(const Patch *patch);
 /* Cost of the link between two neighbours, before scaling, 0..1. */
 double cut_link(double beta, Lab p, Lab q, bool diagonal);
-/* Relabels the open pixels, MAYBE_FOREGROUND or MAYBE_BACKGROUND, for the least energy. bias is added to the cost of being foreground.
- * Returns how many changed. */
-int cut_solve(Patch *patch, const Gmm *foreground, const Gmm *background, double beta, double bias);
+
+/* The energy of one patch. It keeps its links and the flow of the last answer, so that further answers on the same patch, with other labels
+ * open or other colour models, cost little. */
+typedef struct Cut Cut;
+/* The patch and its colours must outlive the cut. */
+Cut *cut_new(const Patch *patch, double beta);
+void cut_free(Cut *cut);
+/* Relabels the open ones of these labels (of the patch or a copy), MAYBE_FOREGROUND or MAYBE_BACKGROUND, for the least energy. bias is added
+ * to the cost of being foreground. Returns how many changed. */
+int cut_solve(Cut *cut, uint8_t *labels, const Gmm *foreground, const Gmm *background, double bias);

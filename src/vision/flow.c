@@ -5,136 +5,152 @@
 #include "base/arena.h"
 #include "base/banned.h"
 
-/* Parent of a node where it is not an arc. */
-enum { FREE = -1, TERMINAL = -2, ORPHAN = -3 };
+const struct FlowStep FLOW_STEPS[FLOW_DIRECTIONS] = {{1, 0}, {0, 1}, {1, 1}, {-1, 1}, {-1, 0}, {0, -1}, {-1, -1}, {1, -1}};
+
+enum { FREE = 0, SOURCE = 1, SINK = 2 }; /* the tree that a node is in */
+enum { TERMINAL = -1, ORPHAN = -2 };      /* parent where it is not a direction */
 enum { NOBODY = -1 };
 
-typedef struct Arc {
-    int head;      /* node it leads to */
-    int next;      /* next arc out of the same node, NOBODY at the end */
-    int32_t left;  /* residual capacity */
-} Arc;             /* arc i and its reverse i ^ 1 lie side by side */
-
 typedef struct Node {
-    int first;    /* arc */
-    int parent;   /* arc from this node to its parent in the tree, or FREE, TERMINAL, ORPHAN */
-    int next;     /* in the queue of active nodes: NOBODY when not in it, itself when last */
-    int time;     /* when `distance` was found right */
-    int distance; /* to the terminal, in arcs */
-    bool sink;    /* tree, where parent is not FREE */
-    int64_t left; /* residual capacity from the source (positive) or to the sink (negative) */
+    int16_t link[FLOW_DIRECTIONS]; /* residual capacity towards each neighbour */
+    int32_t left;     /* residual capacity from the source (positive) or to the sink (negative) */
+    int32_t time;     /* when `distance` was found right */
+    int32_t distance; /* to the terminal, in steps */
+    uint8_t tree;
+    int8_t parent;    /* direction, or TERMINAL, ORPHAN; where the node is in a tree */
+    bool active;      /* in the queue */
+    bool listed;      /* among `used` */
 } Node;
 
+typedef struct List {
+    int *items;
+    int count, room;
+} List;
+
+/* Around the grid lies a margin of nodes without links, so that no step needs a look at where it goes. */
 struct Flow {
     Node *nodes;
-    Arc *arcs;
-    int node_count, arc_count;
-    int queue_first, queue_last; /* active nodes, first in first out */
-    int *orphans;                /* to be adopted, first in first out: children wait for what becomes of their parents' level */
-    int orphan_first, orphan_count, orphan_room;
+    int step[FLOW_DIRECTIONS]; /* to a neighbour, in nodes */
+    int width, stride;
+    List used;                 /* nodes that ever leaned */
+    List active;               /* first in first out, from active_first on */
+    int active_first;
+    List orphans;              /* likewise: children wait for what becomes of their parents' level */
+    int orphan_first;
     int time;
-    int64_t value;
 };
 
-Flow *flow_new(int nodes, int edges) {
+Flow *flow_new(int width, int height) {
     Flow *f = xcalloc(1, sizeof *f);
-    f->nodes = xcalloc((size_t)nodes + 1, sizeof *f->nodes);
-    f->arcs = xmalloc(((size_t)edges + 1) * 2 * sizeof *f->arcs);
-    f->node_count = nodes;
-    f->queue_first = f->queue_last = NOBODY;
-    for (int i = 0; i < nodes; i++) f->nodes[i] = (Node){.first = NOBODY, .parent = FREE, .next = NOBODY};
+    f->width = width;
+    f->stride = width + 1; /* the column right of the grid is also the one left of it */
+    f->nodes = xcalloc((size_t)f->stride * ((size_t)height + 2) + 1, sizeof *f->nodes); /* untouched pages cost nothing */
+    for (int d = 0; d < FLOW_DIRECTIONS; d++) f->step[d] = FLOW_STEPS[d].dy * f->stride + FLOW_STEPS[d].dx;
     return f;
 }
 
 void flow_free(Flow *flow) {
     if (!flow) return;
     free(flow->nodes);
-    free(flow->arcs);
-    free(flow->orphans);
+    free(flow->used.items);
+    free(flow->active.items);
+    free(flow->orphans.items);
     free(flow);
 }
 
-void flow_terminals(Flow *flow, int node, int64_t from_source, int64_t to_sink) {
-    /* what can run straight through counts at once; the rest of an earlier call takes part */
-    int64_t left = flow->nodes[node].left;
-    if (left > 0) from_source += left;
-    else to_sink -= left;
-    flow->value += from_source < to_sink ? from_source : to_sink;
-    flow->nodes[node].left = from_source - to_sink;
+static void append(List *list, int item) {
+    if (list->count == list->room) {
+        list->room = list->room ? 2 * list->room : 1024;
+        list->items = xrealloc(list->items, (size_t)list->room * sizeof *list->items);
+    }
+    list->items[list->count++] = item;
 }
 
-void flow_edge(Flow *flow, int a, int b, int32_t forth, int32_t back) {
-    int arc = flow->arc_count;
-    flow->arcs[arc] = (Arc){.head = b, .next = flow->nodes[a].first, .left = forth};
-    flow->arcs[arc + 1] = (Arc){.head = a, .next = flow->nodes[b].first, .left = back};
-    flow->nodes[a].first = arc;
-    flow->nodes[b].first = arc + 1;
-    flow->arc_count += 2;
+static int node_of(const Flow *f, int pixel) { return (pixel / f->width + 1) * f->stride + 1 + pixel % f->width; }
+static int opposite(int direction) { return direction ^ 4; }
+
+/* Whatever is linked or leans may be in a tree later, and only what is `used` is planted. */
+static void use(Flow *f, int i) {
+    if (f->nodes[i].listed) return;
+    f->nodes[i].listed = true;
+    append(&f->used, i);
+}
+
+void flow_link(Flow *flow, int pixel, int direction, int weight) {
+    int i = node_of(flow, pixel), other = i + flow->step[direction];
+    flow->nodes[i].link[direction] = flow->nodes[other].link[opposite(direction)] = (int16_t)weight;
+    use(flow, i);
+    use(flow, other);
+}
+
+void flow_lean(Flow *flow, int pixel, int amount) {
+    int i = node_of(flow, pixel);
+    use(flow, i);
+    flow->nodes[i].left += amount;
 }
 
 /* ---- queue of active nodes ---- */
 
 static void activate(Flow *f, int i) {
-    if (f->nodes[i].next != NOBODY) return;
-    if (f->queue_last == NOBODY) f->queue_first = i;
-    else f->nodes[f->queue_last].next = i;
-    f->queue_last = i;
-    f->nodes[i].next = i;
+    if (f->nodes[i].active) return;
+    f->nodes[i].active = true;
+    append(&f->active, i);
+}
+
+/* The queue gives up its read half when that is most of it. */
+static void shorten(List *list, int *first) {
+    if (*first < 4096 || *first * 2 < list->count) return;
+    for (int i = *first; i < list->count; i++) list->items[i - *first] = list->items[i];
+    list->count -= *first;
+    *first = 0;
 }
 
 /* The first active node that still belongs to a tree; NOBODY when all is done. */
 static int next_active(Flow *f) {
-    while (f->queue_first != NOBODY) {
-        int i = f->queue_first;
-        f->queue_first = f->nodes[i].next == i ? NOBODY : f->nodes[i].next;
-        if (f->queue_first == NOBODY) f->queue_last = NOBODY;
-        f->nodes[i].next = NOBODY;
-        if (f->nodes[i].parent != FREE) return i;
+    while (f->active_first < f->active.count) {
+        int i = f->active.items[f->active_first++];
+        shorten(&f->active, &f->active_first);
+        f->nodes[i].active = false;
+        if (f->nodes[i].tree != FREE) return i;
     }
+    f->active.count = f->active_first = 0;
     return NOBODY;
 }
 
 static void make_orphan(Flow *f, int i) {
-    if (f->orphan_count == f->orphan_room) {
-        f->orphan_room = f->orphan_room ? 2 * f->orphan_room : 256;
-        f->orphans = xrealloc(f->orphans, (size_t)f->orphan_room * sizeof *f->orphans);
-    }
     f->nodes[i].parent = ORPHAN;
-    f->orphans[f->orphan_count++] = i;
+    append(&f->orphans, i);
 }
 
 /* ---- growth ---- */
 
-/* Capacity of an arc in the direction in which flow runs: from a source node outwards, towards a sink node inwards. */
-static int32_t capacity(const Flow *f, int arc, bool sink) { return f->arcs[sink ? arc ^ 1 : arc].left; }
-
-static void adopt_if_nearer(Flow *f, int child, int parent, int arc) {
-    Node *c = &f->nodes[child];
-    const Node *p = &f->nodes[parent];
-    if (c->time > p->time || c->distance <= p->distance) return;
-    c->parent = arc ^ 1;
-    c->time = p->time;
-    c->distance = p->distance + 1;
+/* Capacity of a link by which a neighbour may become a child: flow runs from the source's root outwards, to the sink's root inwards. */
+static int outwards(const Node *n, const Node *neighbour, int direction) {
+    return n->tree == SINK ? neighbour->link[opposite(direction)] : n->link[direction];
 }
 
-/* Grows the tree of node i by its neighbours. Returns an arc from the source's tree into the sink's, or NOBODY. */
+/* … and by which it may become the parent. */
+static int inwards(const Node *n, const Node *neighbour, int direction) {
+    return n->tree == SINK ? n->link[direction] : neighbour->link[opposite(direction)];
+}
+
+/* Grows the tree of node i by its neighbours. Returns the direction of one in the other tree to which flow can run, or NOBODY. */
 static int grow(Flow *f, int i) {
-    Node *n = &f->nodes[i];
-    for (int arc = n->first; arc != NOBODY; arc = f->arcs[arc].next) {
-        if (capacity(f, arc, n->sink) == 0) continue;
-        int other = f->arcs[arc].head;
-        Node *o = &f->nodes[other];
-        if (o->parent == FREE) {
-            o->sink = n->sink;
-            o->parent = arc ^ 1;
-            o->time = n->time;
-            o->distance = n->distance + 1;
-            activate(f, other);
-        } else if (o->sink != n->sink) {
-            return n->sink ? arc ^ 1 : arc;
-        } else {
-            adopt_if_nearer(f, other, i, arc);
+    const Node *n = &f->nodes[i];
+    for (int d = 0; d < FLOW_DIRECTIONS; d++) {
+        Node *o = &f->nodes[i + f->step[d]];
+        if (outwards(n, o, d) == 0) continue;
+        if (o->tree == FREE) {
+            o->tree = n->tree;
+            activate(f, i + f->step[d]);
+        } else if (o->tree != n->tree) {
+            return d;
+        } else if (o->time > n->time || o->distance <= n->distance) {
+            continue; /* it has a way that is no longer */
         }
+        o->parent = (int8_t)opposite(d);
+        o->time = n->time;
+        o->distance = n->distance + 1;
     }
     return NOBODY;
 }
@@ -142,129 +158,130 @@ static int grow(Flow *f, int i) {
 /* ---- augmentation ---- */
 
 /* Smallest residual capacity from node i up its tree to the terminal. */
-static int64_t bottleneck(const Flow *f, int i, bool sink, int64_t most) {
-    while (f->nodes[i].parent != TERMINAL) {
-        int up = f->nodes[i].parent; /* arc from the node to its parent */
-        int64_t c = f->arcs[sink ? up : up ^ 1].left;
+static int bottleneck(const Flow *f, int i, bool sink, int most) {
+    const Node *n = &f->nodes[i];
+    while (n->parent != TERMINAL) {
+        const Node *up = n + f->step[n->parent];
+        int c = sink ? n->link[n->parent] : up->link[opposite(n->parent)];
         if (c < most) most = c;
-        i = f->arcs[up].head;
+        n = up;
     }
-    int64_t c = sink ? -f->nodes[i].left : f->nodes[i].left;
+    int c = sink ? -n->left : n->left;
     return c < most ? c : most;
 }
 
-static void push(Flow *f, int i, bool sink, int64_t amount) {
-    while (f->nodes[i].parent != TERMINAL) {
-        int up = f->nodes[i].parent, along = sink ? up : up ^ 1;
-        f->arcs[along].left -= (int32_t)amount;
-        f->arcs[along ^ 1].left += (int32_t)amount;
-        int parent = f->arcs[up].head;
-        if (f->arcs[along].left == 0) make_orphan(f, i);
-        i = parent;
+static void push(Flow *f, int i, bool sink, int amount) {
+    Node *n = &f->nodes[i];
+    int sign = sink ? amount : -amount;
+    while (n->parent != TERMINAL) {
+        int direction = n->parent;
+        Node *up = n + f->step[direction];
+        n->link[direction] = (int16_t)(n->link[direction] - sign);
+        up->link[opposite(direction)] = (int16_t)(up->link[opposite(direction)] + sign);
+        if ((sink ? n->link[direction] : up->link[opposite(direction)]) == 0) make_orphan(f, (int)(n - f->nodes));
+        n = up;
     }
-    f->nodes[i].left += sink ? amount : -amount;
-    if (f->nodes[i].left == 0) make_orphan(f, i);
+    n->left += sign;
+    if (n->left == 0) make_orphan(f, (int)(n - f->nodes));
 }
 
-static void augment(Flow *f, int arc) {
-    int from = f->arcs[arc ^ 1].head, to = f->arcs[arc].head;
-    int64_t amount = bottleneck(f, from, false, f->arcs[arc].left);
-    amount = bottleneck(f, to, true, amount);
-    f->arcs[arc].left -= (int32_t)amount;
-    f->arcs[arc ^ 1].left += (int32_t)amount;
-    push(f, from, false, amount);
-    push(f, to, true, amount);
-    f->value += amount;
+/* Saturates the path over node i and its neighbour in the other tree. */
+static void augment(Flow *f, int i, int direction) {
+    if (f->nodes[i].tree == SINK) i += f->step[direction], direction = opposite(direction);
+    Node *from = &f->nodes[i], *to = from + f->step[direction];
+    int j = i + f->step[direction];
+    int amount = bottleneck(f, j, true, bottleneck(f, i, false, from->link[direction]));
+    from->link[direction] = (int16_t)(from->link[direction] - amount);
+    to->link[opposite(direction)] = (int16_t)(to->link[opposite(direction)] + amount);
+    push(f, i, false, amount);
+    push(f, j, true, amount);
 }
 
 /* ---- adoption ---- */
 
-/* Arcs from node i to the terminal of its tree, -1 when its branch hangs on an orphan. Marks the way with the present time, so that it is
- * walked once in a round of adoptions. */
-static int distance_to_terminal(Flow *f, int i) {
-    int steps = 0, at = i;
-    while (f->nodes[at].time != f->time && f->nodes[at].parent != TERMINAL) {
-        int parent = f->nodes[at].parent;
-        if (parent == ORPHAN || parent == FREE) return -1;
-        at = f->arcs[parent].head;
+/* Steps from a node to the terminal of its tree, -1 when its branch hangs on an orphan. Marks the way with the present time, so that it
+ * is walked once in a round of adoptions. */
+static int distance_to_terminal(Flow *f, Node *node) {
+    int steps = 0;
+    Node *at = node;
+    while (at->time != f->time && at->parent != TERMINAL) {
+        if (at->parent < 0) return -1;
+        at += f->step[at->parent];
         steps++;
     }
-    int total = steps + (f->nodes[at].time == f->time ? f->nodes[at].distance : 1);
-    for (int left = total, node = i; node != at; left--, node = f->arcs[f->nodes[node].parent].head) {
-        f->nodes[node].time = f->time;
-        f->nodes[node].distance = left;
+    int total = steps + (at->time == f->time ? at->distance : 1);
+    at->distance = total - steps;
+    at->time = f->time;
+    for (int left = total; node != at; left--, node += f->step[node->parent]) {
+        node->time = f->time;
+        node->distance = left;
     }
-    f->nodes[at].distance = total - steps;
-    f->nodes[at].time = f->time;
     return total;
 }
 
-/* The neighbour in the same tree that is nearest to the terminal and can pass flow, as an arc from the orphan; NOBODY. */
-static int find_parent(Flow *f, int i) {
+/* The direction of the neighbour in the same tree that is nearest to the terminal and can pass flow; NOBODY. */
+static int find_parent(Flow *f, Node *n) {
     int best = NOBODY, best_distance = 0;
-    bool sink = f->nodes[i].sink;
-    for (int arc = f->nodes[i].first; arc != NOBODY; arc = f->arcs[arc].next) {
-        const Node *other = &f->nodes[f->arcs[arc].head];
-        if (capacity(f, arc ^ 1, sink) == 0 || other->parent == FREE || other->sink != sink) continue;
-        int distance = distance_to_terminal(f, f->arcs[arc].head);
-        if (distance >= 0 && (best == NOBODY || distance < best_distance)) {
-            best = arc;
-            best_distance = distance;
-        }
+    for (int d = 0; d < FLOW_DIRECTIONS; d++) {
+        Node *other = n + f->step[d];
+        if (other->tree != n->tree || inwards(n, other, d) == 0) continue;
+        int distance = distance_to_terminal(f, other);
+        if (distance >= 0 && (best == NOBODY || distance < best_distance)) best = d, best_distance = distance;
     }
     if (best != NOBODY) {
-        f->nodes[i].time = f->time;
-        f->nodes[i].distance = best_distance + 1;
+        n->time = f->time;
+        n->distance = best_distance + 1;
     }
     return best;
 }
 
 /* An orphan without a parent leaves the tree: its children become orphans, and who might take it in again becomes active. */
 static void release(Flow *f, int i) {
-    bool sink = f->nodes[i].sink;
-    for (int arc = f->nodes[i].first; arc != NOBODY; arc = f->arcs[arc].next) {
-        int other = f->arcs[arc].head;
-        const Node *o = &f->nodes[other];
-        if (o->parent == FREE || o->sink != sink) continue;
-        if (capacity(f, arc ^ 1, sink) > 0) activate(f, other);
-        if (o->parent >= 0 && f->arcs[o->parent].head == i) make_orphan(f, other);
+    Node *n = &f->nodes[i];
+    for (int d = 0; d < FLOW_DIRECTIONS; d++) {
+        const Node *o = n + f->step[d];
+        if (o->tree != n->tree) continue;
+        if (inwards(n, o, d) > 0) activate(f, i + f->step[d]);
+        if (o->parent == opposite(d)) make_orphan(f, i + f->step[d]);
     }
-    f->nodes[i].parent = FREE;
+    n->tree = FREE;
 }
 
 static void adopt_orphans(Flow *f) {
-    while (f->orphan_first < f->orphan_count) {
-        int i = f->orphans[f->orphan_first++];
-        int parent = find_parent(f, i);
+    while (f->orphan_first < f->orphans.count) {
+        int i = f->orphans.items[f->orphan_first++];
+        int parent = find_parent(f, &f->nodes[i]);
         if (parent == NOBODY) release(f, i);
-        else f->nodes[i].parent = parent;
+        else f->nodes[i].parent = (int8_t)parent;
     }
-    f->orphan_first = f->orphan_count = 0;
+    f->orphan_first = f->orphans.count = 0;
 }
 
 /* ---- all together ---- */
 
 static void plant(Flow *f) {
-    for (int i = 0; i < f->node_count; i++) {
-        Node *n = &f->nodes[i];
-        if (n->left == 0) continue;
-        n->sink = n->left < 0;
+    f->time++;
+    for (int k = 0; k < f->used.count; k++) {
+        Node *n = &f->nodes[f->used.items[k]];
+        n->tree = n->left > 0 ? SOURCE : n->left < 0 ? SINK : FREE;
         n->parent = TERMINAL;
         n->distance = 1;
-        activate(f, i);
+        n->time = f->time;
+        if (n->left) activate(f, f->used.items[k]);
     }
 }
 
-int64_t flow_solve(Flow *flow) {
+void flow_solve(Flow *flow) {
     plant(flow);
     for (int i = next_active(flow); i != NOBODY; i = next_active(flow)) {
-        for (int arc; flow->nodes[i].parent != FREE && (arc = grow(flow, i)) != NOBODY;) {
+        for (int d; flow->nodes[i].tree != FREE && (d = grow(flow, i)) != NOBODY;) {
             flow->time++;
-            augment(flow, arc);
+            augment(flow, i, d);
             adopt_orphans(flow);
         }
     }
-    return flow->value;
 }
 
-bool flow_is_source(const Flow *flow, int node) { return flow->nodes[node].parent != FREE && !flow->nodes[node].sink; }
+bool flow_is_source(const Flow *flow, int pixel) {
+    return flow->nodes[node_of(flow, pixel)].tree == SOURCE;
+}

@@ -46,11 +46,6 @@ void lab_from_rgb(const unsigned char *rgb, size_t count, Lab *out) {
     }
 }
 
-int lab_distance(Lab p, Lab q) {
-    int l = p.l - q.l, a = p.a - q.a, b = p.b - q.b;
-    return l * l + a * a + b * b;
-}
-
 /* ---- Gaussians ---- */
 
 /* Sums of a component's colours. */
@@ -89,8 +84,8 @@ static void gmm_from_moments(Gmm *out, const Moments m[GMM_COMPONENTS], double a
         if (m[k].count > 0) gaussian_from(&m[k], all, &out->components[out->count++]);
 }
 
-static float component_cost(const GmmComponent *g, Lab c) {
-    float x = (float)c.l - g->mean[0], y = (float)c.a - g->mean[1], z = (float)c.b - g->mean[2];
+static inline float gaussian_cost(const GmmComponent *g, float l, float a, float b) {
+    float x = l - g->mean[0], y = a - g->mean[1], z = b - g->mean[2];
     const float *s = g->inverse;
     return g->constant + 0.5f * (x * (s[0] * x + 2 * (s[1] * y + s[2] * z)) + y * (s[3] * y + 2 * s[4] * z) + z * s[5] * z);
 }
@@ -99,7 +94,7 @@ static int best_component(const Gmm *gmm, Lab c, float *cost) {
     int best = 0;
     *cost = FLT_MAX;
     for (int k = 0; k < gmm->count; k++) {
-        float v = component_cost(&gmm->components[k], c);
+        float v = gaussian_cost(&gmm->components[k], c.l, c.a, c.b);
         if (v < *cost) *cost = v, best = k;
     }
     return best;
@@ -109,6 +104,24 @@ float gmm_cost(const Gmm *gmm, Lab colour) {
     float cost;
     best_component(gmm, colour, &cost);
     return cost;
+}
+
+/* Colours as columns, so that the compiler can take several at a time. */
+void gmm_costs(const Gmm *gmm, const Lab *colours, size_t count, float *out) {
+    enum { COLUMN = 256 };
+    float x[COLUMN], y[COLUMN], z[COLUMN];
+    for (size_t start = 0; start < count; start += COLUMN) {
+        size_t n = count - start < COLUMN ? count - start : COLUMN;
+        float *cost = out + start;
+        for (size_t i = 0; i < n; i++) x[i] = colours[start + i].l, y[i] = colours[start + i].a, z[i] = colours[start + i].b, cost[i] = FLT_MAX;
+        for (int k = 0; k < gmm->count; k++) {
+            const GmmComponent g = gmm->components[k];
+            for (size_t i = 0; i < n; i++) {
+                float v = gaussian_cost(&g, x[i], y[i], z[i]);
+                cost[i] = v < cost[i] ? v : cost[i];
+            }
+        }
+    }
 }
 
 void gmm_refit(Gmm *gmm, const Lab *colours, size_t count) {

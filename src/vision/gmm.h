@@ -15,7 +15,10 @@ typedef struct Lab {
 /* Lab (D65) of 8-bit sRGB triples. */
 void lab_from_rgb(const unsigned char *rgb, size_t count, Lab *out);
 /* Squared distance of two colours. */
-int lab_distance(Lab p, Lab q);
+static inline int lab_distance(Lab p, Lab q) {
+    int l = p.l - q.l, a = p.a - q.a, b = p.b - q.b;
+    return l * l + a * a + b * b;
+}
 
 typedef struct GmmComponent {
     float mean[3];
@@ -34,3 +37,5 @@ void gmm_fit(Gmm *out, const Lab *colours, size_t count);
 void gmm_refit(Gmm *gmm, const Lab *colours, size_t count);
 /* Negative log-likelihood of a colour under its best component (constants left out); small is likely. */
 float gmm_cost(const Gmm *gmm, Lab colour);
+/* The same of many colours. */
+void gmm_costs(const Gmm *gmm, const Lab *colours, size_t count, float *out);

@@ -20,7 +20,6 @@ enum {
 
 typedef struct Models {
     Gmm foreground, background;
-    double beta;
 } Models;
 
 /* ---- colours ---- */
@@ -35,13 +34,12 @@ typedef bool (*Chooser)(const View *view, int i, const void *context);
 
 /* About SAMPLE_MAX of the chosen pixels, evenly spread. */
 static Colours sample(Arena *arena, const View *view, Chooser chosen, const void *context) {
-    int count = view->patch.width * view->patch.height;
-    size_t all = 0;
-    for (int i = 0; i < count; i++) all += chosen(view, i, context);
-    size_t stride = all / SAMPLE_MAX + 1, seen = 0;
-    Colours c = {.lab = arena_alloc(arena, (all / stride + 1) * sizeof(Lab))};
-    for (int i = 0; i < count; i++)
-        if (chosen(view, i, context) && seen++ % stride == 0) c.lab[c.count++] = view->patch.lab[i];
+    size_t count = (size_t)view->patch.width * (size_t)view->patch.height, all = 0;
+    Colours c = {.lab = arena_alloc(arena, (count + 1) * sizeof(Lab))};
+    for (size_t i = 0; i < count; i++)
+        if (chosen(view, (int)i, context)) c.lab[all++] = view->patch.lab[i];
+    size_t stride = all / SAMPLE_MAX + 1;
+    for (size_t i = 0; i < all; i += stride) c.lab[c.count++] = c.lab[i];
     return c;
 }
 
@@ -137,10 +135,9 @@ static void open_band(View *view, int band) {
     }
 }
 
-static void alternate(Arena *arena, View *view, Models *m, const Demands *demands) {
-    m->beta = cut_beta(&view->patch);
+static void alternate(Arena *arena, View *view, Cut *cut, Models *m, const Demands *demands) {
     for (int round = 0; round < ROUNDS; round++) {
-        int changed = cut_solve(&view->patch, &m->foreground, &m->background, m->beta, 0);
+        int changed = cut_solve(cut, view->patch.labels, &m->foreground, &m->background, 0);
         if (round > 0 && changed * 500 < view->patch.width * view->patch.height) break;
         if (view_area(view) < SMALLEST_AREA) break;
         view_measure(view);
@@ -172,8 +169,9 @@ static View refine(Arena *arena, View view, Models *m, const Demands *demands) {
         models_refit(arena, m, &view, SAMPLE_REACH);
         open_band(&view, BAND);
         demand(&view, demands);
-        m->beta = cut_beta(&view.patch);
-        cut_solve(&view.patch, &m->foreground, &m->background, m->beta, 0);
+        Cut *cut = cut_new(&view.patch, cut_beta(&view.patch));
+        cut_solve(cut, view.patch.labels, &m->foreground, &m->background, 0);
+        cut_free(cut);
     }
     return view;
 }
@@ -213,28 +211,27 @@ static double colour_separation(const View *view, const Models *m, int reach) {
 }
 
 /* Overlap of the answers when either side is favoured a little; 1 where nothing moves. */
-static double stability(Arena *arena, View *view, const Models *m, const Demands *demands) {
+static double stability(Arena *arena, View *view, Cut *cut, const Models *m, const Demands *demands) {
     enum { BIAS = 1 };
     open_band(view, WIDE_BAND);
     demand(view, demands);
     size_t count = (size_t)view->patch.width * (size_t)view->patch.height;
-    Patch less = view->patch, more = view->patch;
-    less.labels = memcpy(arena_alloc(arena, count), view->patch.labels, count);
-    more.labels = memcpy(arena_alloc(arena, count), view->patch.labels, count);
-    cut_solve(&less, &m->foreground, &m->background, m->beta, BIAS);
-    cut_solve(&more, &m->foreground, &m->background, m->beta, -BIAS);
+    uint8_t *less = memcpy(arena_alloc(arena, count), view->patch.labels, count);
+    uint8_t *more = memcpy(arena_alloc(arena, count), view->patch.labels, count);
+    cut_solve(cut, less, &m->foreground, &m->background, BIAS);
+    cut_solve(cut, more, &m->foreground, &m->background, -BIAS);
     long both = 0, either = 0;
     for (size_t i = 0; i < count; i++) {
-        both += cut_is_foreground(less.labels[i]) && cut_is_foreground(more.labels[i]);
-        either += cut_is_foreground(less.labels[i]) || cut_is_foreground(more.labels[i]);
+        both += cut_is_foreground(less[i]) && cut_is_foreground(more[i]);
+        either += cut_is_foreground(less[i]) || cut_is_foreground(more[i]);
     }
     return either ? (double)both / (double)either : 0;
 }
 
-static double score_of(Arena *arena, View *view, const Models *m, const Demands *demands) {
+static double score_of(Arena *arena, View *view, Cut *cut, double beta, const Models *m, const Demands *demands) {
     int reach = 12;
     view_measure(view);
-    double contrast = outline_contrast(view, m->beta), separation = colour_separation(view, m, reach), steady = stability(arena, view, m, demands);
+    double contrast = outline_contrast(view, beta), separation = colour_separation(view, m, reach), steady = stability(arena, view, cut, m, demands);
     /* the root puts answers that are more often wrong than right, on pictures of blood cells, below the contract's 0.75 */
     return sqrt(contrast * separation * steady);
 }
@@ -267,10 +264,16 @@ static void write_shapes(Arena *arena, const View *view, Segmentation *out) {
     out->inside = view_to_full(view, out->inside.x, out->inside.y);
 }
 
-static void finish(Arena *arena, View *view, Models *m, const Demands *demands, double part, Segmentation *out) {
+/* From first models to the answer. Parts of the foreground below `part` of the largest go. */
+static void solve(Arena *arena, View *view, Models *m, const Demands *demands, double part, Segmentation *out) {
+    double beta = cut_beta(&view->patch);
+    Cut *cut = cut_new(&view->patch, beta);
+    alternate(arena, view, cut, m, demands);
     view_keep_parts(arena, view, part);
-    if (view_area(view) < SMALLEST_AREA) return;
-    out->score = score_of(arena, view, m, demands);
+    bool enough = view_area(view) >= SMALLEST_AREA;
+    if (enough) out->score = score_of(arena, view, cut, beta, m, demands);
+    cut_free(cut);
+    if (!enough) return;
     View fine = refine(arena, *view, m, demands);
     write_shapes(arena, &fine, out);
 }
@@ -317,8 +320,7 @@ void segment_box(Arena *arena, const Scene *scene, Box box, const Box *negative,
     Colours outside = sample(arena, &view, is_certain_background, NULL);
     if (outside.count * 20 < (size_t)view.patch.width * (size_t)view.patch.height) open_rim(&view);
     models_from_box(arena, &view, &m);
-    alternate(arena, &view, &m, &demands);
-    finish(arena, &view, &m, &demands, 0.05, out);
+    solve(arena, &view, &m, &demands, 0.05, out);
 }
 
 /* ---- points ---- */
@@ -397,6 +399,5 @@ void segment_points(Arena *arena, const Scene *scene, const PromptPoint *points,
     open_around(&view, reach);
     models_from_region(arena, &view, &m, reach);
     demand(&view, &demands);
-    alternate(arena, &view, &m, &demands);
-    finish(arena, &view, &m, &demands, 1, out);
+    solve(arena, &view, &m, &demands, 1, out);
 }

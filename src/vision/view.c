@@ -54,10 +54,29 @@ View view_finer(Arena *arena, const View *view, Box box) {
     return fine;
 }
 
-/* ---- distances: two sweeps ---- */
+/* ---- distances: two sweeps over the rows; what is written for a row at a time takes many pixels at once ---- */
 
-static void lower(uint8_t *d, int from) {
-    if (from + 1 < *d) *d = (uint8_t)(from + 1);
+static inline uint8_t least(uint8_t a, uint8_t b) { return a < b ? a : b; }
+static inline uint8_t further(uint8_t d) { return (uint8_t)(d + (d < 255)); }
+
+/* Marks with 1 the pixels of two rows that have a neighbour of the other side in the other row, at an offset of -1, 0 or 1. */
+static void mark_borders(uint8_t *restrict d, uint8_t *restrict d2, const uint8_t *restrict label, const uint8_t *restrict label2, int count) {
+    for (int x = 0; x < count; x++) {
+        uint8_t differ = (uint8_t)((label[x] ^ label2[x]) & 1), mark = differ ? 1 : 255;
+        d[x] = least(d[x], mark);
+        d2[x] = least(d2[x], mark);
+    }
+}
+
+static void mark_row(uint8_t *d, const uint8_t *label, int width) {
+    for (int x = 0; x + 1 < width; x++)
+        if ((label[x] ^ label[x + 1]) & 1) d[x] = d[x + 1] = 1;
+}
+
+static void lower_by_row(uint8_t *restrict d, const uint8_t *restrict from, int width) {
+    for (int x = 0; x < width; x++) d[x] = least(d[x], further(from[x]));
+    for (int x = 1; x < width; x++) d[x] = least(d[x], further(from[x - 1]));
+    for (int x = 0; x + 1 < width; x++) d[x] = least(d[x], further(from[x + 1]));
 }
 
 void view_measure(View *view) {
@@ -65,21 +84,24 @@ void view_measure(View *view) {
     const uint8_t *label = view->patch.labels;
     uint8_t *d = view->distance;
     memset(d, 255, (size_t)w * (size_t)h);
-    /* forward over the four neighbours that came before, then backward over the four that come after */
-    for (int pass = 0; pass < 2; pass++) {
-        int step = pass ? -1 : 1;
-        for (int k = 0, y = pass ? h - 1 : 0; k < h; k++, y += step)
-            for (int j = 0, x = pass ? w - 1 : 0; j < w; j++, x += step) {
-                static const int DX[4] = {-1, -1, 0, 1}, DY[4] = {0, -1, -1, -1};
-                int i = y * w + x;
-                for (int n = 0; n < 4; n++) {
-                    int x2 = x + step * DX[n], y2 = y + step * DY[n];
-                    if (x2 < 0 || y2 < 0 || x2 >= w || y2 >= h) continue;
-                    int i2 = y2 * w + x2;
-                    if (cut_is_foreground(label[i]) != cut_is_foreground(label[i2])) d[i] = d[i2] = 1;
-                    else lower(&d[i], d[i2]);
-                }
-            }
+    for (int y = 0; y < h; y++) {
+        uint8_t *row = d + y * w, *below = row + w;
+        const uint8_t *of = label + y * w, *of_below = of + w;
+        mark_row(row, of, w);
+        if (y + 1 == h) break;
+        mark_borders(row, below, of, of_below, w);
+        mark_borders(row + 1, below, of + 1, of_below, w - 1);
+        mark_borders(row, below + 1, of, of_below + 1, w - 1);
+    }
+    for (int y = 0; y < h; y++) {
+        uint8_t *row = d + y * w;
+        if (y > 0) lower_by_row(row, row - w, w);
+        for (int x = 1; x < w; x++) row[x] = least(row[x], further(row[x - 1]));
+    }
+    for (int y = h - 1; y >= 0; y--) {
+        uint8_t *row = d + y * w;
+        if (y + 1 < h) lower_by_row(row, row + w, w);
+        for (int x = w - 2; x >= 0; x--) row[x] = least(row[x], further(row[x + 1]));
     }
 }
 
