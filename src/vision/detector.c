@@ -79,25 +79,108 @@ static Status read_image_size(Detector *d, Error *err) {
 
 static bool axis_fits(int64_t axis, int64_t wanted) { return axis < 0 || axis == wanted; }
 
+/* Where a row of output lies in the picture, and what counts. */
+typedef struct Reading {
+    double scale, threshold;
+    Box full; /* the picture */
+    int64_t rows;
+} Reading;
+
+/* One way to arrange an output of shape [1, rows, columns]. */
+struct DetectorLayout {
+    const char *name;
+    double nms_threshold;
+    Status (*prepare)(Detector *d, Error *err); /* what more the metadata say; may be NULL */
+    int (*columns)(const Detector *d);
+    int64_t (*rows)(const Detector *d); /* NULL: any number */
+    size_t (*read)(const Detector *d, const float *rows, Reading reading, Detection *out);
+};
+
+/* ---- layout "yolox-decoded" ---- */
+
+static int yolox_columns(const Detector *d) { return 5 + d->class_count; }
+
+/* One row of the output; false when it is below the threshold, no number, or outside the picture. */
+static bool yolox_row(const float *row, int classes, Reading reading, Detection *out) {
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        if (row[5 + c] > row[5 + best]) best = c;
+    double confidence = (double)row[4] * row[5 + best], scale = reading.scale;
+    if (!(confidence >= reading.threshold)) return false;
+    Box box = {(row[0] - row[2] / 2) / scale, (row[1] - row[3] / 2) / scale, row[2] / scale, row[3] / scale};
+    if (!isfinite(box.x) || !isfinite(box.y) || !isfinite(box.w) || !isfinite(box.h)) return false;
+    *out = (Detection){.box = box_intersection(box, reading.full), .class_index = best, .confidence = fmin(confidence, 1)};
+    return out->box.w > 0 && out->box.h > 0;
+}
+
+static size_t yolox_read(const Detector *d, const float *rows, Reading reading, Detection *out) {
+    size_t count = 0, columns = (size_t)yolox_columns(d);
+    for (int64_t i = 0; i < reading.rows && count < CANDIDATES_MAX; i++) count += yolox_row(rows + (size_t)i * columns, d->class_count, reading, &out[count]);
+    return count;
+}
+
+/* ---- layout "gfl" ---- */
+
+static Status gfl_prepare(Detector *d, Error *err) {
+    yyjson_doc *doc = NULL;
+    yyjson_val *stride;
+    size_t i, count;
+    int64_t bins = 0;
+    const char *text = model_metadata(d->model, &d->arena, GFL_META_BINS);
+    Status status = read_array(d, &d->arena, ONNX_META_STRIDES, &doc, err);
+    if (status != STATUS_OK) return status;
+    d->gfl = (GflHead){.width = d->width, .height = d->height, .classes = d->class_count};
+    bool good = text && text_to_int(text, &bins) && bins >= 2 && bins <= GFL_BINS_MAX && yyjson_arr_size(yyjson_doc_get_root(doc)) <= GFL_STRIDES_MAX;
+    d->gfl.bins = (int)bins;
+    yyjson_arr_foreach(yyjson_doc_get_root(doc), i, count, stride) {
+        good = good && yyjson_get_int(stride) > 0 && yyjson_get_int(stride) <= DETECTOR_SIDE_MAX;
+        if (good) d->gfl.strides[d->gfl.stride_count++] = yyjson_get_int(stride);
+    }
+    yyjson_doc_free(doc);
+    return good ? STATUS_OK : error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's strides or " GFL_META_BINS " are wrong");
+}
+
+static int gfl_layout_columns(const Detector *d) { return gfl_columns(&d->gfl); }
+static int64_t gfl_layout_rows(const Detector *d) { return gfl_rows(&d->gfl); }
+
+static size_t gfl_layout_read(const Detector *d, const float *rows, Reading reading, Detection *out) {
+    return gfl_read(&d->gfl, rows, reading.threshold, reading.scale, reading.full, out, CANDIDATES_MAX);
+}
+
+/* The suppression thresholds are those of the published evaluations of YOLOX and NanoDet. */
+static const DetectorLayout LAYOUTS[] = {
+    {ONNX_LAYOUT_YOLOX_DECODED, 0.65, NULL, yolox_columns, NULL, yolox_read},
+    {GFL_LAYOUT, 0.6, gfl_prepare, gfl_layout_columns, gfl_layout_rows, gfl_layout_read},
+};
+
+/* ---- opening ---- */
+
+static Status find_layout(Detector *d, Error *err) {
+    d->layout = model_metadata(d->model, &d->arena, ONNX_META_OUTPUT_LAYOUT);
+    for (size_t i = 0; i < sizeof LAYOUTS / sizeof *LAYOUTS && !d->reader; i++)
+        if (text_equal(d->layout, LAYOUTS[i].name)) d->reader = &LAYOUTS[i];
+    if (d->reader) return STATUS_OK;
+    return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's output layout is '%s'; only '" ONNX_LAYOUT_YOLOX_DECODED "' and '" GFL_LAYOUT "' are known",
+                     d->layout ? d->layout : "");
+}
+
 /* The tensors must agree with the metadata, or the numbers would be read wrongly. */
 static Status check_shapes(const Detector *d, Error *err) {
     int64_t in[MODEL_RANK_MAX], out[MODEL_RANK_MAX];
     bool good = model_input_shape(d->model, in) == 4 && axis_fits(in[0], 1) && axis_fits(in[1], 3) && axis_fits(in[2], d->height) &&
                 axis_fits(in[3], d->width) && model_output_shape(d->model, out) == 3 && axis_fits(out[0], 1) &&
-                axis_fits(out[2], 5 + d->class_count);
+                axis_fits(out[2], d->reader->columns(d)) && (!d->reader->rows || axis_fits(out[1], d->reader->rows(d)));
     return good ? STATUS_OK : error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's tensors do not have the shapes that its metadata say");
 }
 
 static Status read_metadata(Detector *d, Error *err) {
-    d->layout = model_metadata(d->model, &d->arena, ONNX_META_OUTPUT_LAYOUT);
     d->architecture = model_metadata(d->model, &d->arena, ONNX_META_ARCHITECTURE);
     if (!d->architecture) d->architecture = "";
-    if (!text_equal(d->layout, ONNX_LAYOUT_YOLOX_DECODED))
-        return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's output layout is '%s'; only '" ONNX_LAYOUT_YOLOX_DECODED "' is known",
-                         d->layout ? d->layout : "");
-    Status status = check_fixed(d, &d->arena, err);
+    Status status = find_layout(d, err);
+    if (status == STATUS_OK) status = check_fixed(d, &d->arena, err);
     if (status == STATUS_OK) status = read_class_names(d, err);
     if (status == STATUS_OK) status = read_image_size(d, err);
+    if (status == STATUS_OK && d->reader->prepare) status = d->reader->prepare(d, err);
     return status == STATUS_OK ? check_shapes(d, err) : status;
 }
 
@@ -137,26 +220,6 @@ static double fill_input(const Detector *d, const Picture *picture, float *input
     return scale;
 }
 
-/* One row of the output; false when it is below the threshold, no number, or outside the picture. */
-static bool read_row(const float *row, int classes, double scale, Box full, double threshold, Detection *out) {
-    int best = 0;
-    for (int c = 1; c < classes; c++)
-        if (row[5 + c] > row[5 + best]) best = c;
-    double confidence = (double)row[4] * row[5 + best];
-    if (!(confidence >= threshold)) return false;
-    Box box = {(row[0] - row[2] / 2) / scale, (row[1] - row[3] / 2) / scale, row[2] / scale, row[3] / scale};
-    if (!isfinite(box.x) || !isfinite(box.y) || !isfinite(box.w) || !isfinite(box.h)) return false;
-    *out = (Detection){.box = box_intersection(box, full), .class_index = best, .confidence = fmin(confidence, 1)};
-    return out->box.w > 0 && out->box.h > 0;
-}
-
-static size_t read_rows(const Detector *d, const ModelOutput *output, double scale, Box full, double threshold, Detection *out) {
-    size_t count = 0, columns = (size_t)(5 + d->class_count);
-    for (int64_t i = 0; i < output->shape[1] && count < CANDIDATES_MAX; i++)
-        count += read_row(output->data + (size_t)i * columns, d->class_count, scale, full, threshold, &out[count]);
-    return count;
-}
-
 Status detector_run(Detector *detector, Arena *arena, const Picture *picture, DetectOptions options, Detection **out, size_t *count, Error *err) {
     const int64_t shape[4] = {1, 3, detector->height, detector->width};
     size_t floats = (size_t)(3 * shape[2] * shape[3]);
@@ -166,15 +229,15 @@ Status detector_run(Detector *detector, Arena *arena, const Picture *picture, De
     Status status = model_run(detector->model, input, floats, shape, 4, &output, err);
     free(input);
     if (status != STATUS_OK) return status;
-    if (output.rank != 3 || output.shape[0] != 1 || output.shape[2] != 5 + detector->class_count) {
+    int64_t rows = detector->reader->rows ? detector->reader->rows(detector) : output.shape[1];
+    if (output.rank != 3 || output.shape[0] != 1 || output.shape[1] != rows || output.shape[2] != detector->reader->columns(detector)) {
         model_output_clear(detector->model, &output);
         return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's output does not have the shape that its metadata say");
     }
-    Box full = {0, 0, picture->full_width, picture->full_height};
-    size_t most = output.shape[1] < CANDIDATES_MAX ? (size_t)output.shape[1] : CANDIDATES_MAX;
-    *out = arena_new_array(arena, Detection, most + 1);
-    *count = read_rows(detector, &output, scale, full, options.confidence_threshold, *out);
-    *count = nms(*out, *count, options.nms_threshold, options.max_detections);
+    Reading reading = {.scale = scale, .threshold = options.confidence_threshold, .full = {0, 0, picture->full_width, picture->full_height}, .rows = rows};
+    *out = arena_new_array(arena, Detection, CANDIDATES_MAX);
+    *count = detector->reader->read(detector, output.data, reading, *out);
+    *count = nms(*out, *count, options.nms_threshold >= 0 ? options.nms_threshold : detector->reader->nms_threshold, options.max_detections);
     model_output_clear(detector->model, &output);
     return STATUS_OK;
 }

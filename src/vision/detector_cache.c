@@ -65,6 +65,7 @@ Status detector_cache_get(DetectorCache *cache, const char *path, Detector **out
     if (!slot->detector) {
         Status status = detector_open(cache->runtime, path, cache->threads, &slot->detector, err);
         if (status != STATUS_OK) return status;
+        slot->detector->serial = cache->clock + 1;
         slot->path = xstrdup(path);
         slot->file = file;
     }

@@ -8,6 +8,7 @@ static const char HELP[] =
     "       pictograph-vision [options] status                              which engine answers what, as JSON\n"
     "       pictograph-vision [options] model_info MODEL                    classes and input size of an ONNX detector\n"
     "       pictograph-vision [options] detect MODEL IMAGE [KEY=VALUE]...   objects in a JPEG\n"
+    "       pictograph-vision [options] find MODEL IMAGE WORDS              things by name in a JPEG: '[{\"word\":\"cats\",\"shape\":\"box\"}]'\n"
     "       pictograph-vision [options] segment_point IMAGE POINTS          outline around clicks: '[{\"x\":10,\"y\":20,\"label\":1}]'\n"
     "       pictograph-vision [options] segment_box IMAGE BOX               outline in a box: '{\"x\":0,\"y\":0,\"w\":50,\"h\":40}'\n"
     "\n"
@@ -20,6 +21,7 @@ static const char HELP[] =
 static const WorkerCommand COMMANDS[] = {{"status", {0}},
                                          {"model_info", {"model_path"}},
                                          {"detect", {"model_path", "image_path", "confidence_threshold"}},
+                                         {"find", {"model_path", "image_path", "words"}},
                                          {"segment_point", {"image_path", "points"}},
                                          {"segment_box", {"image_path", "box"}},
                                          {0}};

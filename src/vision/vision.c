@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "vision/detector.h"
+#include "vision/find.h"
 #include "vision/segment.h"
+#include "vision/wire.h"
 #include "worker/sandbox.h"
 #include "base/banned.h"
 
@@ -21,12 +23,14 @@ struct Vision {
     char engine[64];
     DetectorCache *detectors; /* NULL without a runtime */
     SceneCache *scenes;
+    FoundCache *found;
 };
 
 Vision *vision_new(void) {
     Vision *v = xcalloc(1, sizeof *v);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     v->scenes = scene_cache_new(SCENE_CACHE_BYTES);
+    v->found = found_cache_new();
     if (runtime_open(&v->runtime, &v->failure) == STATUS_OK) {
         v->detectors = detector_cache_new(v->runtime, cores < THREADS_MAX ? 1 : THREADS_MAX);
         log_format(v->engine, sizeof v->engine, "onnxruntime %s cpu", runtime_version(v->runtime));
@@ -39,22 +43,11 @@ void vision_free(Vision *vision) {
     detector_cache_free(vision->detectors);
     runtime_close(vision->runtime);
     scene_cache_free(vision->scenes);
+    found_cache_free(vision->found);
     free(vision);
 }
 
 /* ---- parameters ---- */
-
-static Status picture_param(yyjson_val *params, const char **out, Error *err) {
-    *out = json_get_string(params, "pixels_path", NULL);
-    if (!*out) *out = json_get_string(params, "image_path", NULL);
-    return *out ? STATUS_OK : error_set(err, STATUS_VALIDATION_ERROR, "'image_path' or 'pixels_path' is missing");
-}
-
-static Status number_param(yyjson_val *params, const char *key, double otherwise, double least, double most, double *out, Error *err) {
-    *out = json_get_number(params, key, otherwise);
-    if (*out >= least && *out <= most) return STATUS_OK;
-    return error_set(err, STATUS_VALIDATION_ERROR, "'%s' must be a number from %g to %g", key, least, most);
-}
 
 static Status get_detector(Vision *v, yyjson_val *params, Detector **out, Error *err) {
     const char *path = json_get_string(params, "model_path", NULL);
@@ -90,12 +83,13 @@ static Status model_info(WorkerCall *call, void *context, Error *err) {
 static Status detect_params(yyjson_val *params, const char **path, DetectOptions *out, Error *err) {
     double maximum;
     *out = DETECT_DEFAULTS;
-    Status status = picture_param(params, path, err);
+    Status status = wire_picture(params, path, err);
     if (status == STATUS_OK)
-        status = number_param(params, "confidence_threshold", out->confidence_threshold, 0, 1, &out->confidence_threshold, err);
-    if (status == STATUS_OK) status = number_param(params, "nms_threshold", out->nms_threshold, 0, 1, &out->nms_threshold, err);
+        status = wire_number(params, "confidence_threshold", out->confidence_threshold, 0, 1, &out->confidence_threshold, err);
+    if (status == STATUS_OK && yyjson_obj_get(params, "nms_threshold"))
+        status = wire_number(params, "nms_threshold", 0, 0, 1, &out->nms_threshold, err);
     if (status == STATUS_OK)
-        status = number_param(params, "max_detections", (double)out->max_detections, 1, DETECTIONS_MAX, &maximum, err);
+        status = wire_number(params, "max_detections", (double)out->max_detections, 1, DETECTIONS_MAX, &maximum, err);
     if (status == STATUS_OK) out->max_detections = (size_t)maximum;
     return status;
 }
@@ -151,6 +145,13 @@ static Status detect(WorkerCall *call, void *context, Error *err) {
     return status;
 }
 
+static Status find(WorkerCall *call, void *context, Error *err) {
+    Vision *v = context;
+    Detector *d = NULL;
+    Status status = get_detector(v, call->params, &d, err);
+    return status == STATUS_OK ? find_answer(&(Finder){d, v->scenes, v->found}, call, err) : status;
+}
+
 /* ---- prompts ---- */
 
 /* A prompt being answered. */
@@ -163,45 +164,22 @@ typedef struct Prompt {
     Segmentation answer;
 } Prompt;
 
-/* Two decimals: the outline is exact to half a pixel. */
-static double rounded(double v) { return round(v * 100) / 100; }
-
-static void write_point(JsonWriter *w, Point p) {
-    json_begin_array(w);
-    json_number(w, rounded(p.x));
-    json_number(w, rounded(p.y));
-    json_end_array(w);
-}
-
-static void write_polygon(JsonWriter *w, const Polygon *polygon) {
-    json_begin_array(w);
-    for (size_t r = 0; r < polygon->count; r++) {
-        json_begin_array(w);
-        for (size_t i = 0; i < polygon->rings[r].count; i++) write_point(w, polygon->rings[r].points[i]);
-        json_end_array(w);
-    }
-    json_end_array(w);
-}
-
 static void write_box(JsonWriter *w, const char *key, Box box) {
     json_key(w, key);
     json_begin_object(w);
-    json_field_number(w, "x", rounded(box.x));
-    json_field_number(w, "y", rounded(box.y));
-    json_field_number(w, "w", rounded(box.w));
-    json_field_number(w, "h", rounded(box.h));
+    wire_box_members(w, box);
     json_end_object(w);
 }
 
 static void write_found(JsonWriter *w, const Segmentation *s) {
     json_key(w, "polygons");
     json_begin_array(w);
-    for (size_t i = 0; i < s->shape_count; i++) write_polygon(w, &s->shapes[i].polygon);
+    for (size_t i = 0; i < s->shape_count; i++) wire_polygon(w, &s->shapes[i].polygon);
     json_end_array(w);
     write_box(w, "bbox", s->box);
-    json_field_number(w, "area", rounded(s->area));
+    json_field_number(w, "area", wire_rounded(s->area));
     json_key(w, "inside_point");
-    write_point(w, s->inside);
+    wire_point(w, s->inside);
 }
 
 static void write_answer(const Prompt *p) {
@@ -220,8 +198,8 @@ static void write_answer(const Prompt *p) {
 static Status open_scene(Prompt *p, Vision *v, Error *err) {
     const char *path;
     yyjson_val *params = p->call->params;
-    Status status = number_param(params, "threshold", 0, 0, 1, &p->threshold, err);
-    if (status == STATUS_OK) status = picture_param(params, &path, err);
+    Status status = wire_number(params, "threshold", 0, 0, 1, &p->threshold, err);
+    if (status == STATUS_OK) status = wire_picture(params, &path, err);
     if (status != STATUS_OK) return status;
     sandbox_limit_cpu(CPU_SECONDS);
     return scene_cache_get(v->scenes, json_get_string(params, "image_key", path), path, &p->scene, &p->fresh, err);
@@ -307,6 +285,7 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
 }
 
 const WorkerMethod VISION_METHODS[] = {{"detect", detect},
+                                       {"find", find},
                                        {"model_info", model_info},
                                        {"segment_point", segment_point_method},
                                        {"segment_box", segment_box_method},

@@ -5,9 +5,13 @@
  *
  * Methods (worker/channel.h; coordinates are pixels of the upright picture):
  *
- *   detect         {model_path, image_path | pixels_path, confidence_threshold = 0.5, nms_threshold = 0.65, max_detections = 100}
+ *   detect         {model_path, image_path | pixels_path, confidence_threshold = 0.5, nms_threshold,
+ *                   max_detections = 100}
  *               -> {detections: [{class, name, x, y, w, h, confidence}], width, height, seconds, engine}
  *     class is the index of name in the model. Surest first, clipped to the picture. Models stay loaded, four at most.
+ *   find           {model_path, image_key, image_path | pixels_path, words: [{word, shape}], confidence_threshold = 0.3, max_detections = 50}
+ *               -> {words: [{class, best}], found: [{word, x, y, w, h, confidence, outlined, polygons | line | inside_point}], seconds, cached, engine}
+ *     Things by what they are called: see find.h.
  *   model_info     {model_path} -> {class_names, image_size: [height, width], architecture, layout}
  *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0}
  *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, negative_boxes: [{x, y, w, h}] = [],

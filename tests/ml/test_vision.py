@@ -41,8 +41,11 @@ class Worker:
     def ask(self, method, **params):
         text = json.dumps({"id": 1, "method": method, "params": params}).encode()
         self.ours.sendall(struct.pack("<I", len(text)) + text)
-        size, = struct.unpack("<I", self.ours.recv(4, socket.MSG_WAITALL))
-        return json.loads(self.ours.recv(size, socket.MSG_WAITALL))
+        while True:
+            size, = struct.unpack("<I", self.ours.recv(4, socket.MSG_WAITALL))
+            answer = json.loads(self.ours.recv(size, socket.MSG_WAITALL))
+            if "progress" not in answer:
+                return answer
 
     def result(self, method, **params):
         answer = self.ask(method, **params)

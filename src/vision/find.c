@@ -1,0 +1,224 @@
+#include "vision/find.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "vision/centre_line.h"
+#include "vision/segment.h"
+#include "vision/wire.h"
+#include "vision/words.h"
+#include "base/banned.h"
+
+typedef enum Shape { SHAPE_BOX, SHAPE_POLYGON, SHAPE_LINE, SHAPE_POINT } Shape;
+static const char *const SHAPES[] = {"box", "polygon", "line", "point"};
+
+typedef struct Word {
+    const char *text;
+    Shape shape;
+    int class_index; /* -1: none */
+} Word;
+
+typedef struct Search {
+    Finder *finder;
+    WorkerCall *call;
+    Arena arena;
+    const char *path, *image_key; /* image_key NULL: nothing is kept */
+    double threshold, maximum;
+    Word *words;
+    size_t word_count;
+    const Detection *found;
+    size_t count;
+    bool cached;
+} Search;
+
+static Status read_shape(const char *name, Shape *out, Error *err) {
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        *out = (Shape)i;
+        if (text_equal(name, SHAPES[i])) return STATUS_OK;
+    }
+    return error_set(err, STATUS_VALIDATION_ERROR, "a word's 'shape' must be box, polygon, line or point");
+}
+
+static Status read_words(Search *s, Error *err) {
+    const Detector *d = s->finder->detector;
+    yyjson_val *list = yyjson_obj_get(s->call->params, "words"), *item;
+    size_t i, count;
+    if (!yyjson_is_arr(list) || yyjson_arr_size(list) < 1 || yyjson_arr_size(list) > FIND_WORDS_MAX)
+        return error_set(err, STATUS_VALIDATION_ERROR, "'words' must be a list of 1 to %d words", FIND_WORDS_MAX);
+    s->words = arena_new_array(&s->arena, Word, yyjson_arr_size(list));
+    yyjson_arr_foreach(list, i, count, item) {
+        Word *word = &s->words[s->word_count++];
+        word->text = json_get_string(item, "word", NULL);
+        if (!word->text) return error_set(err, STATUS_VALIDATION_ERROR, "words[%zu] has no 'word'", i);
+        Status status = read_shape(json_get_string(item, "shape", "box"), &word->shape, err);
+        if (status != STATUS_OK) return status;
+        word->class_index = words_find(d->class_names, d->class_count, word->text);
+    }
+    return STATUS_OK;
+}
+
+static Status read_search(Search *s, Error *err) {
+    yyjson_val *params = s->call->params;
+    s->image_key = json_get_string(params, "image_key", NULL);
+    Status status = wire_picture(params, &s->path, err);
+    if (status == STATUS_OK) status = wire_number(params, "confidence_threshold", 0.3, 0, 1, &s->threshold, err);
+    if (status == STATUS_OK) status = wire_number(params, "max_detections", 50, 1, FIND_DETECTIONS_MAX, &s->maximum, err);
+    return status == STATUS_OK ? read_words(s, err) : status;
+}
+
+static Status detect(Search *s, Error *err) {
+    Detector *d = s->finder->detector;
+    Picture picture;
+    Detection *fresh = NULL;
+    if (s->image_key) s->found = found_cache_get(s->finder->cache, s->image_key, d->serial, &s->count);
+    s->cached = s->found != NULL;
+    if (s->cached) return STATUS_OK;
+    DetectOptions options = DETECT_DEFAULTS;
+    options.confidence_threshold = FIND_FLOOR;
+    options.max_detections = FIND_DETECTIONS_MAX;
+    Status status = picture_load(s->path, d->width, d->height, &picture, err);
+    if (status != STATUS_OK) return status;
+    status = detector_run(d, &s->arena, &picture, options, &fresh, &s->count, err);
+    picture_clear(&picture);
+    if (status == STATUS_OK && s->image_key) found_cache_put(s->finder->cache, s->image_key, d->serial, fresh, s->count);
+    s->found = fresh;
+    return status;
+}
+
+/* ---- shapes ---- */
+
+static Polygon rectangle(Arena *arena, Box box) {
+    Polygon polygon = {.rings = arena_new(arena, Ring), .count = 1};
+    polygon.rings[0] = (Ring){.points = arena_new_array(arena, Point, 4), .count = 4};
+    box_corners(box, polygon.rings[0].points);
+    return polygon;
+}
+
+/* What the segmenter sees in the box; the box itself where that is nothing. */
+static Status outline(Search *s, Box box, Segmentation *out, Error *err) {
+    const Scene *scene;
+    bool fresh;
+    Status status = scene_cache_get(s->finder->scenes, s->image_key ? s->image_key : s->path, s->path, &scene, &fresh, err);
+    if (status != STATUS_OK) return status;
+    segment_box(&s->arena, scene, box, NULL, 0, out);
+    if (out->found && out->shape_count) return STATUS_OK;
+    out->found = false;
+    out->shapes = arena_new(&s->arena, TracedShape);
+    out->shapes[0].polygon = rectangle(&s->arena, box);
+    out->shape_count = 1;
+    out->inside = (Point){box.x + box.w / 2, box.y + box.h / 2};
+    return STATUS_OK;
+}
+
+static const Polygon *largest(const Segmentation *seen) {
+    const TracedShape *best = &seen->shapes[0];
+    for (size_t i = 1; i < seen->shape_count; i++)
+        if (seen->shapes[i].pixels > best->pixels) best = &seen->shapes[i];
+    return &best->polygon;
+}
+
+static void write_shape(Search *s, Shape shape, const Segmentation *seen) {
+    JsonWriter *w = s->call->result;
+    Ring line = {0};
+    json_field_bool(w, "outlined", seen->found);
+    if (shape == SHAPE_POINT) {
+        json_key(w, "inside_point");
+        wire_point(w, seen->inside);
+    } else if (shape == SHAPE_LINE && centre_line(&s->arena, largest(seen), &line)) {
+        json_key(w, "line");
+        wire_points(w, &line);
+    } else if (shape == SHAPE_POLYGON) {
+        json_key(w, "polygons");
+        json_begin_array(w);
+        for (size_t i = 0; i < seen->shape_count; i++) wire_polygon(w, &seen->shapes[i].polygon);
+        json_end_array(w);
+    }
+}
+
+/* ---- the answer ---- */
+
+static Status write_thing(Search *s, size_t word, const Detection *thing, Error *err) {
+    JsonWriter *w = s->call->result;
+    Segmentation seen = {0};
+    Shape shape = s->words[word].shape;
+    if (shape != SHAPE_BOX) {
+        if (s->call->fd >= 0 && !worker_progress(s->call, "{}")) return error_set(err, STATUS_CANCELLED, "Cancelled");
+        Status status = outline(s, thing->box, &seen, err);
+        if (status != STATUS_OK) return status;
+    }
+    json_begin_object(w);
+    json_field_int(w, "word", (int64_t)word);
+    wire_box_members(w, thing->box);
+    json_field_number(w, "confidence", thing->confidence);
+    if (shape != SHAPE_BOX) write_shape(s, shape, &seen);
+    json_end_object(w);
+    return STATUS_OK;
+}
+
+/* Detections are sorted, surest first. */
+static const Detection *best_of(const Search *s, int class_index) {
+    for (size_t i = 0; i < s->count; i++)
+        if (s->found[i].class_index == class_index) return &s->found[i];
+    return NULL;
+}
+
+static void write_words(Search *s) {
+    JsonWriter *w = s->call->result;
+    json_key(w, "words");
+    json_begin_array(w);
+    for (size_t i = 0; i < s->word_count; i++) {
+        int class_index = s->words[i].class_index;
+        const Detection *best = best_of(s, class_index);
+        json_begin_object(w);
+        json_field_string(w, "class", class_index < 0 ? NULL : s->finder->detector->class_names[class_index]);
+        json_key(w, "best");
+        if (best) json_number(w, best->confidence);
+        else json_null(w);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
+static Status write_found(Search *s, Error *err) {
+    JsonWriter *w = s->call->result;
+    Status status = STATUS_OK;
+    json_key(w, "found");
+    json_begin_array(w);
+    for (size_t i = 0; status == STATUS_OK && i < s->word_count; i++) {
+        size_t written = 0;
+        for (size_t k = 0; status == STATUS_OK && k < s->count && written < (size_t)s->maximum; k++) {
+            if (s->found[k].class_index != s->words[i].class_index || s->found[k].confidence < s->threshold) continue;
+            written++;
+            status = write_thing(s, i, &s->found[k], err);
+        }
+    }
+    json_end_array(w);
+    return status;
+}
+
+static bool any_known(const Search *s) {
+    for (size_t i = 0; i < s->word_count; i++)
+        if (s->words[i].class_index >= 0) return true;
+    return false;
+}
+
+Status find_answer(Finder *finder, WorkerCall *call, Error *err) {
+    Search s = {.finder = finder, .call = call};
+    JsonWriter *w = call->result;
+    double start = clock_monotonic();
+    arena_init(&s.arena, SIZE_MAX);
+    Status status = read_search(&s, err);
+    if (status == STATUS_OK && any_known(&s)) status = detect(&s, err);
+    if (status == STATUS_OK) {
+        json_begin_object(w);
+        write_words(&s);
+        status = write_found(&s, err);
+        json_field_bool(w, "cached", s.cached);
+        json_field_number(w, "seconds", clock_monotonic() - start);
+        json_field_string(w, "engine", finder->detector->architecture);
+        json_end_object(w);
+    }
+    arena_clear(&s.arena);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* Find: things by what they are called, with a detector and, for shapes, the segmenter inside the detected boxes.
+ *
+ * Each word is looked up among the detector's classes (words.h). Its answer says the class, null for a word that means none, and the best
+ * probability that any place of the picture has, null when none reaches FIND_FLOOR, the score from which the published evaluations count. Then
+ * come the things found with at least the wanted probability, word by word, surest first, at most max_detections a word.
+ *
+ * shape "box" (or none) asks for x, y, w, h alone; "polygon" adds the outline as polygons (as in segment_box), "line" the centre line of its
+ * largest part, "point" a point inside near its centre. Where the segmenter finds nothing in a box, outlined is false and the shape is worked out from
+ * the box itself: its four corners, its longer axis, its middle.
+ *
+ * What a detector said of an image_key is kept (found_cache.h), and so is the segmenter's scene: the next word costs no model run.
+ */
+#pragma once
+#include "vision/detector.h"
+#include "vision/found_cache.h"
+#include "vision/scene.h"
+#include "worker/channel.h"
+
+#define FIND_FLOOR 0.05
+enum { FIND_WORDS_MAX = 200, FIND_DETECTIONS_MAX = 1000 };
+
+typedef struct Finder {
+    Detector *detector;
+    SceneCache *scenes;
+    FoundCache *cache;
+} Finder;
+
+/* Answers the method "find" of vision.h. */
+Status find_answer(Finder *finder, WorkerCall *call, Error *err);
