@@ -3,12 +3,8 @@
  * Ids may be numbers or texts. Boxes come from bbox, shapes from segmentation (polygons or run lengths); iscrowd regions are left out,
  * since they mark where nothing was labelled singly.
  */
-#include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -18,7 +14,7 @@
 #include "geometry/rle.h"
 #include "base/banned.h"
 
-enum { PEEK_SIZE = 1 << 16, DETECT_TRIES = 200, ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28, DRAWN_PIXELS_MAX = 1 << 30 };
+enum { ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28 };
 
 typedef struct CocoReader {
     Reader *reader;
@@ -36,21 +32,15 @@ typedef struct CocoReader {
 
 /* ---- recognising ---- */
 
-static bool has_key(const char *text, size_t size, const char *key) { return memmem(text, size, key, strlen(key)) != NULL; }
-
 static bool looks_like_coco(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    char *text = xmalloc(2 * PEEK_SIZE);
-    ssize_t n = pread(fd, text, PEEK_SIZE, 0);
-    off_t end = lseek(fd, 0, SEEK_END);
-    ssize_t tail = n == PEEK_SIZE && end > PEEK_SIZE ? pread(fd, text + n, PEEK_SIZE, end - PEEK_SIZE > PEEK_SIZE ? end - PEEK_SIZE : PEEK_SIZE) : 0;
-    close(fd);
-    size_t size = (n > 0 ? (size_t)n : 0) + (tail > 0 ? (size_t)tail : 0);
-    int found = has_key(text, size, "\"images\"") + has_key(text, size, "\"annotations\"") + has_key(text, size, "\"categories\"") +
-                (has_key(text, size, "\"image_id\"") && has_key(text, size, "\"bbox\""));
-    free(text);
-    return found >= 2;
+    Buffer ends;
+    bool found = reader_peek(path, &ends);
+    int keys = strstr(buffer_text(&ends), "\"images\"") != NULL;
+    keys += strstr(buffer_text(&ends), "\"annotations\"") != NULL;
+    keys += strstr(buffer_text(&ends), "\"categories\"") != NULL;
+    keys += strstr(buffer_text(&ends), "\"image_id\"") && strstr(buffer_text(&ends), "\"bbox\"");
+    buffer_clear(&ends);
+    return found && keys >= 2;
 }
 
 static bool takes(const Dataset *d, const TreeFile *file) {
@@ -58,18 +48,7 @@ static bool takes(const Dataset *d, const TreeFile *file) {
     return reader_takes(d, file, ".json") && !text_equal(name, "MANIFEST.json") && !text_equal(name, "dataset.json");
 }
 
-bool coco_detect(const Dataset *d) {
-    Arena arena;
-    arena_init(&arena, SIZE_MAX);
-    bool found = false;
-    for (size_t i = 0, tries = 0; i < d->tree.count && tries < DETECT_TRIES && !found; i++) {
-        if (!takes(d, &d->tree.files[i])) continue;
-        tries++;
-        found = looks_like_coco(tree_full_path(&d->tree, &arena, &d->tree.files[i]));
-    }
-    arena_clear(&arena);
-    return found;
-}
+bool coco_detect(const Dataset *d) { return reader_finds_file(d, takes, looks_like_coco); }
 
 /* ---- ids and categories ---- */
 
@@ -153,79 +132,6 @@ static Ring read_ring(Arena *arena, yyjson_val *flat) {
     return ring;
 }
 
-static void move(Polygon *polygon, double dx, double dy) {
-    for (size_t i = 0; i < polygon->count; i++) {
-        for (size_t k = 0; k < polygon->rings[i].count; k++) {
-            polygon->rings[i].points[k].x += dx;
-            polygon->rings[i].points[k].y += dy;
-        }
-    }
-}
-
-/* Rings of all shapes of a mask, one polygon. */
-static Polygon polygon_of_rle(Arena *arena, const Rle *rle) {
-    Arena scratch;
-    arena_init(&scratch, SIZE_MAX);
-    Box box = rle_box(rle);
-    Mask mask = rle_to_mask_within(&scratch, rle, box);
-    TracedShape *shapes;
-    size_t count = mask_trace(arena, &mask, TRACE_DEFAULTS, &shapes), rings = 0;
-    arena_clear(&scratch);
-    for (size_t i = 0; i < count; i++) rings += shapes[i].polygon.count;
-    Polygon all = {arena_new_array(arena, Ring, rings), 0};
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < shapes[i].polygon.count; k++) all.rings[all.count++] = shapes[i].polygon.rings[k];
-    }
-    move(&all, box.x, box.y);
-    return all;
-}
-
-/* Runs of one ring alone, moved by (-x, -y); in arena. */
-static bool draw_ring(Arena *arena, const Ring *ring, Box box, Rle *out) {
-    Ring moved = {arena_new_array(arena, Point, ring->count), ring->count};
-    for (size_t i = 0; i < ring->count; i++) moved.points[i] = (Point){ring->points[i].x - box.x, ring->points[i].y - box.y};
-    return rle_from_polygon(arena, &(Polygon){&moved, 1}, (uint32_t)box.w, (uint32_t)box.h, out, NULL) == STATUS_OK;
-}
-
-/* Draws the rings over each other; false when no pixel is drawn twice, or the work gets out of hand: then nothing is to be united. */
-static bool draw_union(Arena *arena, const Polygon *polygon, Box box, Rle *out) {
-    Mask mask = {(uint32_t)box.w, (uint32_t)box.h, arena_alloc(arena, (size_t)box.w * (size_t)box.h)};
-    size_t size = (size_t)mask.width * mask.height;
-    bool twice = false;
-    Arena scratch;
-    arena_init(&scratch, SIZE_MAX);
-    for (size_t i = 0; i < polygon->count; i++) {
-        Rle runs;
-        arena_reset(&scratch);
-        if (!draw_ring(&scratch, &polygon->rings[i], box, &runs)) continue;
-        Mask one = rle_to_mask(&scratch, &runs);
-        for (size_t k = 0; k < size; k++) {
-            twice |= mask.pixels[k] & one.pixels[k];
-            mask.pixels[k] |= one.pixels[k];
-        }
-    }
-    arena_clear(&scratch);
-    return twice && rle_from_mask(arena, &mask, out, NULL) == STATUS_OK;
-}
-
-/* A list of polygons means their union, ours the even-odd rule: the same unless they overlap. Then the union is drawn and traced. */
-static Polygon united(CocoReader *c, const DatasetImage *image, Polygon polygon) {
-    Box all = polygon_box(&polygon), box = {floor(all.x), floor(all.y), 0, 0};
-    box.w = ceil(all.x + all.w) - box.x;
-    box.h = ceil(all.y + all.h) - box.y;
-    if (image->width && image->height) box = box_intersection(box, (Box){0, 0, image->width, image->height});
-    if (!(box_area(box) > 0) || box_area(box) * (double)polygon.count > DRAWN_PIXELS_MAX) return polygon;
-    Arena scratch;
-    Rle runs;
-    arena_init(&scratch, SIZE_MAX);
-    if (draw_union(&scratch, &polygon, box, &runs)) {
-        polygon = polygon_of_rle(&c->reader->image_arena, &runs);
-        move(&polygon, box.x, box.y);
-    }
-    arena_clear(&scratch);
-    return polygon;
-}
-
 static bool read_polygons(CocoReader *c, const DatasetImage *image, yyjson_val *list, const char *what, Polygon *out) {
     Arena *arena = &c->reader->image_arena;
     if (yyjson_is_num(yyjson_arr_get_first(list))) { /* one ring that is not nested */
@@ -241,7 +147,7 @@ static bool read_polygons(CocoReader *c, const DatasetImage *image, yyjson_val *
         if (ring.count >= 3) out->rings[out->count++] = ring;
         else reader_warn(c->reader, c->file, "%s: a segmentation of %zu numbers is no polygon; passed over", what, yyjson_arr_size(flat));
     }
-    if (out->count > 1) *out = united(c, image, *out);
+    if (out->count > 1) *out = shape_union(arena, image, *out);
     return out->count > 0;
 }
 
@@ -270,7 +176,7 @@ static bool read_run_lengths(CocoReader *c, yyjson_val *object, const char *what
         reader_warn(c->reader, c->file, "%s: %s; its box is taken", what, why.message);
         return false;
     }
-    *out = polygon_of_rle(arena, &rle);
+    *out = shape_of_rle(arena, &rle);
     return out->count > 0;
 }
 

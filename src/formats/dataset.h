@@ -40,7 +40,7 @@ typedef struct DatasetImage {
 } DatasetImage;
 
 typedef struct DatasetFormat DatasetFormat;
-/* Row of the format table: "pictograph", "coco", "yolo", "pascal_voc"; NULL when there is no such format. */
+/* Row of the format table: "pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"; NULL when there is no such format. */
 const DatasetFormat *dataset_format_find(const char *name);
 const char *dataset_format_name(const DatasetFormat *format);
 bool dataset_format_can_write(const DatasetFormat *format);

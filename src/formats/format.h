@@ -7,6 +7,8 @@
 #include "base/map.h"
 #include "formats/tree.h"
 #include "formats/zip_writer.h"
+#include "geometry/mask.h"
+#include "geometry/rle.h"
 
 struct Dataset {
     Arena arena;
@@ -28,6 +30,7 @@ typedef struct Reader {
     StringMap classes;  /* name -> index in report->classes */
     StringMap splits;   /* path of an image -> index into SPLITS; filled by readers whose format lists splits */
     bool has_splits;    /* then folders named "train" and the like decide nothing */
+    bool keeps_folders;  /* a folder named for images ("images/") is part of the virtual folder */
     bool has_class_list; /* the format told all classes; numbers beyond are wrong */
 } Reader;
 
@@ -60,6 +63,12 @@ ShapeFault shape_fault(const DatasetImage *image, Box box, Box *cut);
 /* The box around an annotation's vertices, without any side being widened. */
 Box shape_box(const Annotation *annotation);
 
+/* Outlines and holes of a mask whose corner lies at (x, y) in the image: one polygon. */
+Polygon shape_of_mask(Arena *arena, const Mask *mask, double x, double y);
+Polygon shape_of_rle(Arena *arena, const Rle *rle);
+/* A list of polygons means their union, ours the even-odd rule: the same unless they overlap. Then the union is drawn and traced. */
+Polygon shape_union(Arena *arena, const DatasetImage *image, Polygon polygon);
+
 /* ---- helpers for readers ---- */
 
 void reader_warn(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -69,6 +78,10 @@ void reader_leave_out(Reader *reader, const char *file, const char *format, ...)
 const char *reader_class(Reader *reader, const char *name);
 /* True for label files that are to be read: all of them, or the one that was opened. */
 bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension);
+/* The first and the last 64 KiB of a file, with blanks for NULs, into *out, which the caller clears in any case. */
+bool reader_peek(const char *path, Buffer *out);
+/* Whether one of the first 200 files that `takes` picks looks like it, by its path. */
+bool reader_finds_file(const Dataset *dataset, bool (*takes)(const Dataset *dataset, const TreeFile *file), bool (*looks_like)(const char *path));
 /* The image that a label file speaks of: in the folder that mirrors the label's (Annotations or labels against JPEGImages or images), beside
  * it, or the only one of that name. named is a base name or relative path, with or without extension. NULL: not there. */
 TreeFile *reader_find_image(Reader *reader, const char *label_path, const char *named);
@@ -85,6 +98,9 @@ bool reader_find_size(Reader *reader, DatasetImage *image);
 void reader_add_box(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
 /* Adds a polygon, whose box is worked out; left out with a warning when it has no area. */
 void reader_add_polygon(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
+/* The same for a line, whose box is worked out, and for a point. */
+void reader_add_polyline(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
+void reader_add_keypoint(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
 /* Counts, hands over to the sink, empties image_arena. */
 Status reader_deliver(Reader *reader, DatasetImage *image, Error *err);
 /* Delivers every image of the tree that no label file spoke of. */
@@ -110,8 +126,13 @@ bool writer_takes_shape(Writer *writer, const DatasetImage *image, const Annotat
 void writer_lose_extras(Writer *writer, const Annotation *annotation, bool confidence);
 /* Counts what the format cannot hold; kind and text are static. */
 void writer_lose(Writer *writer, const char *kind, const char *text, size_t count);
-/* Copies the pixels to "<folder>/<name>" if the dataset is written with them and the image has a file. */
+/* Copies the pixels to "<folder>/<name>" (folder NULL: to name) if the dataset is written with them and the image has a file. */
 Status writer_pixels(Writer *writer, const char *folder, const char *name, const DatasetImage *image, Error *err);
+
+/* Text between tags or in an attribute; characters that XML cannot hold at all become U+FFFD. */
+void markup_text(Buffer *out, const char *text);
+/* A line: indent, <name>text</name>. */
+void markup_element(Buffer *out, const char *indent, const char *name, const char *text);
 
 /* Rewinds the source and calls for each image that writer_next handed out. */
 Status writer_second_look(Writer *writer, Status (*image)(Writer *writer, const DatasetImage *image, const char *name, Error *err), Error *err);
@@ -125,6 +146,8 @@ typedef struct StemTable {
 /* Looks at all images of the source once and rewinds it; looked is called for each, if not NULL. */
 Status stem_table_fill(StemTable *table, Writer *writer, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err);
 void stem_table_clear(StemTable *table);
+/* Treats a stem as taken; call it after the fill. */
+void stem_table_reserve(StemTable *table, const char *stem);
 /* Stem of an image; *image_name, its path from writer_next, becomes the one that goes with the stem. Renaming is counted as a loss. */
 const char *stem_table_name(const StemTable *table, Writer *writer, const char **image_name);
 
@@ -142,8 +165,21 @@ Status yolo_write(Writer *writer, Error *err);
 bool voc_detect(const Dataset *dataset);
 Status voc_read(Reader *reader, Error *err);
 Status voc_write(Writer *writer, Error *err);
+bool cvat_detect(const Dataset *dataset);
+Status cvat_read(Reader *reader, Error *err);
+Status cvat_write(Writer *writer, Error *err);
+bool labelme_detect(const Dataset *dataset);
+Status labelme_read(Reader *reader, Error *err);
+Status labelme_write(Writer *writer, Error *err);
+bool csv_detect(const Dataset *dataset);
+Status csv_read(Reader *reader, Error *err);
+Status csv_write(Writer *writer, Error *err);
 /* Parts that the fuzz targets drive by themselves. */
 Status coco_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
 Status voc_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+Status cvat_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+Status labelme_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+/* The text is taken apart in place; text[size] is a NUL. */
+Status csv_read_text(Reader *reader, const char *file, char *text, size_t size, Error *err);
 void yolo_read_names(Reader *reader, const char *yaml);
 void yolo_read_labels(Reader *reader, const char *file, const char *text, DatasetImage *image);

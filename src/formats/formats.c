@@ -14,6 +14,9 @@ static const DatasetFormat FORMATS[] = {
     {"coco", coco_detect, coco_read, coco_write},
     {"yolo", yolo_detect, yolo_read, yolo_write},
     {"pascal_voc", voc_detect, voc_read, voc_write},
+    {"cvat", cvat_detect, cvat_read, cvat_write},
+    {"labelme", labelme_detect, labelme_read, labelme_write},
+    {"csv", csv_detect, csv_read, csv_write},
 };
 enum { FORMAT_COUNT = sizeof FORMATS / sizeof *FORMATS };
 

@@ -1,9 +1,8 @@
 /* What all readers share: finding images, mending boxes, telling what was wrong, handing images over. */
-#include <ctype.h>
+#include <fcntl.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -53,6 +52,38 @@ const char *reader_class(Reader *r, const char *name) {
 bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension) {
     if (!text_equal_ignoring_case(file_extension(file->path), extension)) return false;
     return !dataset->only_label || text_equal(dataset->only_label, file->path);
+}
+
+bool reader_peek(const char *path, Buffer *out) {
+    enum { PEEK_SIZE = 1 << 16 };
+    buffer_init(out, 2 * PEEK_SIZE + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = fd >= 0 ? buffer_reserve(out, 2 * PEEK_SIZE) : NULL;
+    ssize_t head = text ? pread(fd, text, PEEK_SIZE, 0) : -1;
+    off_t end = text ? lseek(fd, 0, SEEK_END) : 0, start = end - PEEK_SIZE > PEEK_SIZE ? end - PEEK_SIZE : PEEK_SIZE;
+    ssize_t tail = head == PEEK_SIZE && end > PEEK_SIZE ? pread(fd, text + head, PEEK_SIZE, start) : 0;
+    if (fd >= 0) close(fd);
+    if (head <= 0) return false;
+    out->size = (size_t)head + (tail > 0 ? (size_t)tail : 0);
+    text[out->size] = '\0';
+    for (size_t i = 0; i < out->size; i++) {
+        if (!text[i]) text[i] = ' ';
+    }
+    return true;
+}
+
+bool reader_finds_file(const Dataset *d, bool (*takes)(const Dataset *dataset, const TreeFile *file), bool (*looks_like)(const char *path)) {
+    enum { TRIES = 200 };
+    Arena arena;
+    arena_init(&arena, SIZE_MAX);
+    bool found = false;
+    for (size_t i = 0, tries = 0; i < d->tree.count && tries < TRIES && !found; i++) {
+        if (!takes(d, &d->tree.files[i])) continue;
+        tries++;
+        found = looks_like(tree_full_path(&d->tree, &arena, &d->tree.files[i]));
+    }
+    arena_clear(&arena);
+    return found;
 }
 
 /* ---- finding images ---- */
@@ -131,7 +162,8 @@ TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named
 }
 
 /* Virtual path of an image: below the first folder that is named for images, else all of it. */
-static const char *virtual_path(const char *path) {
+static const char *virtual_path(const Reader *r, const char *path) {
+    if (r->keeps_folders) return path;
     for (const char *part = path, *slash; (slash = strchr(part, '/')); part = slash + 1) {
         if (is_one_of(IMAGE_FOLDERS, part, (size_t)(slash - part))) return slash + 1;
     }
@@ -149,7 +181,7 @@ void reader_set_split(Reader *r, const TreeFile *file, const char *split) {
 
 DatasetImage reader_image(Reader *r, const TreeFile *file) {
     size_t split = string_map_get(&r->splits, file->path);
-    const char *inside = virtual_path(file->path);
+    const char *inside = virtual_path(r, file->path);
     return (DatasetImage){.folder = name_folder(&r->image_arena, inside),
                           .filename = file_base_name(file->path),
                           .path = tree_full_path(r->tree, &r->image_arena, file),
@@ -162,7 +194,7 @@ bool reader_missing_image(Reader *r, const char *label_path, const char *named, 
         reader_warn(r, label_path, "the image has a name that cannot be used; its labels are left out");
         return false;
     }
-    *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),
+    *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(r, named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),
                           .split = name_split_of_path(named)};
     if (!out->split) out->split = name_split_of_path(label_path);
     return true;
@@ -202,6 +234,28 @@ void reader_add_polygon(Reader *r, DatasetImage *image, const char *file, const 
         return;
     }
     annotation_fit_box(&a);
+    a.name = reader_class(r, a.name);
+    annotation_list_append(&r->image_arena, &image->annotations, &a);
+}
+
+void reader_add_polyline(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
+    Box box = points_box(a.path.points, a.path.count);
+    if (a.path.count < 2 || shape_fault(image, box, &box) == SHAPE_NOT_FINITE) {
+        reader_leave_out(r, file, "%s: not a line of two points or more; left out", what);
+        return;
+    }
+    a.type = ANNOTATION_POLYLINE;
+    annotation_fit_box(&a);
+    a.name = reader_class(r, a.name);
+    annotation_list_append(&r->image_arena, &image->annotations, &a);
+}
+
+void reader_add_keypoint(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
+    if (!isfinite(a.keypoint.x) || !isfinite(a.keypoint.y)) {
+        reader_leave_out(r, file, "%s: not a point; left out", what);
+        return;
+    }
+    a.type = ANNOTATION_KEYPOINT;
     a.name = reader_class(r, a.name);
     annotation_list_append(&r->image_arena, &image->annotations, &a);
 }

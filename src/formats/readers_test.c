@@ -41,6 +41,7 @@ static void voc_with_splits_and_slips(void **state) {
     test_file(&t, "d/Annotations/b.xml", VOC("renamed.png", OBJECT("bus", "9", "1", "4", "5") OBJECT("bus", "x", "1", "4", "5")
                                              "<object><bndbox/></object>" OBJECT("bus", "200", "1", "240", "5")));
     test_file(&t, "d/Annotations/sub/c.xml", "<annotation><filename>c</filename></annotation>");
+    test_file(&t, "d/Annotations/sub/gone.xml", VOC("gone.jpg", ""));
     test_file(&t, "d/Annotations/gone.xml", VOC("gone.jpg", OBJECT("car", "2", "2", "3", "3")));
     test_file(&t, "d/Annotations/broken.xml", "<annotation><filename>");
     test_file(&t, "d/Annotations/evil.xml", "<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><annotation><filename>&e;</filename></annotation>");
@@ -53,6 +54,7 @@ static void voc_with_splits_and_slips(void **state) {
                         "/ b.png 100x80 train:\n"
                         "/ gone.jpg 100x80 none: 1 car bbox 1,1,2,2\n"
                         "/sub c.png 50x40 val:\n"
+                        "/sub gone.jpg 100x80 none:\n"
                         "/ z.png 50x40 none: -\n"
                         "! ImageSets/Main/train.txt: 1 of its images are missing\n"
                         "! Annotations/a.xml: object 2 (car): box of zero size (5, 5, 5, 5); left out\n"
@@ -63,7 +65,8 @@ static void voc_with_splits_and_slips(void **state) {
                         "! Annotations/b.xml: object 4 (bus): box outside the image; left out\n"
                         "! Annotations/broken.xml: not a sound XML file; left out\n"
                         "! Annotations/evil.xml: not a sound XML file; left out\n"
-                        "! Annotations/gone.xml: its image gone.jpg is missing\n");
+                        "! Annotations/gone.xml: its image gone.jpg is missing\n"
+                        "! Annotations/sub/gone.xml: its image gone.jpg is missing\n");
     assert_int_equal(t.report.left_out, 5);
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
     options.voc_zero_based = true;
@@ -179,6 +182,128 @@ static void yolo_sizes_that_the_caller_knows(void **state) {
     assert_non_null(strstr(test_read_with(&t, test_path(&t, "d"), options), "/ gone 10x10 none: 1 class 0 bbox 2.5,2.5,5,5\n"));
 }
 
+static void cvat_with_its_oddities(void **state) {
+    (void)state;
+    test_image(&t, "d/images/a.png", 100, 80);
+    test_image(&t, "d/images/x/b.png", 20, 10);
+    test_image(&t, "d/images/unlisted.png", 20, 10);
+    test_file(&t, "d/annotations.xml",
+              "<?xml version=\"1.0\"?><annotations><version>1.1</version><meta><job><labels><label><name>Stra\303\237e &amp; more</name><color>#ff0000</color></label>"
+              "<label><name> </name></label></labels></job></meta>"
+              "<image id=\"0\" name=\"a.png\" width=\"100\" height=\"80\" subset=\"Validation\">"
+              "<tag label=\"day\"/><box label=\"car\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"><attribute name=\"n\">5</attribute></box>"
+              "<box label=\"car\" xtl=\"1\" ytl=\"2\" xbr=\"1\" ybr=\"6\"/><box label=\"car\" xtl=\"1\" ytl=\"2\" xbr=\"1\"/>"
+              "<box label=\"car\" xtl=\"10\" ytl=\"10\" xbr=\"30\" ybr=\"20\" rotation=\"90\"/>"
+              "<polygon label=\"Stra\303\237e &amp; more\" points=\"0.00,0.00;10.00,0.00;10.00,10.00\"/><polygon label=\"car\" points=\"1,1;2,2\"/>"
+              "<polygon label=\"car\" points=\"1,1;2,2;x\"/><polyline label=\"car\" points=\"1,1;5,9\"/><points label=\"car\" points=\"7,8;9,9\"/>"
+              "<ellipse label=\"car\" cx=\"50\" cy=\"40\" rx=\"10\" ry=\"5\"/><mask label=\"car\" rle=\"1, 2, 1, 2\" left=\"10\" top=\"20\" width=\"3\" height=\"2\"/>"
+              "<mask label=\"car\" rle=\"1,2\" left=\"0\" top=\"0\" width=\"3\" height=\"2\"/><cuboid label=\"car\"/><skeleton label=\"car\"><points label=\"car\" points=\"7,8\"/></skeleton>"
+              "<box xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></image>"
+              "<track id=\"0\" label=\"car\"><box frame=\"0\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></track><track/>"
+              "<image id=\"1\" name=\"x/b.png\"/><image id=\"2\" name=\"a.png\"/><image id=\"3\" name=\"../../etc/passwd.png\"/><image/>"
+              "<image id=\"4\" name=\"gone.png\" width=\"5\" height=\"5\"/></annotations>");
+    assert_string_equal(test_read(&t, "d"),
+                        "cvat\n"
+                        "/ a.png 100x80 val: 2 car bbox 1,2,3,4; 5 car polygon 15,5,10,20 (4); 6 Stra\303\237e & more polygon 0,0,10,10 (3); 9 car polyline 1,1,4,8; "
+                        "10 car keypoint 0,0,0,0; 10.2 car keypoint 0,0,0,0; 11 car polygon 40,35,20,10 (36); 12 car polygon 11,20,2,2 (4)\n"
+                        "/x b.png 20x10 none:\n"
+                        "/ gone.png 5x5 none:\n"
+                        "/ unlisted.png 20x10 none: -\n"
+                        "! annotations.xml: a.png, shape 1 (day): a tag; left out\n"
+                        "! annotations.xml: a.png, shape 3 (car): box of zero size; left out\n"
+                        "! annotations.xml: a.png, shape 4 (car): a box that is not sound; left out\n"
+                        "! annotations.xml: a.png, shape 7 (car): a polygon that is not sound; left out\n"
+                        "! annotations.xml: a.png, shape 8 (car): a polygon that is not sound; left out\n"
+                        "! annotations.xml: a.png, shape 13 (car): a mask that is not sound; left out\n"
+                        "! annotations.xml: a.png, shape 14 (car): a cuboid; left out\n"
+                        "! annotations.xml: a.png, shape 15 (car): a skeleton; left out\n"
+                        "! annotations.xml: a.png, shape 16 (without label): left out\n"
+                        "! annotations.xml: tracks of videos are not read; left out\n"
+                        "! annotations.xml: image a.png is listed twice; the second is left out\n"
+                        "! annotations.xml: the image has a name that cannot be used; its labels are left out\n"
+                        "! annotations.xml: an image has no name; left out\n"
+                        "! annotations.xml: image gone.png is missing\n");
+    assert_string_equal(t.report.classes[0].color, "#ff0000");
+    assert_int_equal(t.report.left_out, 9);
+}
+
+static void cvat_that_breaks_off(void **state) {
+    (void)state;
+    static const char HEAD[] = "<annotations><version>1.1</version><image id=\"0\" name=\"a.png\" width=\"9\" height=\"9\"><box label=\"c\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/>";
+    test_file(&t, "d/annotations.xml", HEAD);
+    assert_string_equal(test_read(&t, "d"), "cvat\n/ a.png 9x9 none: 1 c bbox 1,2,3,4\n! annotations.xml: not a sound XML file; what comes after its fault is left out\n");
+    test_file(&t, "d/annotations.xml", arena_printf(&t.arena, "<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>%s</image></annotations>", HEAD));
+    assert_string_equal(test_read(&t, "d"), "cvat\n! annotations.xml: not a sound XML file; what comes after its fault is left out\n");
+}
+
+#define SHAPE(label, type, group, points) "{\"label\":\"" label "\",\"points\":[" points "],\"group_id\":" group ",\"shape_type\":\"" type "\",\"flags\":{}}"
+
+static void labelme_with_its_oddities(void **state) {
+    (void)state;
+    test_image(&t, "d/images/a.png", 100, 80);
+    test_image(&t, "d/images/b.png", 20, 10);
+    test_image(&t, "d/images/plain.png", 20, 10);
+    test_file(&t, "d/images/a.json",
+              "{\"version\":\"5.5.0\",\"flags\":null,\"shapes\":["
+              SHAPE("car", "rectangle", "null", "[4,6],[1,2]") "," SHAPE("car", "polygon", "1", "[0,0],[8,0],[8,8]") "," SHAPE("car", "polygon", "1", "[20,0],[28,0],[28,8]") ","
+              SHAPE("bus", "polygon", "1", "[0,0],[10,0],[10,10],[0,10]") "," SHAPE("bus", "polygon", "1", "[5,5],[15,5],[15,15],[5,15]") ","
+              SHAPE("car", "circle", "null", "[50,40],[60,40]") "," SHAPE("car", "linestrip", "null", "[1,1],[5,9]") "," SHAPE("car", "line", "null", "[1,1]") ","
+              SHAPE("car", "point", "null", "[7,8]") "," SHAPE("car", "points", "null", "[7,8],[9,9]") "," SHAPE("car", "mask", "null", "[10,10],[20,30]") ","
+              SHAPE("car", "blob", "null", "[7,8]") "," SHAPE("", "point", "null", "[7,8]") "," SHAPE("car", "polygon", "null", "[7,\"8\"]") ","
+              "{\"label\":\"old\",\"points\":[[1,1],[3,1],[3,3]]}],"
+              "\"imagePath\":\"a.png\",\"imageData\":null,\"imageHeight\":80,\"imageWidth\":100}");
+    test_file(&t, "d/json/b.json", "{\"shapes\":[],\"imagePath\":\"..\\\\images\\\\b.png\",\"imageData\":null}");
+    test_file(&t, "d/json/gone.json", "{\"shapes\":[],\"imagePath\":\"gone.jpg\",\"imageHeight\":5,\"imageWidth\":6}");
+    test_file(&t, "d/json/broken.json", "{\"shapes\":[");
+    test_file(&t, "d/json/other.json", "{\"name\":1}");
+    assert_string_equal(test_read(&t, "d"),
+                        "labelme\n"
+                        "/images a.png 100x80 none: 1 car bbox 1,2,3,4; 2 car polygon 0,0,28,8 (3+3); 4 bus polygon 0,0,15,15 (8); 6 car polygon 40,30,20,20 (36); "
+                        "7 car polyline 1,1,4,8; 9 car keypoint 0,0,0,0; 10 car keypoint 0,0,0,0; 10.2 car keypoint 0,0,0,0; 11 car bbox 10,10,10,20; 15 old polygon 1,1,2,2 (3)\n"
+                        "/images b.png 20x10 none:\n"
+                        "/json gone.jpg 6x5 none:\n"
+                        "/images plain.png 20x10 none: -\n"
+                        "! images/a.json: shape 8 (car): not a line of two points or more; left out\n"
+                        "! images/a.json: shape 11 (car): a mask; its box is taken\n"
+                        "! images/a.json: shape 12 (car): of unknown type; left out\n"
+                        "! images/a.json: shape 13 (): left out\n"
+                        "! images/a.json: shape 14 (car): a polygon that is not sound; left out\n"
+                        "! json/broken.json: Not valid JSON at byte 11: unexpected end of data; left out\n"
+                        "! json/gone.json: its image gone.jpg is missing\n"
+                        "! json/other.json: a JSON file, but not of LabelMe; passed over\n");
+}
+
+static void csv_with_its_oddities(void **state) {
+    (void)state;
+    test_image(&t, "d/images/a, \"b\".png", 100, 80);
+    test_image(&t, "d/images/x/a.png", 20, 10);
+    test_file(&t, "d/annotations.csv",
+              "\xef\xbb\xbf" "Filename,width,height,class,xmin,ymin,xmax,ymax,unknown,split\r\n"
+              "\"a, \"\"b\"\".png\",100,80,\"a\nclass\",1,2,4,6,zz,val\r\n"
+              "x/a.png,,,'=cmd,1,2,4,6\n"
+              "\"a, \"\"b\"\".png\",,,'quoted,1,2,400,6,,train\n"
+              "\n"
+              "x/a.png,,,car,1,2,1,6\r"
+              "x/a.png,,,car,1,2,q,6\n"
+              "x/a.png,,,,1,2,3,6\n"
+              ",,,car,1,2,3,6\n"
+              "../../etc/passwd.png,,,car,1,2,3,6\n"
+              "gone.png,9,9,,,,,");
+    assert_string_equal(test_read(&t, "d"),
+                        "csv\n"
+                        "/ a, \"b\".png 100x80 val: line 2 a\nclass bbox 1,2,3,4; line 5 'quoted bbox 1,2,99,4\n"
+                        "/x a.png 20x10 none: line 4 =cmd bbox 1,2,3,4\n"
+                        "/ gone.png 9x9 none:\n"
+                        "! annotations.csv: line 10: names no image; left out\n"
+                        "! annotations.csv: line 5 ('quoted): box reaches 300 pixels out of the image; cut\n"
+                        "! annotations.csv: line 7 (car): box of zero size; left out\n"
+                        "! annotations.csv: line 8 (car): no box of four numbers; left out\n"
+                        "! annotations.csv: line 9: no class; left out\n"
+                        "! annotations.csv: the image has a name that cannot be used; its labels are left out\n"
+                        "! annotations.csv: image gone.png is missing\n");
+    assert_int_equal(t.report.left_out, 4);
+}
+
 /* A label file in a folder of its own does not take the image that another one has by its place. */
 static void equal_names_in_two_folders(void **state) {
     (void)state;
@@ -201,8 +326,11 @@ static void images_alone(void **state) {
     test_file(&t, "d/.hidden/c.png", "");
     test_file(&t, "d/notes.txt", "hello");
     assert_string_equal(test_read(&t, "d"), "images\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
+    test_file(&t, "d/numbers.csv", "a,b\n1,2\n");
+    test_file(&t, "d/settings.json", "{\"shapes\":[]}");
+    assert_string_equal(test_read(&t, "d"), "images\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
     test_file(&t, "d/annotations.xml", "<annotations><version>1.1</version></annotations>"); /* CVAT is not VOC */
-    assert_int_equal(strncmp(test_read(&t, "d"), "images\n", 7), 0);
+    assert_string_equal(test_read(&t, "d"), "cvat\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
     assert_string_equal(test_read(&t, "nowhere"), arena_printf(&t.arena, "No such file or folder: %s/nowhere", t.folder));
 }
 
@@ -282,6 +410,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_without_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_sizes_that_the_caller_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(csv_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_names_in_two_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(images_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yaml_as_people_write_it, set_up, tear_down),

@@ -4,13 +4,10 @@
  * of xmin 1 and xmax 640 covers an image of 640 columns. A box whose corners coincide or are swapped on some axis is taken for a slip of
  * the hand and left out. With voc_zero_based corners are edges counted from 0.
  */
-#include <fcntl.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -18,32 +15,21 @@
 #include "formats/names.h"
 #include "base/banned.h"
 
-enum { DETECT_TRIES = 20, XML_MAX = 16 << 20 };
+enum { XML_MAX = 16 << 20 };
 
 /* ---- recognising ---- */
 
+static bool takes(const Dataset *d, const TreeFile *file) { return reader_takes(d, file, ".xml"); }
+
 static bool looks_like_voc(const char *path) {
-    char text[4097] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *tag = n > 0 ? strstr(text, "<annotation") : NULL; /* CVAT's root is <annotations> */
-    return tag && strchr("> \t\r\n", tag[strlen("<annotation")]);
+    Buffer ends;
+    const char *tag = reader_peek(path, &ends) ? strstr(buffer_text(&ends), "<annotation") : NULL; /* CVAT's root is <annotations> */
+    bool is = tag && strchr("> \t\r\n", tag[strlen("<annotation")]);
+    buffer_clear(&ends);
+    return is;
 }
 
-bool voc_detect(const Dataset *d) {
-    Arena arena;
-    arena_init(&arena, SIZE_MAX);
-    bool found = false;
-    for (size_t i = 0, tries = 0; i < d->tree.count && tries < DETECT_TRIES && !found; i++) {
-        if (!reader_takes(d, &d->tree.files[i], ".xml")) continue;
-        tries++;
-        found = looks_like_voc(tree_full_path(&d->tree, &arena, &d->tree.files[i]));
-    }
-    arena_clear(&arena);
-    return found;
-}
+bool voc_detect(const Dataset *d) { return reader_finds_file(d, takes, looks_like_voc); }
 
 /* ---- XML ---- */
 
@@ -117,6 +103,13 @@ static TreeFile *find_image(Reader *r, const char *file, const char *named, cons
     return image ? image : reader_find_image(r, file, stem);
 }
 
+/* "Annotations/a/b.xml" about the missing "b.jpg" -> "a/b.jpg": the label files mirror the images. */
+static const char *missing_path(Reader *r, const char *file, const char *named) {
+    const char *folder = strstr(file, "Annotations/");
+    folder = folder ? folder + strlen("Annotations/") : "";
+    return strchr(folder, '/') && !strchr(named, '/') ? name_join(&r->image_arena, name_folder(&r->image_arena, folder), named) : named;
+}
+
 static void read_size(Reader *r, const xmlNode *root, DatasetImage *image) {
     const xmlNode *size = child(root, "size");
     double width, height;
@@ -138,7 +131,7 @@ static Status read_root(Reader *r, const char *file, const xmlNode *root, Error 
     if (image_file) {
         image_file->seen = true;
         image = reader_image(r, image_file);
-    } else if (!reader_missing_image(r, file, named ? named : stem, &image)) {
+    } else if (!reader_missing_image(r, file, missing_path(r, file, named ? named : stem), &image)) {
         return STATUS_OK;
     } else if (r->tree->image_count) {
         reader_warn(r, file, "its image %s is missing", named ? named : stem);
@@ -203,13 +196,13 @@ Status voc_read(Reader *r, Error *err) {
     read_splits(r);
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        if (reader_takes(r->dataset, file, ".xml")) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
     }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];
         Buffer text;
-        if (!reader_takes(r->dataset, file, ".xml") || !reader_text(r, file, &text)) continue;
+        if (!takes(r->dataset, file) || !reader_text(r, file, &text)) continue;
         status = voc_read_text(r, file->path, buffer_text(&text), text.size, err);
         buffer_clear(&text);
         arena_reset(&r->image_arena);

@@ -17,24 +17,6 @@ typedef struct VocWriter {
 
 static const char *const SPLITS[3] = {"train", "val", "test"};
 
-/* Text between tags. Characters that XML cannot hold at all become U+FFFD. */
-static void escaped(Buffer *out, const char *text) {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '&') buffer_append_text(out, "&amp;");
-        else if (c == '<') buffer_append_text(out, "&lt;");
-        else if (c == '>') buffer_append_text(out, "&gt;");
-        else if (c < 0x20 && c != '\t' && c != '\n' && c != '\r') buffer_append_text(out, "\xef\xbf\xbd");
-        else buffer_append_byte(out, (char)c);
-    }
-}
-
-static void element(Buffer *out, const char *indent, const char *name, const char *text) {
-    buffer_printf(out, "%s<%s>", indent, name);
-    escaped(out, text);
-    buffer_printf(out, "</%s>\n", name);
-}
-
 /* Whole pixels in the image, at least one on each axis. */
 typedef struct Corners {
     long xmin, ymin, xmax, ymax;
@@ -72,7 +54,7 @@ static void write_object(VocWriter *v, Buffer *out, const DatasetImage *image, c
     writer_lose_extras(w, a, true);
     Corners c = corners_of(v, image, cut);
     buffer_append_text(out, "\t<object>\n");
-    element(out, "\t\t", "name", a->name);
+    markup_element(out, "\t\t", "name", a->name);
     buffer_printf(out, "\t\t<pose>Unspecified</pose>\n\t\t<truncated>%d</truncated>\n\t\t<difficult>0</difficult>\n", c.cut);
     buffer_printf(out, "\t\t<bndbox>\n\t\t\t<xmin>%ld</xmin>\n\t\t\t<ymin>%ld</ymin>\n\t\t\t<xmax>%ld</xmax>\n\t\t\t<ymax>%ld</ymax>\n\t\t</bndbox>\n",
                   c.xmin, c.ymin, c.xmax, c.ymax);
@@ -86,11 +68,11 @@ static const char *convention(const Writer *w) {
 static void write_file(VocWriter *v, Buffer *out, const DatasetImage *image, const char *filename) {
     const char *inside = image->folder ? image->folder : "/";
     buffer_append_text(out, "<annotation>\n");
-    element(out, "\t", "folder", arena_printf(&v->writer->image_arena, "JPEGImages%s", strcmp(inside, "/") == 0 ? "" : inside));
-    element(out, "\t", "filename", filename);
+    markup_element(out, "\t", "folder", arena_printf(&v->writer->image_arena, "JPEGImages%s", strcmp(inside, "/") == 0 ? "" : inside));
+    markup_element(out, "\t", "filename", filename);
     buffer_append_text(out, "\t<source>\n");
-    element(out, "\t\t", "database", v->writer->info->name ? v->writer->info->name : "Unknown");
-    element(out, "\t\t", "annotation", convention(v->writer));
+    markup_element(out, "\t\t", "database", v->writer->info->name ? v->writer->info->name : "Unknown");
+    markup_element(out, "\t\t", "annotation", convention(v->writer));
     buffer_append_text(out, "\t</source>\n");
     buffer_printf(out, "\t<size>\n\t\t<width>%u</width>\n\t\t<height>%u</height>\n\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n",
                   image->width, image->height);

@@ -81,7 +81,8 @@ Status writer_pixels(Writer *w, const char *folder, const char *name, const Data
         writer_lose(w, "pixels_missing", "images have no file and are listed without pixels", 1);
         return STATUS_OK;
     }
-    return zip_writer_file(w->zip, arena_printf(&w->image_arena, "%s/%s", folder, name), image->path, err);
+    const char *path = folder ? arena_printf(&w->image_arena, "%s/%s", folder, name) : name;
+    return zip_writer_file(w->zip, path, image->path, err);
 }
 
 /* ---- stems ---- */
@@ -131,6 +132,13 @@ Status writer_second_look(Writer *w, Status (*image)(Writer *w, const DatasetIma
         if (name) status = image(w, &next, name, err);
     }
     return status;
+}
+
+void stem_table_reserve(StemTable *table, const char *stem) {
+    table->hashes = xrealloc(table->hashes, (table->count + 1) * sizeof *table->hashes);
+    table->hashes[table->count++] = hash_of(stem, strlen(stem));
+    table->capacity = table->count;
+    qsort(table->hashes, table->count, sizeof *table->hashes, by_hash);
 }
 
 void stem_table_clear(StemTable *table) {

@@ -188,6 +188,95 @@ static void voc_of_boxes(void **state) {
     buffer_clear(&list);
 }
 
+static void cvat_keeps_shapes(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    images.items[3].split = "test";
+    DatasetWritten written = write_images(&images, "cvat", "v.zip");
+    assert_int_equal(written.annotations, 8);
+    assert_int_equal(lost(&written, "holes_left_out"), 1);
+    assert_int_equal(lost(&written, "shapes_split"), 1);
+    assert_int_equal(lost(&written, "confidences_left_out"), 1);
+    assert_string_equal(test_read(&t, "v.zip"),
+                        "cvat\n"
+                        "/ a.png 100x80 none: 1 car bbox 10.5,20,30,40.25; 2 Stra\xc3\x9f" "e <&> polygon 10,10,40,40 (4); 3 car polygon 0,0,8,8 (3); 4 car polygon 20,0,8,8 (3); "
+                        "5 car polyline 1,1,8,8; 6 car keypoint 0,0,0,0\n"
+                        "/ a.jpg 100x80 none: 1 car bbox 0,20,25,40; 2 car bbox 90,70,10,10\n"
+                        "/x/y \xe6\x97\xa5.png 100x80 none:\n"
+                        "/x a.png 100x80 test:\n");
+    assert_string_equal(t.report.classes[0].color, "#ff0000");
+}
+
+static void labelme_lies_beside_the_images(void **state) {
+    (void)state;
+    Images images = images_of(true);
+    images.items[2].folder = "/images";
+    images.items[3].filename = "MANIFEST.png";
+    images.items[3].folder = "/";
+    DatasetWritten written = write_images(&images, "labelme", "l.zip");
+    assert_int_equal(written.annotations, 7);
+    assert_int_equal(lost(&written, "images_renamed"), 3);
+    assert_int_equal(lost(&written, "shapes_split"), 1);
+    assert_string_equal(test_read(&t, "l.zip"),
+                        "labelme\n"
+                        "/ MANIFEST_png.png 100x80 none:\n"
+                        "/ a_jpg.jpg 100x80 none: 1 car bbox 0,20,25,40; 2 car bbox 90,70,10,10\n"
+                        "/ a_png.png 100x80 none: 1 car bbox 10.5,20,30,40.25; 2 Stra\xc3\x9f" "e <&> polygon 10,10,40,40 (4); 3 car polygon 0,0,28,8 (3+3); "
+                        "5 car polyline 1,1,8,8; 6 car keypoint 0,0,0,0\n"
+                        "/images \xe6\x97\xa5.png 100x80 none:\n");
+    yyjson_doc *doc = json_parse_file(test_path(&t, "unpacked/a_png.json"), 1 << 20, &t.err);
+    assert_string_equal(json_get_string(yyjson_doc_get_root(doc), "imagePath", ""), "a_png.png");
+    assert_true(yyjson_is_null(yyjson_obj_get(yyjson_doc_get_root(doc), "imageData")));
+    yyjson_doc_free(doc);
+}
+
+static void csv_guards_its_texts(void **state) {
+    (void)state;
+    static const char *const NAMES[] = {"=1+1", "'=x", "-5", "@a", "+", "\ttab", "a,\"b\"\r\nc", "'plain", " car", "''+y"};
+    enum { COUNT = sizeof NAMES / sizeof *NAMES };
+    DatasetClass classes[COUNT];
+    Annotation annotations[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        classes[i] = (DatasetClass){.name = NAMES[i]};
+        annotations[i] = (Annotation){.id = NAMES[i], .name = NAMES[i], .bounding_box = {0.1 + (double)i, 2, 1.0 / 3, 4}, .confidence = 0.25, .created_by = NAMES[i]};
+    }
+    Images images = images_of(false);
+    images.items[0].annotations = (AnnotationList){annotations, COUNT, 0};
+    images.items[0].filename = "=a, \"b\".png";
+    DatasetInfo info = {.name = "test", .classes = classes, .class_count = COUNT, .include_images = true};
+    DatasetWritten written;
+    assert_int_equal(dataset_write(dataset_format_find("csv"), &info, &(DatasetSource){&images, next, rewind_images}, test_path(&t, "c.zip"), &written, &t.err), STATUS_OK);
+    const char *told = test_read(&t, "c.zip");
+    assert_int_equal(t.report.warning_total, 0);
+    assert_int_equal(t.report.annotations, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_non_null(strstr(told, arena_printf(&t.arena, "%s %s bbox %g,2,0.333333,4", NAMES[i], NAMES[i], 0.1 + (double)i)));
+    assert_non_null(strstr(told, "/ =a, \"b\".png 100x80 none: =1+1"));
+    Buffer text;
+    buffer_init(&text, 1 << 16);
+    assert_int_equal(file_read(test_path(&t, "unpacked/annotations.csv"), &text, NULL), STATUS_OK);
+    assert_non_null(strstr(buffer_text(&text), "i,\"'=a, \"\"b\"\".png\",/,100,80,complete,'=1+1,'=1+1,0.1,2,0.3333333333333333,4,0.25,'=1+1\r\n"));
+    assert_non_null(strstr(buffer_text(&text), "i,a.png,/x,100,80,complete,,,,,,,,\r\n"));
+    buffer_clear(&text);
+}
+
+/* Without pixels the label files alone must say which images there are, in which folders and of which size; YOLO's cannot. */
+static void label_files_alone(void **state) {
+    (void)state;
+    for (size_t f = 0; dataset_format_at(f); f++) {
+        const char *format = dataset_format_name(dataset_format_at(f));
+        if (text_equal(format, "yolo")) continue;
+        Images images = images_of(false);
+        for (size_t i = 0; i < 4; i++) images.items[i].path = NULL;
+        write_images(&images, format, arena_printf(&t.arena, "%s.zip", format));
+        const char *told = test_read(&t, arena_printf(&t.arena, "%s.zip", format));
+        assert_int_equal(t.report.images, 4);
+        assert_int_equal(t.report.annotations, 3);
+        assert_non_null(strstr(told, "/x a.png 100x80 none:\n"));
+        assert_non_null(strstr(told, "/x/y \xe6\x97\xa5.png 100x80 none:\n"));
+    }
+}
+
 static void equal_data_is_equal_bytes(void **state) {
     (void)state;
     char sha[2][SHA256_HEX_SIZE];
@@ -362,6 +451,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(yolo_of_boxes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_never_mixes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(voc_of_boxes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cvat_keeps_shapes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labelme_lies_beside_the_images, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(csv_guards_its_texts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(label_files_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_data_is_equal_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(manifest_lists_and_hashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_leave_nothing, set_up, tear_down),

@@ -4,6 +4,7 @@ import json
 import zipfile
 
 import pytest
+import yaml
 
 BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
 
@@ -31,17 +32,74 @@ def archive(owner, item):
     return zipfile.ZipFile(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("format, inside", [("pictograph", "dataset.json"), ("coco", "annotations/instances.json"), ("yolo", "data.yaml")])
-def test_formats(owner, filled, format, inside):
-    zip_file = archive(owner, export(owner, filled, format=format))
+FORMATS = {"pictograph": "dataset.json", "coco": "annotations/instances.json", "yolo": "data.yaml", "cvat": "annotations.xml",
+           "pascal_voc": "Annotations/f/i1.xml", "labelme": "f/i1.json", "csv": "annotations.csv"}
+
+
+def labels_of(zip_file, format):
+    """How often each class stands in the label files, by the plainest look at them."""
+    texts = [zip_file.read(n).decode() for n in zip_file.namelist() if not n.endswith(".jpg") and n not in ("MANIFEST.json", "data.yaml", "dataset.json")]
+    mark = {"pictograph": '"name":"%s"', "cvat": 'label="%s"', "pascal_voc": "<name>%s</name>", "labelme": '"label":"%s"', "csv": ",%s,"}
+    if format == "coco":
+        coco = json.loads(zip_file.read("annotations/instances.json"))
+        names = {c["id"]: c["name"] for c in coco["categories"]}
+        found = [names[a["category_id"]] for a in coco["annotations"]]
+    elif format == "yolo":
+        names = yaml.safe_load(zip_file.read("data.yaml"))["names"]
+        found = [names[int(line.split()[0])] for n in zip_file.namelist() if n.startswith("labels/") for line in zip_file.read(n).decode().splitlines()]
+    else:
+        found = [name for name in ("cell", "nucleus") for text in texts for _ in range(text.count(mark[format] % name))]
+    return {name: found.count(name) for name in ("cell", "nucleus")}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_formats(owner, filled, format):
+    made = export(owner, filled, format=format)
+    zip_file = archive(owner, made)
     names = zip_file.namelist()
-    assert inside in names and "MANIFEST.json" in names
+    assert FORMATS[format] in names and "MANIFEST.json" in names
     assert sum(n.endswith(".jpg") for n in names) == 2  # absent filter: completed images only
     manifest = json.loads(zip_file.read("MANIFEST.json"))
-    assert manifest
-    if format == "coco":
-        coco = json.loads(zip_file.read(inside))
-        assert {i["file_name"] for i in coco["images"]} == {"i0.jpg", "f/i1.jpg"} and len(coco["annotations"]) == 4
+    assert manifest["format"] == format and manifest["images"] == 2 and manifest["annotations"] == 4 and manifest["losses"] == []
+    assert (made["image_count"], made["annotation_count"]) == (2, 4)
+    assert labels_of(zip_file, format) == {"cell": 2, "nucleus": 2}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_filters_in_every_format(owner, filled, format):
+    one = export(owner, filled, "one class", format=format, class_filter=["nucleus"])
+    assert labels_of(archive(owner, one), format) == {"cell": 0, "nucleus": 2} and one["image_count"] == 2
+    labels_only = archive(owner, export(owner, filled, "labels", format=format, status_filter=None, include_images=False))
+    assert not any(n.endswith(".jpg") for n in labels_only.namelist())
+    assert json.loads(labels_only.read("MANIFEST.json"))["images"] == 3
+    for new in ("new", "all"):  # of both vocabularies
+        assert export(owner, filled, new, format=format, status_filter=new, include_images=False)["image_count"] == {"new": 1, "all": 3}[new]
+    assert export(owner, filled, "done", format=format, status_filter="complete", include_images=False)["image_count"] == 2
+    for none in ("in_progress", "annotate", "review"):
+        owner.post("/exports/", {"dataset_name": filled["name"], "name": none, "format": format, "status_filter": none}, 404)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_equal_data_gives_equal_bytes(owner, filled, format):
+    assert export(owner, filled, "a", format=format)["md5"] == export(owner, filled, "b", format=format)["md5"]
+
+
+def test_what_a_format_cannot_hold_is_in_the_manifest(owner, jpeg):
+    project = owner.project(classes=("cell",), annotation_types=["bbox", "polygon", "polyline", "keypoint"])
+    image = owner.upload(project, "a.jpg", jpeg)
+    outline = [{"x": 2, "y": 2}, {"x": 40, "y": 2}, {"x": 40, "y": 30}, {"x": 2, "y": 30}]
+    hole = [{"x": 10, "y": 10}, {"x": 20, "y": 10}, {"x": 20, "y": 20}]
+    owner.post(f"/annotations/{image['id']}", {"annotations": [
+        {"id": "p", "name": "cell", "type": "polygon", "polygon": {"paths": [outline, hole]}},
+        {"id": "l", "name": "cell", "type": "polyline", "polyline": {"path": outline}},
+        {"id": "k", "name": "cell", "type": "keypoint", "keypoint": {"x": 3, "y": 4}}]})
+    losses = {}
+    for format in FORMATS:
+        manifest = json.loads(archive(owner, export(owner, project, format, format=format)).read("MANIFEST.json"))
+        losses[format] = {loss["kind"]: loss["count"] for loss in manifest["losses"]}
+    left_out = {"polylines_left_out": 1, "keypoints_left_out": 1}
+    assert losses == {"pictograph": {}, "coco": {"holes_as_rle": 1, **left_out}, "yolo": {"holes_left_out": 1, **left_out}, "cvat": {"holes_left_out": 1},
+                      "labelme": {"holes_left_out": 1}, "pascal_voc": {"polygons_as_boxes": 1, **left_out}, "csv": {"polygons_as_boxes": 1, **left_out}}
 
 
 def test_filters(owner, filled):
@@ -51,10 +109,6 @@ def test_filters(owner, filled):
     one = export(owner, filled, "one", class_filter=["nucleus"], format="coco")
     assert one["annotation_count"] == 2 and one["image_count"] == 2
     assert owner.post("/exports/", {"dataset_name": filled["name"], "name": "none", "status_filter": "review"}, 404).json()["error_code"] == "not_found"
-
-
-def test_equal_data_gives_equal_bytes(owner, filled):
-    assert export(owner, filled, "a")["md5"] == export(owner, filled, "b")["md5"]
 
 
 def test_the_snapshot_is_taken_at_creation(owner, filled, jpeg):

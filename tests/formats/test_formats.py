@@ -1,5 +1,6 @@
-"""Exports judged by readers that no one here wrote: pycocotools, supervision, zipfile; on a drawn dataset and, where it lies, on bccd."""
+"""Exports judged by readers that no one here wrote: pycocotools, supervision, datumaro, csv, zipfile; on a drawn dataset and, where it lies, on bccd."""
 import contextlib
+import csv
 import hashlib
 import io
 import json
@@ -18,14 +19,15 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # says that OpenCV is missing; NumPy does here
+    warnings.simplefilter("ignore")
+    import datumaro
     import supervision
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # pycocotools under NumPy 2
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = ROOT / "build" / "meson" / "src" / "formats" / "format_tool"
 BCCD = next((p / "shared/data/bccd" for p in (ROOT, *ROOT.parents) if (p / "shared/data/bccd").is_dir()), None)
-FORMATS = ["pictograph", "coco", "yolo", "pascal_voc"]
+FORMATS = ["pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"]
 WIDTH, HEIGHT = 160, 120
 
 
@@ -250,6 +252,90 @@ def test_pascal_voc_by_supervision(dataset):
     assert count
     listed = (folder / "ImageSets" / "Main" / "all.txt").read_text().splitlines()
     assert len(listed) == len(dataset["images"]) and all((folder / "Annotations" / (name + ".xml")).is_file() for name in listed)
+
+
+def losses(dataset, name):
+    manifest = json.loads((dataset["exports"][name] / "MANIFEST.json").read_text())
+    return {loss["kind"]: loss["count"] for loss in manifest["losses"]}
+
+
+def test_cvat_by_datumaro(dataset):
+    data = datumaro.Dataset.import_from(str(dataset["exports"]["cvat"]), "cvat")
+    names = [label.name for label in data.categories()[datumaro.AnnotationType.label].items]
+    found = {item.id + pathlib.PurePosixPath(item.media.path).suffix: item for item in data}
+    assert found.keys() == dataset["images"].keys()
+    for place, image in dataset["images"].items():
+        assert found[place].media.size == (image["height"], image["width"])
+        by_type = {}
+        for annotation in found[place].annotations:
+            by_type.setdefault(annotation.type.name, []).append((names[annotation.label], annotation))
+        got = [(name, *a.get_bbox()) for kind in ("bbox", "polygon") for name, a in by_type.get(kind, [])]
+        wanted = boxes(image)
+        assert [g[0] for g in got] == [w[0] for w in wanted]
+        for w, g in zip(wanted, got):
+            assert w[1:] == pytest.approx(g[1:], abs=0.011), place
+        points = [(name, a.points) for name, a in by_type.get("points", [])]
+        assert points == [(a["name"], [a["keypoint"]["x"], a["keypoint"]["y"]]) for a in image["annotations"] if "keypoint" in a]
+    if dataset["name"] == "shapes":
+        assert losses(dataset, "cvat") == {"holes_left_out": 4}
+
+
+def test_labelme_by_supervision(dataset):
+    folder = dataset["exports"]["labelme"]
+    seen = 0
+    for place in sorted({p.parent for p in folder.rglob("*.json") if p.name != "MANIFEST.json"}):
+        (folder / "MANIFEST.json").rename(folder / "MANIFEST")  # it takes every JSON file of a folder for a label
+        try:
+            data = supervision.DetectionDataset.from_labelme(str(place), str(place))
+        finally:
+            (folder / "MANIFEST").rename(folder / "MANIFEST.json")
+        for path in data.image_paths:
+            image = dataset["images"][str(pathlib.Path(path).relative_to(folder))]
+            found = data.annotations[path]
+            got = sorted((data.classes[c], *corners) for c, corners in zip(found.class_id, found.xyxy.tolist()))
+            wanted = sorted((n, x, y, x + w, y + h) for n, x, y, w, h in boxes(image))
+            assert [g[0] for g in got] == [w[0] for w in wanted]
+            for w, g in zip(wanted, got):
+                assert w[1:] == pytest.approx(g[1:], abs=0.01), path
+            seen += 1
+    assert seen == len(dataset["images"])
+
+
+def test_labelme_files_as_labelme_writes_them(dataset):
+    for label in dataset["exports"]["labelme"].rglob("*.json"):
+        if label.name == "MANIFEST.json":
+            continue
+        read = json.loads(label.read_text())
+        assert list(read) == ["version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"]
+        assert read["imageData"] is None and read["flags"] == {}
+        with Image.open(label.parent / read["imagePath"]) as opened:
+            assert opened.size == (read["imageWidth"], read["imageHeight"])
+        for shape in read["shapes"]:
+            assert list(shape) == ["label", "points", "group_id", "description", "shape_type", "flags"]
+
+
+def test_csv_by_python(dataset):
+    text = (dataset["exports"]["csv"] / "annotations.csv").read_bytes()
+    assert text.endswith(b"\r\n") and text.count(b"\n") == text.count(b"\r\n")
+    rows = list(csv.DictReader(io.StringIO(text.decode(), newline=""), strict=True))
+    header = "image_id,filename,folder,width,height,status,annotation_id,name,x,y,w,h,confidence,created_by"
+    assert list(rows[0]) == header.split(",") and not any(None in row or None in row.values() for row in rows)
+    found = {}
+    for row in rows:
+        place = (row["folder"].rstrip("/") + "/" + row["filename"]).lstrip("/")
+        found.setdefault(place, [])
+        assert (int(row["width"]), int(row["height"])) == (dataset["images"][place]["width"], dataset["images"][place]["height"])
+        if row["name"]:
+            found[place].append((row["name"], *(float(row[k]) for k in "xywh")))
+    for place, image in dataset["images"].items():
+        assert (dataset["exports"]["csv"] / "images" / place).is_file()
+        got, wanted = found.pop(place), boxes(image)
+        assert [g[0] for g in got] == [w[0] for w in wanted]
+        for w, g in zip(wanted, got):
+            assert w[1:] == pytest.approx(g[1:], abs=1e-9), place
+    assert not found
+    if dataset["name"] == "shapes":
+        assert losses(dataset, "csv") == {"polygons_as_boxes": 8, "keypoints_left_out": 4}
 
 
 def test_run_lengths_agree_with_pycocotools(tmp_path):

@@ -156,7 +156,7 @@ static void a_snapshot_keeps_what_changes_after_it(void **state) {
 
 static void equal_data_gives_equal_objects_in_every_format(void **state) {
     Fixture *f = *state;
-    static const char *const FORMATS[] = {"pictograph", "coco", "yolo", "pascal_voc"};
+    static const char *const FORMATS[] = {"pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"};
     start_jobs(f);
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++) {
         const char *first = arena_printf(&f->arena, "%s-1", FORMATS[i]), *second = arena_printf(&f->arena, "%s-2", FORMATS[i]);

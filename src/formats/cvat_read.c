@@ -1,0 +1,389 @@
+/* CVAT for images 1.1 in: annotations.xml with every image, its boxes, polygons, lines, points, ellipses and masks.
+ *
+ * The file is parsed twice as a stream of elements: first for the labels and the names of the images, so that each keeps its file, then
+ * for the shapes. Turned boxes and ellipses become polygons, tracks of videos and cuboids are left out. No network, no entities, no
+ * document types: none of them has a place in a label file.
+ */
+#include <libxml/parser.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "formats/format.h"
+#include "formats/names.h"
+#include "base/banned.h"
+
+enum { CHUNK_SIZE = 1 << 16, ELLIPSE_POINTS = 36, MASK_PIXELS_MAX = 1 << 28, IMAGE_DEPTH = 2, SHAPE_DEPTH = 3 };
+#define PI 3.14159265358979323846
+
+typedef struct CvatReader {
+    Reader *reader;
+    const char *file;
+    xmlParserCtxt *parser;
+    bool first_pass; /* labels and claims; else shapes */
+    int depth;       /* elements that are open */
+    bool in_label, refused, told_tracks;
+    Buffer text;     /* of the label's child that is open */
+    char *label_name, *label_color; /* in the reader's arena */
+    bool has_image;
+    DatasetImage image;
+    size_t shape_count; /* of the image */
+    Status status;      /* of the sink */
+    Error *err;
+} CvatReader;
+
+/* What libxml2 hands over for an element: five pointers an attribute. */
+typedef struct Attributes {
+    Arena *arena;
+    const xmlChar **list;
+    int count;
+} Attributes;
+
+static const char *attribute(const Attributes *attributes, const char *name) {
+    for (int i = 0; i < attributes->count; i++) {
+        const xmlChar **a = attributes->list + 5 * i;
+        if (strcmp((const char *)a[0], name) == 0) return arena_strndup(attributes->arena, (const char *)a[3], (size_t)(a[4] - a[3]));
+    }
+    return NULL;
+}
+
+static bool number(const Attributes *attributes, const char *name, double *out) {
+    const char *text = attribute(attributes, name);
+    return text && text_to_number(text, out) && isfinite(*out);
+}
+
+static bool numbers(const Attributes *attributes, const char *const names[4], double out[4]) {
+    for (size_t i = 0; i < 4; i++) {
+        if (!number(attributes, names[i], &out[i])) return false;
+    }
+    return true;
+}
+
+/* ---- recognising ---- */
+
+static bool takes(const Dataset *d, const TreeFile *file) { return reader_takes(d, file, ".xml"); }
+
+static bool looks_like_cvat(const char *path) {
+    Buffer ends;
+    bool is = reader_peek(path, &ends) && strstr(buffer_text(&ends), "<annotations>") && (strstr(buffer_text(&ends), "<version>") || strstr(buffer_text(&ends), "<image "));
+    buffer_clear(&ends);
+    return is;
+}
+
+bool cvat_detect(const Dataset *d) { return reader_finds_file(d, takes, looks_like_cvat); }
+
+/* ---- shapes ---- */
+
+/* "x,y;x,y": false when it is anything else. */
+static bool parse_points(Arena *arena, const char *text, Ring *out) {
+    size_t most = 1;
+    for (const char *p = text; *p; p++) most += *p == ';';
+    *out = (Ring){arena_new_array(arena, Point, most), 0};
+    for (const char *p = text;; p++) {
+        char *end;
+        Point *point = &out->points[out->count++];
+        point->x = strtod(p, &end);
+        if (end == p || *end != ',') return false;
+        p = end + 1;
+        point->y = strtod(p, &end);
+        if (end == p || !isfinite(point->x) || !isfinite(point->y)) return false;
+        p = end;
+        if (!*p) return true;
+        if (*p != ';') return false;
+    }
+}
+
+/* Points of a shape around (x, y), turned clockwise on the screen. */
+static void turn(Ring *ring, double x, double y, double degrees) {
+    double sine = sin(degrees * PI / 180), cosine = cos(degrees * PI / 180);
+    for (size_t i = 0; i < ring->count; i++) {
+        double dx = ring->points[i].x - x, dy = ring->points[i].y - y;
+        ring->points[i] = (Point){x + dx * cosine - dy * sine, y + dx * sine + dy * cosine};
+    }
+}
+
+static Polygon polygon_of_ring(Arena *arena, Ring ring) {
+    Polygon polygon = {arena_new(arena, Ring), 1};
+    polygon.rings[0] = ring;
+    return polygon;
+}
+
+static Ring ellipse(Arena *arena, double cx, double cy, double rx, double ry) {
+    Ring ring = {arena_new_array(arena, Point, ELLIPSE_POINTS), ELLIPSE_POINTS};
+    for (size_t i = 0; i < ELLIPSE_POINTS; i++) {
+        double angle = 2 * PI * (double)i / ELLIPSE_POINTS;
+        ring.points[i] = (Point){cx + rx * cos(angle), cy + ry * sin(angle)};
+    }
+    return ring;
+}
+
+/* Runs along the rows, the first counts zeros; false when they do not fill the mask exactly. */
+static bool fill_mask(const char *runs, Mask *mask) {
+    size_t size = (size_t)mask->width * mask->height, at = 0;
+    for (int value = 0; *runs; value ^= 1) {
+        char *end;
+        unsigned long long run = strtoull(runs, &end, 10);
+        if (end == runs || run > size - at) return false;
+        memset(mask->pixels + at, value, (size_t)run);
+        at += (size_t)run;
+        runs = end + strspn(end, ", ");
+    }
+    return at == size;
+}
+
+static bool read_mask(Arena *arena, const Attributes *attributes, Polygon *out) {
+    static const char *const NAMES[] = {"left", "top", "width", "height"};
+    double v[4];
+    const char *runs = attribute(attributes, "rle");
+    if (!runs || !numbers(attributes, NAMES, v) || v[2] < 1 || v[3] < 1 || v[2] * v[3] > MASK_PIXELS_MAX) return false;
+    Arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    Mask mask = {(uint32_t)v[2], (uint32_t)v[3], arena_alloc(&scratch, (size_t)v[2] * (size_t)v[3])};
+    bool good = fill_mask(runs, &mask);
+    if (good) *out = shape_of_mask(arena, &mask, v[0], v[1]);
+    arena_clear(&scratch);
+    return good && out->count > 0;
+}
+
+typedef struct Shape {
+    CvatReader *c;
+    const Attributes *attributes;
+    const char *what;
+    Annotation annotation;
+} Shape;
+
+static bool add_box(Shape *s) {
+    static const char *const NAMES[] = {"xtl", "ytl", "xbr", "ybr"};
+    Reader *r = s->c->reader;
+    double v[4], degrees = 0;
+    if (!numbers(s->attributes, NAMES, v)) return false;
+    Box box = {v[0], v[1], v[2] - v[0], v[3] - v[1]};
+    number(s->attributes, "rotation", &degrees);
+    s->annotation.bounding_box = box;
+    if (degrees == 0) {
+        reader_add_box(r, &s->c->image, s->c->file, s->what, s->annotation);
+        return true;
+    }
+    Ring corners = {arena_new_array(&r->image_arena, Point, 4), 4};
+    box_corners(box, corners.points);
+    turn(&corners, box.x + box.w / 2, box.y + box.h / 2, degrees);
+    s->annotation.polygon = polygon_of_ring(&r->image_arena, corners);
+    reader_add_polygon(r, &s->c->image, s->c->file, s->what, s->annotation);
+    return true;
+}
+
+static bool add_ellipse(Shape *s) {
+    static const char *const NAMES[] = {"cx", "cy", "rx", "ry"};
+    Reader *r = s->c->reader;
+    double v[4], degrees = 0;
+    if (!numbers(s->attributes, NAMES, v)) return false;
+    number(s->attributes, "rotation", &degrees);
+    Ring ring = ellipse(&r->image_arena, v[0], v[1], v[2], v[3]);
+    turn(&ring, v[0], v[1], degrees);
+    s->annotation.polygon = polygon_of_ring(&r->image_arena, ring);
+    reader_add_polygon(r, &s->c->image, s->c->file, s->what, s->annotation);
+    return true;
+}
+
+static bool add_mask(Shape *s) {
+    if (!read_mask(&s->c->reader->image_arena, s->attributes, &s->annotation.polygon)) return false;
+    reader_add_polygon(s->c->reader, &s->c->image, s->c->file, s->what, s->annotation);
+    return true;
+}
+
+static bool points_of(Shape *s, Ring *out) {
+    const char *text = attribute(s->attributes, "points");
+    return text && parse_points(&s->c->reader->image_arena, text, out);
+}
+
+static bool add_polygon(Shape *s) {
+    Ring ring;
+    if (!points_of(s, &ring) || ring.count < 3) return false;
+    s->annotation.polygon = polygon_of_ring(&s->c->reader->image_arena, ring);
+    reader_add_polygon(s->c->reader, &s->c->image, s->c->file, s->what, s->annotation);
+    return true;
+}
+
+static bool add_polyline(Shape *s) {
+    if (!points_of(s, &s->annotation.path)) return false;
+    reader_add_polyline(s->c->reader, &s->c->image, s->c->file, s->what, s->annotation);
+    return true;
+}
+
+static bool add_points(Shape *s) {
+    Ring points;
+    const char *id = s->annotation.id;
+    if (!points_of(s, &points)) return false;
+    for (size_t i = 0; i < points.count; i++) {
+        s->annotation.keypoint = points.points[i];
+        if (i) s->annotation.id = arena_printf(&s->c->reader->image_arena, "%s.%zu", id, i + 1);
+        reader_add_keypoint(s->c->reader, &s->c->image, s->c->file, s->what, s->annotation);
+    }
+    return true;
+}
+
+static const struct {
+    const char *element;
+    bool (*add)(Shape *shape); /* NULL: no shape of ours; false: not as it should be */
+} SHAPES[] = {
+    {"box", add_box},   {"polygon", add_polygon}, {"polyline", add_polyline}, {"points", add_points}, {"ellipse", add_ellipse},
+    {"mask", add_mask}, {"cuboid", NULL},         {"skeleton", NULL},         {"tag", NULL},
+};
+
+static void read_shape(CvatReader *c, const char *element, const Attributes *attributes) {
+    size_t i = 0, count = sizeof SHAPES / sizeof *SHAPES;
+    while (i < count && strcmp(SHAPES[i].element, element) != 0) i++;
+    if (i == count) return;
+    Reader *r = c->reader;
+    const char *label = attribute(attributes, "label");
+    c->shape_count++;
+    Shape shape = {.c = c, .attributes = attributes, .annotation = {.name = label, .confidence = 1}};
+    shape.what = arena_printf(&r->image_arena, "%s, shape %zu (%s)", c->image.filename, c->shape_count, label ? label : "without label");
+    shape.annotation.id = arena_printf(&r->image_arena, "%zu", c->shape_count);
+    if (!SHAPES[i].add) reader_leave_out(r, c->file, "%s: a %s; left out", shape.what, element);
+    else if (!label || text_is_blank(label)) reader_leave_out(r, c->file, "%s: left out", shape.what);
+    else if (!SHAPES[i].add(&shape)) reader_leave_out(r, c->file, "%s: a %s that is not sound; left out", shape.what, element);
+}
+
+/* ---- images and labels ---- */
+
+static void begin_image(CvatReader *c, const Attributes *attributes) {
+    Reader *r = c->reader;
+    const char *named = attribute(attributes, "name");
+    TreeFile *file = named ? reader_find_image(r, c->file, named) : NULL;
+    c->has_image = false;
+    c->shape_count = 0;
+    if (!named) {
+        reader_warn(r, c->file, "an image has no name; left out");
+        return;
+    }
+    if (file && file->seen) {
+        reader_warn(r, c->file, "image %s is listed twice; the second is left out", named);
+        return;
+    }
+    if (file) {
+        file->seen = true;
+        c->image = reader_image(r, file);
+    } else if (!reader_missing_image(r, c->file, named, &c->image)) {
+        return;
+    } else if (r->tree->image_count) {
+        reader_warn(r, c->file, "image %s is missing", named);
+    }
+    double width, height;
+    if (number(attributes, "width", &width) && number(attributes, "height", &height) && width >= 1 && height >= 1 && width <= INT32_MAX && height <= INT32_MAX)
+        c->image.width = (uint32_t)width, c->image.height = (uint32_t)height;
+    reader_find_size(r, &c->image);
+    const char *subset = attribute(attributes, "subset"), *split = subset ? name_split(subset, strlen(subset)) : NULL;
+    if (split) c->image.split = split;
+    c->image.labelled = true;
+    c->has_image = true;
+}
+
+static void end_label(CvatReader *c) {
+    Reader *r = c->reader;
+    c->in_label = false;
+    if (!c->label_name || text_is_blank(c->label_name)) return;
+    reader_class(r, c->label_name);
+    if (c->label_color) r->report->classes[string_map_get(&r->classes, c->label_name)].color = arena_strdup(r->report->arena, c->label_color);
+}
+
+/* ---- elements ---- */
+
+static void start_element(void *context, const xmlChar *local, const xmlChar *prefix, const xmlChar *uri, int namespace_count, const xmlChar **namespaces,
+                          int attribute_count, int defaulted, const xmlChar **list) {
+    CvatReader *c = context;
+    const char *name = (const char *)local;
+    Attributes attributes = {&c->reader->image_arena, list, attribute_count};
+    (void)prefix, (void)uri, (void)namespace_count, (void)namespaces, (void)defaulted;
+    c->depth++;
+    buffer_reset(&c->text);
+    if (c->first_pass) {
+        if (strcmp(name, "label") == 0) c->in_label = true, c->label_name = c->label_color = NULL;
+        const char *named = c->depth == IMAGE_DEPTH && strcmp(name, "image") == 0 ? attribute(&attributes, "name") : NULL;
+        if (named) reader_claim_image(c->reader, c->file, named);
+        arena_reset(&c->reader->image_arena);
+    } else if (c->depth == IMAGE_DEPTH && strcmp(name, "image") == 0) {
+        begin_image(c, &attributes);
+    } else if (c->depth == IMAGE_DEPTH && strcmp(name, "track") == 0 && !c->told_tracks) {
+        c->told_tracks = true;
+        reader_warn(c->reader, c->file, "tracks of videos are not read; left out");
+    } else if (c->depth == SHAPE_DEPTH && c->has_image) {
+        read_shape(c, name, &attributes);
+    }
+}
+
+static void end_element(void *context, const xmlChar *local, const xmlChar *prefix, const xmlChar *uri) {
+    CvatReader *c = context;
+    const char *name = (const char *)local;
+    (void)prefix, (void)uri;
+    c->depth--;
+    if (c->in_label && strcmp(name, "name") == 0 && !c->label_name) c->label_name = arena_strdup(c->reader->arena, buffer_text(&c->text));
+    if (c->in_label && strcmp(name, "color") == 0) c->label_color = arena_strdup(c->reader->arena, buffer_text(&c->text));
+    if (c->in_label && strcmp(name, "label") == 0) end_label(c);
+    if (c->has_image && c->depth == IMAGE_DEPTH - 1) {
+        c->has_image = false;
+        c->status = reader_deliver(c->reader, &c->image, c->err);
+        if (c->status != STATUS_OK) xmlStopParser(c->parser);
+    }
+}
+
+static void characters(void *context, const xmlChar *text, int length) {
+    CvatReader *c = context;
+    if (c->in_label) buffer_append(&c->text, text, (size_t)length);
+}
+
+static void document_type(void *context, const xmlChar *name, const xmlChar *external, const xmlChar *location) {
+    CvatReader *c = context;
+    (void)name, (void)external, (void)location;
+    c->refused = true;
+    xmlStopParser(c->parser);
+}
+
+static void quiet(void *context, const char *format, ...) { (void)context, (void)format; }
+
+/* False when the text is no sound XML, or of another kind. */
+static bool parse(CvatReader *c, const char *text, size_t size, bool first_pass) {
+    xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC, .startElementNs = start_element, .endElementNs = end_element, .characters = characters,
+                             .internalSubset = document_type, .warning = quiet, .error = quiet};
+    c->first_pass = first_pass;
+    c->depth = 0;
+    c->has_image = c->in_label = false;
+    c->parser = xmlCreatePushParserCtxt(&handler, c, NULL, 0, NULL);
+    if (!c->parser) return false;
+    xmlCtxtUseOptions(c->parser, XML_PARSE_NONET | XML_PARSE_NOENT); /* NOENT: &amp; and its like; others need a document type, which ends the parse */
+    for (size_t at = 0; at < size && !c->refused && c->status == STATUS_OK; at += CHUNK_SIZE) {
+        int length = size - at < CHUNK_SIZE ? (int)(size - at) : CHUNK_SIZE;
+        if (xmlParseChunk(c->parser, text + at, length, 0) != 0 && !c->parser->wellFormed) break;
+    }
+    if (!c->refused && c->status == STATUS_OK) xmlParseChunk(c->parser, text, 0, 1);
+    if (c->has_image && c->status == STATUS_OK) c->status = reader_deliver(c->reader, &c->image, c->err); /* the text broke off within it */
+    bool sound = c->parser->wellFormed && !c->refused;
+    xmlFreeDoc(c->parser->myDoc);
+    xmlFreeParserCtxt(c->parser);
+    return sound;
+}
+
+Status cvat_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
+    CvatReader c = {.reader = r, .file = file, .err = err};
+    buffer_init(&c.text, 1 << 16);
+    bool sound = parse(&c, text, size, true);
+    if (!c.refused && c.status == STATUS_OK) sound &= parse(&c, text, size, false);
+    if (!sound && c.status == STATUS_OK) reader_warn(r, file, "not a sound XML file; what comes after its fault is left out");
+    buffer_clear(&c.text);
+    arena_reset(&r->image_arena);
+    return c.status;
+}
+
+Status cvat_read(Reader *r, Error *err) {
+    Status status = STATUS_OK;
+    xmlInitParser();
+    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        Buffer text;
+        if (!takes(r->dataset, file) || !looks_like_cvat(tree_full_path(r->tree, r->arena, file)) || !reader_text(r, file, &text)) continue;
+        status = cvat_read_text(r, file->path, buffer_text(&text), text.size, err);
+        buffer_clear(&text);
+    }
+    return status;
+}

@@ -1,0 +1,10 @@
+/* Fuzz target: a LabelMe file. */
+#include "formats/fuzz.h"
+#include "base/banned.h"
+
+static void body(Reader *r, char *text, size_t size) {
+    r->keeps_folders = true;
+    labelme_read_text(r, "a/b.json", text, size, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_with_reader(data, size, body); }
