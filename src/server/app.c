@@ -43,7 +43,7 @@ static void sweep_answers(Server *server) { idempotency_sweep(server->idempotenc
 static void sweep_answer_rows(Server *server) { idempotency_sweep(server->idempotency, server->store, true); }
 
 static const UpkeepTask UPKEEP[] = {
-    {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances}, {60, sweep_discarded}, {600, sweep_uploads},
+    {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances}, {60, sweep_discarded}, {600, sweep_uploads}, {SWEEP_FILES_SECONDS, sweep_files},
 };
 
 /* --- opening and closing --- */

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "server/http/client_address.h"
 #include "server/http/http.h"
 
 #include "base/banned.h"
@@ -66,6 +67,7 @@ static Status set_builtin_models(Loading *l, const char *v, Error *err) { return
 static Status set_http_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->http_threads, v, err); }
 static Status set_handler_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->handler_threads, v, err); }
 static Status set_body_timeout(Loading *l, const char *v, Error *err) { return take_count(&l->config->body_timeout, v, err); }
+static Status set_trusted_proxies(Loading *l, const char *v, Error *err) { return proxy_list_parse(&l->config->trusted_proxies, v, l->arena, err); }
 static Status set_access_log(Loading *l, const char *v, Error *err) { return take_bool(&l->config->access_log, v, err); }
 static Status set_public_metrics(Loading *l, const char *v, Error *err) { return take_bool(&l->config->public_metrics, v, err); }
 
@@ -87,6 +89,7 @@ static const Setting SETTINGS[] = {
     {"http_threads", "PICTOGRAPHD_HTTP_THREADS", set_http_threads, "event loops (one a processor, at most 8)"},
     {"handler_threads", "PICTOGRAPHD_HANDLER_THREADS", set_handler_threads, "threads for requests that wait (32)"},
     {"body_timeout", "PICTOGRAPHD_BODY_TIMEOUT", set_body_timeout, "seconds that a request's body may take (60)"},
+    {"trusted_proxies", "PICTOGRAPHD_TRUSTED_PROXIES", set_trusted_proxies, "addresses or networks whose X-Forwarded-For names the client (none)"},
     {"access_log", "PICTOGRAPHD_ACCESS_LOG", set_access_log, "a line a request on standard error (true)"},
     {"public_metrics", "PICTOGRAPHD_PUBLIC_METRICS", set_public_metrics, "/metrics for all addresses, not the loopback alone (false)"},
 };

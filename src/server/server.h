@@ -29,6 +29,7 @@ typedef struct Config {
     int http_threads;
     int handler_threads;
     int body_timeout; /* seconds, see HTTP_BODY_TIMEOUT */
+    const struct ProxyList *trusted_proxies; /* whose X-Forwarded-For is believed; NULL: nobody's */
     bool access_log;
     bool public_metrics; /* /metrics for every address, not the loopback alone */
 } Config;

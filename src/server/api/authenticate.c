@@ -1,8 +1,8 @@
 /* The cache of verified keys and the way to get into it. */
 #include "server/api/authenticate.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,9 +18,10 @@
 
 enum {
     BUCKETS = 1 << 14,
-    IN_FLIGHT_MAXIMUM = 64,  /* cold keys under verification, more wait for a place */
+    IN_FLIGHT_MAXIMUM = 64,  /* cold keys under verification, at most; more wait for a place */
     BAD_DIGESTS = 256,       /* wrong keys remembered for a minute, so that their repetition costs nothing */
-    ADDRESSES = 1 << 12,     /* slots; two addresses in one slot: the later one starts afresh */
+    ADDRESS_SETS = 1 << 11,  /* by keyed hash, so that nobody can choose to meet in one; the least guilty of a full set makes room */
+    ADDRESS_WAYS = 8,
     CANDIDATES_MAXIMUM = 16, /* keys that share a prefix: 24 random bits */
 };
 
@@ -39,14 +40,13 @@ typedef struct KeyEntry {
 } KeyEntry;
 
 typedef struct FailedAttempts {
-    char address[46];
+    unsigned char network[16]; /* IPv6's first half, or a mapped IPv4 address */
     int64_t minute;
     int count;
 } FailedAttempts;
 
 struct KeyCache {
     pthread_mutex_t lock;
-    pthread_cond_t verified; /* a verification ended */
     unsigned char secret[SHA256_SIZE];
     KeyEntry *buckets[BUCKETS];
     KeyEntry *newest, *oldest;
@@ -60,18 +60,18 @@ struct KeyCache {
         int64_t until; /* ms */
     } bad[BAD_DIGESTS];
     int next_bad;
-    FailedAttempts attempts[ADDRESSES];
-    sem_t processors;
+    int in_flight_maximum;
+    Request *parked; /* wait for a verification to end, linked by next_parked */
+    FailedAttempts attempts[ADDRESS_SETS][ADDRESS_WAYS];
 };
 
 KeyCache *key_cache_new(void) {
     KeyCache *cache = xcalloc(1, sizeof *cache);
     pthread_mutex_init(&cache->lock, NULL);
-    pthread_cond_init(&cache->verified, NULL);
     random_bytes(cache->secret, sizeof cache->secret);
     cache->version = 1;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    sem_init(&cache->processors, 0, processors > 0 ? (unsigned)processors : 1);
+    cache->in_flight_maximum = processors < 4 ? 1 : processors / 2 < IN_FLIGHT_MAXIMUM ? (int)processors / 2 : IN_FLIGHT_MAXIMUM;
     return cache;
 }
 
@@ -81,8 +81,6 @@ void key_cache_free(KeyCache *cache) {
         next = entry->older;
         free(entry);
     }
-    sem_destroy(&cache->processors);
-    pthread_cond_destroy(&cache->verified);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
@@ -183,16 +181,27 @@ static KeyEntry *entry_add(KeyCache *cache, const Digest *digest) {
 
 /* --- addresses that try --- */
 
+static void network_of(const char *address, unsigned char out[16]) {
+    memset(out, 0, 16);
+    if (inet_pton(AF_INET, address, out + 12) == 1) memset(out + 10, 0xff, 2);
+    else if (inet_pton(AF_INET6, address, out) == 1) memset(out + 8, 0, 8);
+}
+
+/* The address's row of this minute, made when there is none. */
 static FailedAttempts *attempts_of(KeyCache *cache, const char *address) {
-    uint32_t h = 2166136261u;
-    for (const char *p = address; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u;
-    FailedAttempts *a = &cache->attempts[h % ADDRESSES];
+    unsigned char network[16], digest[SHA256_SIZE];
+    network_of(address, network);
+    hash_hmac_sha256(cache->secret, sizeof cache->secret, network, sizeof network, digest);
+    FailedAttempts *set = cache->attempts[(digest[0] | digest[1] << 8) % ADDRESS_SETS], *room = set;
     int64_t minute = clock_now_ms() / 60000;
-    if (a->minute != minute || strncmp(a->address, address, sizeof a->address - 1) != 0) {
-        *a = (FailedAttempts){.minute = minute};
-        memcpy(a->address, address, strnlen(address, sizeof a->address - 1));
+    for (FailedAttempts *a = set; a < set + ADDRESS_WAYS; a++) {
+        if (a->minute != minute) *a = (FailedAttempts){.minute = minute};
+        if (a->count && memcmp(a->network, network, sizeof network) == 0) return a;
+        if (a->count < room->count) room = a;
     }
-    return a;
+    *room = (FailedAttempts){.minute = minute};
+    memcpy(room->network, network, sizeof network);
+    return room;
 }
 
 static bool is_known_bad(const KeyCache *cache, const Digest *digest) {
@@ -202,9 +211,7 @@ static bool is_known_bad(const KeyCache *cache, const Digest *digest) {
     return false;
 }
 
-static void note_failure(KeyCache *cache, const char *address, const Digest *digest) {
-    attempts_of(cache, address)->count++;
-    if (is_known_bad(cache, digest)) return;
+static void note_bad(KeyCache *cache, const Digest *digest) {
     cache->bad[cache->next_bad].digest = *digest;
     cache->bad[cache->next_bad].until = clock_now_ms() + 60000;
     cache->next_bad = (cache->next_bad + 1) % BAD_DIGESTS;
@@ -219,7 +226,7 @@ static int in_flight_index(const KeyCache *cache, const Digest *digest) {
 }
 
 /* Id of the key whose secret this is, by bcrypt; false when there is none. */
-static bool verify(KeyCache *cache, DbSession *db, const char *key, char out[UUID_SIZE]) {
+static bool verify(DbSession *db, const char *key, char out[UUID_SIZE]) {
     struct {
         char id[UUID_SIZE], hash[KEY_HASH_SIZE];
     } candidates[CANDIDATES_MAXIMUM];
@@ -233,32 +240,42 @@ static bool verify(KeyCache *cache, DbSession *db, const char *key, char out[UUI
     }
     db_finish(&rows);
     for (int i = 0; i < count; i++) {
-        while (sem_wait(&cache->processors) != 0) continue; /* interrupted */
-        bool matches = key_secret_matches(key, candidates[i].hash);
-        sem_post(&cache->processors);
-        if (!matches) continue;
+        if (!key_secret_matches(key, candidates[i].hash)) continue;
         memcpy(out, candidates[i].id, UUID_SIZE);
         return true;
     }
     return false;
 }
 
-/* Verifies a cold key, alone; others that bring the same key meanwhile wait for the outcome. Enters and leaves with the lock held. */
-static void verify_once(KeyCache *cache, Request *rq, const char *key, const Digest *digest) {
-    if (in_flight_index(cache, digest) >= 0 || cache->in_flight_count == IN_FLIGHT_MAXIMUM) {
-        pthread_cond_wait(&cache->verified, &cache->lock);
-        return; /* the caller looks again */
+static void resume_parked(KeyCache *cache) {
+    Request *parked = cache->parked;
+    cache->parked = NULL;
+    while (parked) {
+        Request *rq = parked;
+        parked = rq->passage->next_parked; /* before rq goes on */
+        rq->resume(rq);
+    }
+}
+
+/* Verifies a cold key; enters and leaves with the lock held, and the caller looks again. False: someone verifies it, or as many as may; the request
+ * was parked. */
+static bool verify_or_park(KeyCache *cache, Request *rq, const char *key, const Digest *digest) {
+    if (in_flight_index(cache, digest) >= 0 || cache->in_flight_count == cache->in_flight_maximum) {
+        rq->passage->next_parked = cache->parked;
+        cache->parked = rq;
+        return false;
     }
     cache->in_flight[cache->in_flight_count++] = *digest;
     pthread_mutex_unlock(&cache->lock);
     char id[UUID_SIZE];
-    bool good = verify(cache, request_db(rq), key, id);
+    bool good = verify(request_db(rq), key, id);
     pthread_mutex_lock(&cache->lock);
     cache->in_flight[in_flight_index(cache, digest)] = cache->in_flight[cache->in_flight_count - 1];
     cache->in_flight_count--;
     if (good) memcpy(entry_add(cache, digest)->principal.key_id, id, UUID_SIZE); /* version 0: its row is read next */
-    else note_failure(cache, rq->remote_address, digest);
-    pthread_cond_broadcast(&cache->verified);
+    else note_bad(cache, digest);
+    resume_parked(cache);
+    return true;
 }
 
 /* The entry's facts into rq, after a look at its row when the database changed. Enters and leaves with the lock held. */
@@ -294,9 +311,21 @@ static Status use_entry(KeyCache *cache, Request *rq, KeyEntry *entry) {
 }
 
 static Status refuse_address(Request *rq) {
-    rq->passage->retry_after = 60 - clock_now_ms() / 1000 % 60;
-    json_field_int(request_error_context(rq), "retry_after", rq->passage->retry_after);
-    return request_fail(rq, STATUS_RATE_LIMITED, "Too many attempts with wrong keys; retry in %lld s", (long long)rq->passage->retry_after);
+    int64_t now = clock_now_ms() / 1000, wait = 60 - now % 60;
+    rq->passage->rate = (RateVerdict){.limit = FAILED_ATTEMPTS_PER_MINUTE, .reset = now + wait, .retry_after = wait};
+    json_field_int(request_error_context(rq), "retry_after", wait);
+    return request_fail(rq, STATUS_RATE_LIMITED, "Too many attempts with wrong keys; retry in %lld s", (long long)wait);
+}
+
+/* A key that is certainly wrong: counted, and refused. Under the lock. */
+static void refuse_key(KeyCache *cache, Request *rq) {
+    FailedAttempts *attempts = attempts_of(cache, rq->remote_address);
+    if (attempts->count >= FAILED_ATTEMPTS_PER_MINUTE) {
+        refuse_address(rq);
+        return;
+    }
+    attempts->count++;
+    request_fail(rq, STATUS_INVALID_API_KEY, "Invalid API key");
 }
 
 AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
@@ -305,35 +334,30 @@ AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
         request_fail(rq, STATUS_MISSING_API_KEY, "Missing API key: send it in the X-API-Key header");
         return AUTHENTICATION_FAILED;
     }
-    if (!key_secret_is_plausible(key)) {
-        request_fail(rq, STATUS_INVALID_API_KEY, "Invalid API key");
-        return AUTHENTICATION_FAILED;
-    }
     KeyCache *cache = rq->server->keys;
-    Digest digest;
-    hash_hmac_sha256(cache->secret, sizeof cache->secret, key, strlen(key), digest.bytes);
-    pthread_mutex_lock(&cache->lock);
-    KeyEntry *entry;
+    bool plausible = key_secret_is_plausible(key);
+    Digest digest = {0};
+    if (plausible) hash_hmac_sha256(cache->secret, sizeof cache->secret, key, strlen(key), digest.bytes);
     AuthenticationResult result = AUTHENTICATION_FAILED;
+    pthread_mutex_lock(&cache->lock);
     for (;;) {
-        if ((entry = entry_find(cache, &digest))) {
+        KeyEntry *entry = plausible ? entry_find(cache, &digest) : NULL;
+        if (entry) {
             if (use_entry(cache, rq, entry) == STATUS_OK) result = AUTHENTICATED;
+            break;
+        }
+        if (!plausible || is_known_bad(cache, &digest)) {
+            refuse_key(cache, rq);
             break;
         }
         if (attempts_of(cache, rq->remote_address)->count >= FAILED_ATTEMPTS_PER_MINUTE) {
             refuse_address(rq);
             break;
         }
-        if (is_known_bad(cache, &digest)) {
-            note_failure(cache, rq->remote_address, &digest);
-            request_fail(rq, STATUS_INVALID_API_KEY, "Invalid API key");
+        if (!may_wait || !verify_or_park(cache, rq, key, &digest)) {
+            result = may_wait ? AUTHENTICATION_PARKED : AUTHENTICATION_WAITS;
             break;
         }
-        if (!may_wait) {
-            result = AUTHENTICATION_WAITS;
-            break;
-        }
-        verify_once(cache, rq, key, &digest);
     }
     pthread_mutex_unlock(&cache->lock);
     return result;

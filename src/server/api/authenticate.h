@@ -3,8 +3,8 @@
  * A key that was verified once (bcrypt, a fifth of a second, on a handler thread) is known afterwards by HMAC-SHA-256(process secret, key); only
  * that digest is kept. What the key may do is read from its row again whenever the database changed since (key_cache_poll notices, four times
  * a second, also what other processes wrote; key_cache_changed says so at once), so that revocation, suspension, roles and expiry act within a second.
- * A cold key is verified by one thread at a time, all keys by as many as there are processors, and an address that presents more than
- * FAILED_ATTEMPTS_PER_MINUTE wrong keys gets 429.
+ * A cold key is verified once, and no more keys at a time than half the processors; requests that wait for that have no thread meanwhile.
+ * An address (of IPv6: a /64 network) that presents more than FAILED_ATTEMPTS_PER_MINUTE wrong keys, malformed ones included, gets 429.
  */
 #pragma once
 #include <stdbool.h>
@@ -24,6 +24,7 @@ void key_cache_free(KeyCache *cache);
 typedef enum AuthenticationResult {
     AUTHENTICATED,        /* rq->principal is filled */
     AUTHENTICATION_WAITS, /* a cold key: again, on a handler thread */
+    AUTHENTICATION_PARKED, /* rq->resume is called when the verification it waits for has ended; rq must not be touched */
     AUTHENTICATION_FAILED /* rq->error says why */
 } AuthenticationResult;
 

@@ -14,7 +14,7 @@
 
 #include "base/banned.h"
 
-enum { BUCKETS = 1 << 12, KEEP_MS = 60 * 1000, KEEP_SECRET_MS = 600 * 1000, STATUS_OF_SECRET = 409 };
+enum { BUCKETS = 1 << 12, KEEP_MS = 60 * 1000, KEEP_SECRET_MS = 600 * 1000, STATUS_OF_SECRET = 409, STATUS_OF_UNANSWERED = 0 };
 
 typedef struct Scope {
     unsigned char bytes[SHA256_SIZE];
@@ -27,6 +27,7 @@ struct IdempotencyTicket {
     char *key; /* the header's value */
     struct IdempotencyTicket *chain;
     struct IdempotencyTicket *newer, *older; /* order of making */
+    bool noted; /* its row may be in the store */
     bool done;
     bool secret;
     int64_t done_at; /* ms */
@@ -163,6 +164,12 @@ static IdempotencyVerdict refuse_secret(Request *rq, const char *context) {
     return IDEMPOTENCY_REFUSED;
 }
 
+/* The server died between the commit and the answer. */
+static IdempotencyVerdict refuse_unanswered(Request *rq) {
+    request_fail(rq, STATUS_ALREADY_EXISTS, "This request was carried out before, but its answer was lost: what it made already exists");
+    return IDEMPOTENCY_REFUSED;
+}
+
 static IdempotencyVerdict replay(Request *rq, int status, const char *reply, size_t size) {
     buffer_reset(&rq->response.body);
     buffer_append(&rq->response.body, reply, size);
@@ -181,6 +188,7 @@ static IdempotencyVerdict look_up_row(Request *rq, const char *key, const char *
     if (db_next(&rows)) {
         const char *reply = db_text_borrowed(&rows, 2);
         if (!text_equal(db_text_borrowed(&rows, 0), body_sha256)) verdict = refuse_conflict(rq);
+        else if (db_int(&rows, 1) == STATUS_OF_UNANSWERED) verdict = refuse_unanswered(rq);
         else if (db_int(&rows, 1) == STATUS_OF_SECRET) verdict = refuse_secret(rq, reply);
         else verdict = replay(rq, (int)db_int(&rows, 1), reply, strlen(reply));
     }
@@ -265,6 +273,27 @@ static char *append(char **at, const char *text) {
     return copy;
 }
 
+Status idempotency_note(DbSession *tx, IdempotencyTicket *t, Request *rq, Error *err) {
+    t->noted = true;
+    StoredAnswer a = {.method = method_name(rq), .status = STATUS_OF_UNANSWERED, .created_at = clock_now_ms(), .path = rq->path, .key = t->key, .reply = ""};
+    memcpy(a.key_id, rq->principal.key_id, UUID_SIZE);
+    memcpy(a.body_sha256, t->body_sha256, SHA256_HEX_SIZE);
+    return write_answer(tx, &a, err);
+}
+
+/* A try that failed in the end may be repeated. */
+static Status forget(DbSession *tx, void *context, Error *err) {
+    const StoredAnswer *a = context;
+    return db_exec(tx, err, "DELETE FROM idempotency WHERE key_id = $1 AND method = $2 AND path = $3 AND idempotency_key = $4 AND status = $5", DB_TEXT(a->key_id),
+                   DB_TEXT(a->method), DB_TEXT(a->path), DB_TEXT(a->key), DB_INT(STATUS_OF_UNANSWERED));
+}
+
+static void forget_note(const IdempotencyTicket *t, Request *rq) {
+    StoredAnswer a = {.method = method_name(rq), .path = rq->path, .key = t->key};
+    memcpy(a.key_id, rq->principal.key_id, UUID_SIZE);
+    db_write(rq->server->store, forget, &a, NULL);
+}
+
 /* Queues the row. Of an answer that holds a secret only the id of what was made is stored. */
 static void store_answer(const IdempotencyTicket *t, Request *rq) {
     const Passage *p = rq->passage;
@@ -286,6 +315,7 @@ static void store_answer(const IdempotencyTicket *t, Request *rq) {
 void idempotency_finish(Idempotency *map, IdempotencyTicket *t, Request *rq) {
     const Response *r = &rq->response;
     bool success = rq->error.status == STATUS_OK && r->status >= 200 && r->status < 300 && r->file_fd < 0;
+    if (!success && t->noted) forget_note(t, rq); /* before others of this scope look */
     pthread_mutex_lock(&map->lock);
     if (success) {
         t->done = true;

@@ -3,6 +3,9 @@
  * Scope: API key × method × path × Idempotency-Key, 24 hours. Same query and body (by SHA-256): the stored status and body. Other body: 409. While
  * the first try runs the second waits, at most IDEMPOTENCY_WAIT seconds. Only successes are kept, so a failed try may be repeated.
  * A finished answer is in memory at once and in the store a moment later; memory lets it go after a minute, secrets after ten.
+ *
+ * What a request writes is committed together with a row that says so (idempotency_note), which gets its answer afterwards. When the server dies
+ * in between, the second try finds a row without an answer: it gets 409 already_exists and changes nothing, so that nothing is charged twice.
  */
 #pragma once
 #include <stdint.h>
@@ -32,6 +35,8 @@ typedef enum IdempotencyVerdict {
 
 /* May wait. key is the header's value. */
 IdempotencyVerdict idempotency_begin(Idempotency *idempotency, Request *rq, const char *key, IdempotencyTicket **out);
+/* Inside the transaction of the request's writes: the effect is there from this commit on. */
+Status idempotency_note(DbSession *tx, IdempotencyTicket *ticket, Request *rq, Error *err);
 /* Keeps rq->response when it is a success; in any case those who wait go on. */
 void idempotency_finish(Idempotency *idempotency, IdempotencyTicket *ticket, Request *rq);
 

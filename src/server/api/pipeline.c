@@ -20,6 +20,7 @@ typedef enum StepResult {
     STEP_REPLY, /* the reply is decided, or rq->error says why there is none: on to the reply */
     STEP_WAIT,  /* this step may wait: again, on a handler thread */
     STEP_BODY,  /* go on once the body has come */
+    STEP_PARKED /* the request is no longer ours, see PIPELINE_PARKED */
 } StepResult;
 
 enum {
@@ -49,6 +50,7 @@ static StepResult authenticate(Request *rq, Passage *p) {
     switch (authenticate_request(rq, p->may_wait)) {
     case AUTHENTICATED: return STEP_NEXT;
     case AUTHENTICATION_WAITS: return STEP_WAIT;
+    case AUTHENTICATION_PARKED: return STEP_PARKED;
     default: return STEP_REPLY;
     }
 }
@@ -152,6 +154,7 @@ PipelineState pipeline_run(Request *rq, bool may_wait) {
         case STEP_REPLY: p->step = STEP_OF_REPLY; break;
         case STEP_BODY: p->step++; return PIPELINE_BODY;
         case STEP_WAIT: return PIPELINE_WAIT;
+        case STEP_PARKED: return PIPELINE_PARKED;
         }
     }
     return PIPELINE_REPLY;

@@ -4,6 +4,8 @@
  * The http room fills a Request's head and calls pipeline_run until it says PIPELINE_REPLY:
  *     PIPELINE_WAIT   the next step may wait: call again from a handler thread with may_wait
  *     PIPELINE_BODY   collect the body (route->body_maximum bytes at most) or, for a stream, write it to pending_object; then call again
+ *     PIPELINE_PARKED the request waits for something without a thread: whoever it waits for calls rq->resume(rq), perhaps before this call has
+ *                     returned, so that the caller may not touch it any more; resume calls again from a handler thread
  *     PIPELINE_REPLY  rq->response is complete and the exchange is logged
  * Which thread calls does not matter, as long as it is one at a time.
  */
@@ -14,7 +16,7 @@
 #include "server/api/request.h"
 #include "server/api/route.h"
 
-typedef enum PipelineState { PIPELINE_REPLY, PIPELINE_BODY, PIPELINE_WAIT } PipelineState;
+typedef enum PipelineState { PIPELINE_REPLY, PIPELINE_BODY, PIPELINE_WAIT, PIPELINE_PARKED } PipelineState;
 
 typedef struct IdempotencyTicket IdempotencyTicket;
 
@@ -29,6 +31,7 @@ typedef struct Passage {
     IdempotencyTicket *ticket; /* held while this request is the first try under its key */
     bool replayed;
     const char *secret_name, *secret_id; /* see request_reply_is_secret */
+    Request *next_parked; /* see KeyCache.parked */
     int64_t retry_after; /* seconds, of a 429 that is not the rate limit's */
 } Passage;
 

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "server/api/authenticate.h"
+#include "server/api/idempotency.h"
 #include "server/api/pipeline.h"
 #include "server/objects/objects.h"
 
@@ -143,7 +144,9 @@ static Status checked_write(DbSession *tx, void *context, Error *err) {
         Status status = principal_recheck(tx, &rq->principal, err);
         if (status != STATUS_OK) return status;
     }
-    return write->function(tx, write->context, err);
+    Status status = write->function(tx, write->context, err);
+    IdempotencyTicket *ticket = rq->passage->ticket;
+    return status == STATUS_OK && ticket ? idempotency_note(tx, ticket, rq, err) : status;
 }
 
 Status request_write(Request *rq, DbFunction function, void *context) {

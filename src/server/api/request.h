@@ -71,6 +71,7 @@ typedef struct Request {
     int64_t content_length; /* of the announced body; -1 when it comes in chunks, 0 without a body */
     void *input;            /* decoded input, set by route->decode */
     void *http;             /* the adapter's own state */
+    void (*resume)(struct Request *rq); /* see PIPELINE_PARKED; set by the adapter */
     FieldErrors errors; /* fields that failed; a 422 lists them */
     Error error;
     JsonWriter *error_context; /* see request_error_context */
@@ -88,7 +89,8 @@ typedef struct Request {
 const char *request_header(const Request *rq, const char *name);
 /* Session for reading, borrowed for the life of the request. */
 DbSession *request_db(Request *rq);
-/* db_write, preceded in the same transaction by the check that the caller's key is still good (decisions.md 33). Failure text goes to rq->error. */
+/* db_write, preceded in the same transaction by the check that the caller's key is still good (decisions.md 33), and followed by the note that the
+ * request under its Idempotency-Key took effect. Failure text goes to rq->error. */
 Status request_write(Request *rq, DbFunction function, void *context);
 
 Status request_fail(Request *rq, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));

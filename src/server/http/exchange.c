@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "server/http/client_address.h"
 #include "server/http/head.h"
 #include "server/objects/objects.h"
 
@@ -70,6 +71,12 @@ int exchange_socket(const Exchange *x) {
     return info ? info->connect_fd : -1;
 }
 
+/* From any thread: a request that was parked goes on. */
+static void resume(Request *rq) {
+    Exchange *x = rq->http;
+    handler_pool_submit(x->thread->pool, &x->task);
+}
+
 void *exchange_on_line(void *cls, const char *uri, struct MHD_Connection *connection) {
     HttpThread *thread = cls;
     Exchange *x = exchange_get(thread);
@@ -78,6 +85,7 @@ void *exchange_on_line(void *cls, const char *uri, struct MHD_Connection *connec
     Request *rq = &x->rq;
     request_open(rq, thread->server);
     rq->http = x;
+    rq->resume = resume;
     if (strncasecmp(uri, "http://", 7) == 0) { /* the form that proxies use */
         const char *path = strchr(uri + 7, '/');
         uri = path ? path : "/";
@@ -146,6 +154,7 @@ typedef struct HeadFields {
     int transfer_encodings;
     bool chunked;
     const char *host;
+    const char *forwarded_for; /* the last one: nearest to us */
 } HeadFields;
 
 static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
@@ -159,6 +168,9 @@ static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char 
         if (strcasecmp(name, "Content-Length") != 0) break;
         fields->content_lengths++;
         fields->content_length = value ? head_content_length(value) : -1;
+        break;
+    case 15:
+        if (strcasecmp(name, "X-Forwarded-For") == 0) fields->forwarded_for = value;
         break;
     case 17:
         if (strcasecmp(name, "Transfer-Encoding") != 0) break;
@@ -188,8 +200,8 @@ static void read_head(Exchange *x, const char *method, const char *version) {
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, see_field, &fields);
     rq->method = method_from_name(method);
     rq->content_length = fields.transfer_encodings ? -1 : fields.content_lengths ? fields.content_length : 0;
-    rq->remote_address = address_text(x->connection, &rq->arena);
     const Config *config = &rq->server->config;
+    rq->remote_address = client_address(config->trusted_proxies, address_text(x->connection, &rq->arena), fields.forwarded_for, &rq->arena);
     if (config->public_url) rq->base_url = config->public_url;
     else if (head_host_is_plain(fields.host)) rq->base_url = arena_printf(&rq->arena, "http://%s", fields.host);
     else rq->base_url = arena_printf(&rq->arena, "http://%s:%d", config->listen_host, config->listen_port);
@@ -220,8 +232,13 @@ static void write_piece(Exchange *x) {
 /* On a handler thread. */
 static void work(HandlerTask *task) {
     Exchange *x = (Exchange *)(void *)((char *)task - offsetof(Exchange, task));
-    if (x->phase == PHASE_PIECE_WAITING) write_piece(x);
-    else x->state = pipeline_run(&x->rq, true);
+    if (x->phase == PHASE_PIECE_WAITING) {
+        write_piece(x);
+    } else {
+        PipelineState state = pipeline_run(&x->rq, true);
+        if (state == PIPELINE_PARKED) return; /* another thread may run x already */
+        x->state = state;
+    }
     HttpThread *thread = x->thread; /* x may be gone the moment its connection goes on */
     MHD_resume_connection(x->connection);
     http_thread_wake(thread);

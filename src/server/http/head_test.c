@@ -14,6 +14,7 @@
 #include "server/api/conditional.h"
 #include "server/api/key_secret.h"
 #include "server/config.h"
+#include "server/http/client_address.h"
 #include "server/http/head.h"
 #include "base/banned.h"
 
@@ -143,9 +144,45 @@ static void settings(void **state) {
     arena_clear(&arena);
 }
 
+static void forwarded_addresses(void **state) {
+    (void)state;
+    Arena arena;
+    Error err = {0};
+    const ProxyList *proxies;
+    arena_init(&arena, 1 << 16);
+    assert_int_equal(proxy_list_parse(&proxies, "127.0.0.1, 10.0.0.0/8,fd00::/9", &arena, &err), STATUS_OK);
+    static const struct {
+        const char *peer, *forwarded, *client;
+    } CASES[] = {
+        {"127.0.0.1", NULL, "127.0.0.1"},
+        {"127.0.0.1", "", "127.0.0.1"},
+        {"127.0.0.1", "203.0.113.9", "203.0.113.9"},
+        {"127.0.0.1", "1.1.1.1, 203.0.113.9", "203.0.113.9"},       /* what the client itself wrote is in front */
+        {"127.0.0.1", "1.1.1.1, 203.0.113.9 ,10.2.3.4", "203.0.113.9"},
+        {"127.0.0.1", "10.1.1.1,10.2.3.4", "10.1.1.1"},             /* proxies all the way */
+        {"127.0.0.1", "203.0.113.9, nonsense", "127.0.0.1"},
+        {"127.0.0.1", "203.0.113.9, , 10.2.3.4", "10.2.3.4"},
+        {"192.0.2.1", "203.0.113.9", "192.0.2.1"},                  /* nobody's word is taken */
+        {"11.0.0.1", "203.0.113.9", "11.0.0.1"},
+        {"fd7f::1", "2001:db8::5", "2001:db8::5"},
+        {"fd80::1", "2001:db8::5", "fd80::1"},
+        {"not an address", "203.0.113.9", "not an address"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++)
+        assert_string_equal(client_address(proxies, CASES[i].peer, CASES[i].forwarded, &arena), CASES[i].client);
+    assert_string_equal(client_address(NULL, "127.0.0.1", "203.0.113.9", &arena), "127.0.0.1");
+    static const char *const BAD[] = {"localhost", "10.0.0.0/33", "10.0.0.0/", "::1/129", "10.0.0.0/-1", "1.2.3"};
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        assert_int_equal(proxy_list_parse(&proxies, BAD[i], &arena, &err), STATUS_CONFIGURATION);
+        assert_non_null(strstr(err.message, BAD[i]));
+    }
+    arena_clear(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges), cmocka_unit_test(entity_tags), cmocka_unit_test(lengths_and_hosts), cmocka_unit_test(key_form), cmocka_unit_test(settings),
+        cmocka_unit_test(forwarded_addresses),
     };
     return cmocka_run_group_tests_name("head", tests, NULL, NULL);
 }

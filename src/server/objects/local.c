@@ -281,6 +281,15 @@ Status objects_sweep(Objects *objects, double age_seconds, bool (*unused)(const 
     return sweep_folder(&(Sweep){objects, age_seconds, unused, context}, objects->root, 0, err);
 }
 
+Status objects_sweep_part(Objects *objects, unsigned part, double age_seconds, bool (*unused)(const char *sha256, void *context), void *context, Error *err) {
+    char name[3];
+    snprintf(name, sizeof name, "%02x", part % OBJECTS_PARTS);
+    char *path = join(objects->root, name);
+    Status status = sweep_folder(&(Sweep){objects, age_seconds, unused, context}, path, 1, err);
+    free(path);
+    return status;
+}
+
 /* --- work folders ---------------------------------------------------------------------------------------------------------- */
 
 char *objects_work_path(const Objects *objects, const char *name, Arena *arena) {

@@ -45,6 +45,9 @@ bool objects_exist(const Objects *objects, const char *sha256);
 Status objects_remove(Objects *objects, const char *sha256, Error *err);
 /* Removes every object file older than age_seconds of which unused() says true. Old work folders stay: they are their jobs'. */
 Status objects_sweep(Objects *objects, double age_seconds, bool (*unused)(const char *sha256, void *context), void *context, Error *err);
+enum { OBJECTS_PARTS = 256 };
+/* The same for one of OBJECTS_PARTS equal parts, so that a large store is swept bit by bit. */
+Status objects_sweep_part(Objects *objects, unsigned part, double age_seconds, bool (*unused)(const char *sha256, void *context), void *context, Error *err);
 /* A fresh empty folder DATA/work/<name> for a job, in the arena; remove it with file_remove_tree. NULL on failure. */
 char *objects_work_directory(Objects *objects, const char *name, Arena *arena, Error *err);
 /* The same path untouched, for a job that goes on where an earlier attempt stopped. NULL when name is no plain file name. */

@@ -55,6 +55,32 @@ void sweep_discarded(Server *server) {
     else if (sweep.removed) log_event(LOG_INFO, "swept", "objects", log_text("%lld", (long long)sweep.removed), NULL);
 }
 
+/* --- files without a row, left by a crash between rename and commit --- */
+
+typedef struct FileSweep {
+    DbSession *session;
+    int64_t removed;
+} FileSweep;
+
+/* A question that cannot be answered keeps the file. */
+static bool is_unused(const char *sha256, void *context) {
+    FileSweep *sweep = context;
+    bool used = db_get_int(sweep->session, NULL, 1, "SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = $1) OR " IN_USE, DB_TEXT(sha256)) != 0;
+    if (!used) sweep->removed++;
+    return !used;
+}
+
+/* Which part is due says the clock, so that restarts change nothing: all of them within a day. */
+void sweep_files(Server *server) {
+    FileSweep sweep = {.session = db_session(server->store)};
+    Error err = {0};
+    unsigned part = (unsigned)(clock_now_ms() / 1000 / SWEEP_FILES_SECONDS % OBJECTS_PARTS);
+    Status status = objects_sweep_part(server->objects, part, UPLOAD_AGE_MS / 1000.0, is_unused, &sweep, &err);
+    db_session_release(server->store, sweep.session);
+    if (status != STATUS_OK) log_event(LOG_ERROR, "sweep_failed", "message", err.message, NULL);
+    else if (sweep.removed) log_event(LOG_INFO, "swept", "files", log_text("%lld", (long long)sweep.removed), NULL);
+}
+
 static Status drop_old_uploads(DbSession *tx, void *context, Error *err) {
     int64_t now = clock_now_ms();
     (void)context;
