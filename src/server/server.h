@@ -53,6 +53,7 @@ typedef struct Server {
     atomic_bool ready;  /* everything is open and jobs run */
     uint64_t request_seed; /* see request_open */
     atomic_uint_fast64_t request_count;
+    atomic_int waiting_tools; /* calls of agent tools that wait for a job on a handler thread */
 } Server;
 
 /* app.c: opens everything in order, starts jobs, serves; close drains and undoes it. */

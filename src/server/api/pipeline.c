@@ -46,7 +46,7 @@ static StepResult route(Request *rq, Passage *p) {
 }
 
 static StepResult authenticate(Request *rq, Passage *p) {
-    if (rq->route->role == ACCESS_NONE) return STEP_NEXT;
+    if (rq->route->role == ACCESS_NONE || p->nested) return STEP_NEXT;
     switch (authenticate_request(rq, p->may_wait)) {
     case AUTHENTICATED: return STEP_NEXT;
     case AUTHENTICATION_WAITS: return STEP_WAIT;
@@ -56,7 +56,7 @@ static StepResult authenticate(Request *rq, Passage *p) {
 }
 
 static StepResult limit_rate(Request *rq, Passage *p) {
-    if (rq->route->role == ACCESS_NONE) return STEP_NEXT;
+    if (rq->route->role == ACCESS_NONE || p->nested) return STEP_NEXT;
     p->rate = rate_limiter_take(rq->server->rate_limiter, rq->principal.key_id, rq->principal.rate_limit, clock_now_ms() / 1000);
     if (p->rate.allowed) return STEP_NEXT;
     json_field_int(request_error_context(rq), "retry_after", p->rate.retry_after);
@@ -169,6 +169,29 @@ void pipeline_refuse(Request *rq, Status status, const char *format, ...) {
     request_fail(rq, status, "%s", text);
     rq->passage->step = STEP_OF_REPLY;
     pipeline_run(rq, false);
+}
+
+void pipeline_nested(Request *rq, HttpMethod method, const char *target, const char *body, NestedReply *out) {
+    Request inner = {0};
+    const char *query = strchr(target, '?');
+    arena_init(&inner.arena, 0);
+    request_open(&inner, rq->server);
+    inner.method = method;
+    inner.path = query ? arena_strndup(&inner.arena, target, (size_t)(query - target)) : target;
+    inner.query = query ? query + 1 : "";
+    inner.base_url = rq->base_url;
+    inner.remote_address = rq->remote_address;
+    inner.principal = rq->principal;
+    inner.body = body ? body : "";
+    inner.body_size = strlen(inner.body);
+    inner.content_length = (int64_t)inner.body_size;
+    inner.passage->nested = true;
+    PipelineState state = pipeline_run(&inner, true);
+    if (state == PIPELINE_BODY && inner.route->body == BODY_BYTES) pipeline_refuse(&inner, STATUS_VALIDATION_ERROR, "This operation takes bytes");
+    else if (state == PIPELINE_BODY) pipeline_run(&inner, true);
+    *out = (NestedReply){inner.response.status, arena_strndup(&rq->arena, buffer_text(&inner.response.body), inner.response.body.size), inner.response.body.size};
+    request_close(&inner);
+    arena_clear(&inner.arena);
 }
 
 void pipeline_abandon(Request *rq) {

@@ -25,6 +25,7 @@ typedef struct Passage {
     int step;        /* of the table in pipeline.c */
     bool may_wait;   /* of the present call */
     bool decoded;    /* streams are decoded before their body */
+    bool nested;     /* see pipeline_nested: the caller is known and counted */
     size_t body_maximum; /* bytes that may be collected, set before PIPELINE_BODY */
     double started;      /* clock_monotonic */
     RateVerdict rate; /* limit 0: not counted */
@@ -46,3 +47,14 @@ PipelineState pipeline_run(Request *rq, bool may_wait);
 void pipeline_refuse(Request *rq, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The peer went away before its reply: noted in the log, and a first try under an idempotency key is given up. */
 void pipeline_abandon(Request *rq);
+
+/* The reply to a nested request, in the arena of the request that made it. */
+typedef struct NestedReply {
+    int status;
+    const char *body; /* "" when there is none */
+    size_t size;
+} NestedReply;
+/* Runs another operation on behalf of a request that is being handled on a handler thread: as its caller, with its role, as if it had come over
+ * HTTP, but neither authenticated nor counted again. target is path and query; body is JSON text or NULL. Operations that take or give a stream of
+ * bytes are refused with 422. */
+void pipeline_nested(Request *rq, HttpMethod method, const char *target, const char *body, NestedReply *out);

@@ -1,0 +1,173 @@
+"""The registry of agent tools, and the same tools over MCP, called by the official client."""
+import asyncio
+import json
+import uuid
+
+import pytest
+import yaml
+from mcp import ClientSession
+from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+
+from server import ROOT
+
+TOOLS = yaml.safe_load((ROOT / "api" / "tools.yaml").read_text())["x-tools"]
+BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
+
+
+def test_registry_is_the_contracts(owner):
+    reply = owner.get("/tools.json")
+    registry = reply.json()
+    assert registry["count"] == len(registry["tools"]) == 28
+    for told, tool in zip(registry["tools"], TOOLS, strict=True):
+        assert told == {key: tool[key] for key in told}
+        assert told["description"].startswith("Use when") and told["input_schema"]["additionalProperties"] is False
+    for spelling in ("/tools", "/tools/"):
+        assert owner.get(spelling).json() == registry
+    for path in ("/tools", "/tools.json"):
+        assert owner.get(path, 304, headers={"If-None-Match": reply.headers["ETag"]}).content == b""
+
+
+def test_registry_needs_a_key(anonymous, with_role):
+    anonymous.get("/tools", 401)
+    anonymous.get("/tools.json", 401)
+    with_role("viewer").get("/tools")
+
+
+def talk(client, conversation):
+    """Runs conversation(session) in a session of the official client."""
+
+    async def run():
+        async with create_mcp_http_client(headers={"X-API-Key": client.key}) as http:
+            async with streamable_http_client(client.url + "/mcp", http_client=http) as streams:
+                async with ClientSession(streams[0], streams[1]) as session:
+                    started = await session.initialize()
+                    assert started.server_info.name == "pictograph"
+                    return await conversation(session)
+
+    return asyncio.run(run())
+
+
+def use(client, name, arguments=None, failed=False):
+    """The structured result of one tool, or of its failure."""
+
+    async def conversation(session):
+        return await session.call_tool(name, arguments or {})
+
+    result = talk(client, conversation)
+    assert result.is_error == failed, result
+    told = json.loads(result.content[0].text)
+    if not failed:
+        assert told == result.structured_content
+    return told
+
+
+def message(client, method="ping", expect=200, headers=None, **fields):
+    return client.post("//mcp", {"jsonrpc": "2.0", "method": method, **fields}, expect, headers=headers or {})
+
+
+def test_mcp_offers_all_tools(owner):
+    async def conversation(session):
+        await session.send_ping()
+        return await session.list_tools()
+
+    tools = talk(owner, conversation).tools
+    assert [t.name for t in tools] == [t["name"] for t in TOOLS]
+    assert tools[4].input_schema == TOOLS[4]["input_schema"]
+    hints = {t.name: t.annotations for t in tools}
+    assert hints["list_datasets"].read_only_hint and hints["delete_dataset"].destructive_hint and not hints["create_dataset"].read_only_hint
+
+
+def test_mcp_dataset_to_export(owner, jpeg):
+    name = "agent-" + uuid.uuid4().hex[:8]
+    made = use(owner, "create_dataset", {"name": name})
+    assert made["name"] == name and "description" not in made  # nulls are left out
+    project = owner.patch(f"/projects/{name}", {"classes": [{"name": "cell"}]}).json()["project"]
+    image = owner.upload(project, "a b.jpg", jpeg)
+    assert use(owner, "save_annotations", {"image_uuid": image["id"], "annotations": [BOX]})["new_count"] == 1
+    told = use(owner, "get_annotations", {"image_uuid": image["id"]})
+    assert told["count"] == 1 and told["annotations"][0]["bounding_box"] == BOX["bounding_box"]
+    assert any(d["name"] == name for d in use(owner, "list_datasets", {"limit": 1000})["datasets"])
+    assert use(owner, "get_dataset", {"name": name, "include_images": True})["images"][0]["filename"] == "a b.jpg"
+    assert use(owner, "create_export", {"dataset_name": name, "name": "e 1", "format": "coco"})["status"] == "completed"  # it was waited for
+    assert use(owner, "list_exports")["count"] >= 1
+    got = use(owner, "download_export", {"dataset_name": name, "export_name": "e 1", "output_path": "~/e.zip"})
+    assert got["output_path"] == "~/e.zip" and len(owner.fetch(got["download_url"]).content) == got["file_size"]
+    assert use(owner, "delete_image", {"image_uuid": image["id"]}) == {"deleted": True, "image_uuid": image["id"]}
+    assert use(owner, "delete_dataset", {"name": name}) == {"deleted": True, "name": name}
+    owner.get(f"/projects/{name}", 404)
+
+
+def test_mcp_credits_and_models(owner):
+    assert use(owner, "get_credit_balance")["credits_remaining"] == owner.get("/credits/balance").json()["credits_remaining"]
+    assert use(owner, "estimate_credit_cost", {"operation": "training_a10g_per_minute", "quantity": 3})["quantity"] == 3
+    assert use(owner, "list_models", {"limit": 3})["count"] == len(owner.get("/models/?limit=3").json()["models"])
+
+
+def test_mcp_prompts(owner, image):
+    project, shown = image
+    told = use(owner, "auto_annotate_box", {"dataset_name": project["name"], "image_filename": shown["filename"], "name": "cell", "box": {"x": 4, "y": 4, "w": 30, "h": 30}})
+    assert told["credits_charged"] == 3 and told["image_id"] == shown["id"]
+
+
+def test_mcp_training_needs_annotated_images(owner, image):
+    project, shown = image
+    owner.post(f"/annotations/{shown['id']}", {"annotations": [BOX]})
+    told = use(owner, "train_pipeline", {"dataset_name": project["name"], "pipeline": "yolox"}, failed=True)
+    assert told["error_code"] == "dataset_too_small"
+
+
+def test_mcp_hands_over_what_needs_the_callers_files(owner):
+    told = use(owner, "upload_dataset_from_folder", {"dataset_name": "d", "folder": "~/in", "max_workers": 3, "organize_by_class": False})
+    assert told["runs_on"] == "caller" and told["steps"] == [{"command": ["pictograph", "datasets", "upload", "--workers", "3", "--flat", "--", "d", "~/in"]}]
+    steps = use(owner, "full_pipeline", {"dataset_name": "d", "folder": "in", "classes": [{"name": "car"}], "pipeline": "yolox"})["steps"]
+    assert [s.get("tool") for s in steps] == [None, "auto_annotate_dataset", "train_pipeline"]
+    assert use(owner, "upload_image", {"dataset_name": "d", "file_path": "-x.jpg"})["steps"][0]["command"][-2:] == ["d", "-x.jpg"]
+
+
+def test_mcp_failures_are_results(owner, with_role, stranger, image):
+    project, shown = image
+    told = use(owner, "get_dataset", {"name": "no such one"}, failed=True)
+    assert told["error_code"] == "not_found" and told["request_id"]
+    told = use(owner, "get_dataset", {"name": 3, "more": True}, failed=True)
+    assert [d["loc"] for d in told["detail"]] == [["arguments", "name"], ["arguments", "more"]]
+    assert use(stranger, "get_annotations", {"image_uuid": shown["id"]}, failed=True)["error_code"] == "not_found"
+    assert use(with_role("viewer"), "create_dataset", {"name": "x"}, failed=True)["error_code"] == "insufficient_role"
+    assert use(with_role("viewer"), "upload_image", {"dataset_name": "d", "file_path": "x.jpg"}, failed=True)["error_code"] == "insufficient_role"
+    assert use(with_role("member"), "delete_dataset", {"name": project["name"]}, failed=True)["error_code"] == "insufficient_role"
+    owner.get(f"/projects/{project['name']}")
+
+
+def test_mcp_counts_once(owner, image):
+    before = int(message(owner, id=1).headers["X-RateLimit-Remaining"])
+    project, shown = image
+    after = int(message(owner, "tools/call", id=2, params={"name": "get_annotations", "arguments": {"image_uuid": shown["id"]}}).headers["X-RateLimit-Remaining"])
+    assert before - after == 1
+
+
+def test_mcp_messages(owner, anonymous):
+    assert message(owner, id="x").json() == {"jsonrpc": "2.0", "id": "x", "result": {}}
+    assert message(owner, "notifications/initialized", 202).content == b""
+    assert message(owner, "resources/list", id=1).json()["error"]["code"] == -32601
+    assert message(owner, "tools/call", id=1, params={"name": "rm"}).json()["error"]["code"] == -32602
+    assert message(owner, id=[1]).json()["error"]["code"] == -32600
+    assert owner.post("//mcp", {"jsonrpc": "1.0", "method": "ping", "id": 1}).json()["error"]["code"] == -32600
+    assert message(owner, "initialize", id=1, params={"protocolVersion": "1999-01-01"}).json()["result"]["protocolVersion"] == "2025-11-25"
+    assert message(owner, "initialize", id=1, params={"protocolVersion": "2025-06-18"}).json()["result"]["protocolVersion"] == "2025-06-18"
+    message(anonymous, expect=401, id=1)
+    message(owner, expect=403, id=1, headers={"Origin": "https://example.org"})
+    message(owner, id=1, headers={"Origin": owner.url})
+    message(owner, expect=400, id=1, headers={"MCP-Protocol-Version": "1999-01-01"})
+    wrong = owner.post("//mcp", {"jsonrpc": "2.0", "method": 3}, 422).json()
+    assert wrong["detail"][0]["loc"] == ["body", "method"]
+    owner.call("POST", "//mcp", 400, data="{", headers={"Content-Type": "application/json"})
+    owner.call("GET", "//mcp", 405)
+    owner.call("DELETE", "//mcp", 405)
+
+
+@pytest.mark.parametrize("images", [0, 3])
+def test_mcp_annotates_a_dataset(owner, images, jpeg):
+    project = owner.project()
+    for i in range(images):
+        owner.upload(project, f"{i}.jpg", jpeg, folder="/a")
+    told = use(owner, "auto_annotate_dataset", {"dataset_name": project["name"], "classes": [{"name": "person"}], "max_images": 2})
+    assert told["images_attempted"] == min(images, 2) and told["images_skipped"] == images - min(images, 2)
