@@ -4,7 +4,7 @@
 #   make demo DATA=folder              the same on your images; labels as Pascal VOC, COCO or YOLO files beside them
 #   make demo DATA=folder EPOCHS=3     likewise MODEL_SIZE=tiny, MAX_SECONDS=180, SEED=2
 
-.PHONY: help setup build demo test asan bench fuzz docs clean
+.PHONY: help setup build demo test asan bench schemathesis fuzz docs clean
 .DEFAULT_GOAL := help
 export DATA EPOCHS MODEL_SIZE MAX_SECONDS SEED PORT
 FUZZ_SECONDS ?= 60
@@ -38,6 +38,12 @@ asan: setup
 bench: build
 	@tools/setup bench
 	@bench/run
+
+## make schemathesis   the served contract under schemathesis, EXAMPLES (200) an operation
+EXAMPLES ?= 200
+schemathesis: build
+	@tools/setup test
+	@build/deps/venv/bin/python tests/schemathesis/run.py -n $(EXAMPLES) --workers 2
 
 ## make fuzz     each fuzz target for FUZZ_SECONDS (60)
 fuzz: setup

@@ -217,10 +217,16 @@ static bool to_int(Decoder *d, const FieldPath *at, yyjson_val *value, int64_t *
     return true;
 }
 
+#define LARGEST_EXACT ((INT64_C(1) << 53) - 1) /* of JSON numbers (RFC 8259) */
+
 bool read_int(Decoder *d, const FieldPath *at, yyjson_val *value, int64_t minimum, int64_t maximum, int64_t *out) {
     int64_t number;
     bool fits;
     if (!to_int(d, at, value, &number, &fits)) return false;
+    if (maximum == INT64_MAX && number > LARGEST_EXACT) { /* without a bound in the contract: as large as arithmetic bears */
+        number = LARGEST_EXACT;
+        fits = true;
+    }
     if (number < minimum || (!fits && number < 0 && minimum > INT64_MIN))
         field_error(d->errors, at, value, "greater_than_equal", "Input should be greater than or equal to %lld", (long long)minimum);
     else if (number > maximum || (!fits && number > 0 && maximum < INT64_MAX))

@@ -265,7 +265,7 @@ static void test_query_extremes(void **state) {
     decode_query_of("listExports", "status=%ff", &in);
     path_values[0] = "abcdefghijklmnop";
     decode_query_of("getObject", "signature=abc", &in);
-    assert_string_equal(summary(), "query.limit int_parsing; query.offset int_parsing_size; query.limit greater_than_equal; "
+    assert_string_equal(summary(), "query.limit int_parsing; query.limit greater_than_equal; "
                                    "query.offset greater_than_equal; query value_error; query value_error; "
                                    "query.signature string_pattern_mismatch; query.expires missing");
 }

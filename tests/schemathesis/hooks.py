@@ -1,0 +1,25 @@
+"""Half of the valid requests are sent to things that exist, so that they get past the 404. SCHEMATHESIS_KNOWN is JSON: parameter name -> value."""
+import json
+import os
+import zlib
+
+import schemathesis
+from schemathesis import GenerationMode
+
+KNOWN = json.loads(os.environ.get("SCHEMATHESIS_KNOWN", "{}"))
+# Operations that would take the known things away from the others.
+SPARED = {"deleteProject", "updateProject", "deleteImage", "deleteApiKey", "updateApiKey", "removeMember", "batchDeleteImages", "deleteExport"}
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    operation = case.operation.definition.raw.get("operationId")
+    if not case.meta or case.meta.generation.mode != GenerationMode.POSITIVE or operation in SPARED:
+        return
+    if zlib.crc32(repr((operation, case.path_parameters, case.body)).encode()) % 2:
+        return
+    for place in (case.path_parameters, case.query, case.body):
+        if isinstance(place, dict):
+            for name in set(place) & set(KNOWN):
+                if isinstance(place[name], str):
+                    place[name] = KNOWN[name]
