@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "media/picture.h"
 #include "media/pixels.h"
+#include "media/video.h"
 #include "worker/sandbox.h"
 #include "base/banned.h"
 
@@ -224,4 +225,9 @@ static Status decode(WorkerCall *call, void *context, Error *err) {
     return status;
 }
 
-const WorkerMethod MEDIA_METHODS[] = {{"inspect", inspect}, {"thumbnail", thumbnail}, {"decode", decode}, {NULL, NULL}};
+const WorkerMethod MEDIA_METHODS[] = {{"inspect", inspect},
+                                      {"thumbnail", thumbnail},
+                                      {"decode", decode},
+                                      {"probe_video", video_probe_method},
+                                      {"extract_frames", video_extract_method},
+                                      {NULL, NULL}};

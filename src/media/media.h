@@ -1,4 +1,4 @@
-/* pictograph-media: the one process that decodes what users upload. libvips, sandboxed, one request at a time on a channel.
+/* pictograph-media: the one process that decodes what users upload. libvips and FFmpeg, sandboxed, one request at a time on a channel.
  *
  * Methods (worker/channel.h; all paths absolute or relative to the worker's folder):
  *
@@ -14,6 +14,8 @@
  *   decode     {path, output, filename?, max_side?} -> {width, height}
  *     Upright 8-bit RGB in the layout of media/pixels.h, shrunk to max_side when it is larger.
  *
+ *   probe_video, extract_frames: see video.h.
+ *
  * Failures carry the contract's codes: undecodable_media, payload_too_large, not_found (no such file), storage_full.
  *
  * Command line: `pictograph-media [--write DIR]... [--read DIR]...` serves on file descriptor 3. Nothing outside the --write
@@ -22,5 +24,5 @@
 #pragma once
 #include "worker/channel.h"
 
-/* The methods above, ended by a row of NULL; context is unused. picture_start comes first. */
+/* The methods above, ended by a row of NULL; context is a VideoDesk or NULL. picture_start comes first. */
 extern const WorkerMethod MEDIA_METHODS[];

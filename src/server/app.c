@@ -20,6 +20,7 @@
 #include "server/store/db.h"
 #include "server/system/system.h"
 #include "server/training/training.h"
+#include "server/video/video.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@
 
 /* --- job kinds: one row a kind, in the feature that has it --- */
 
-static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB};
+static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB, &FRAME_EXTRACTION_JOB};
 
 /* --- upkeep --- */
 
@@ -53,9 +54,14 @@ static Status open_workers(Server *server, Arena *arena, Error *err) {
     const char *work = arena_printf(arena, "%s/work", server->config.data_directory), *programs = server->config.program_directory;
     WorkerProgram media = {.path = arena_printf(arena, "%s/pictograph-media", programs), .name = "media", .count = 2, .idle_seconds = 60, .directory = work,
                            .died = STATUS_UNDECODABLE_MEDIA};
+    WorkerProgram video = media;
+    video.name = "video";
+    video.count = 1; /* it keeps the video open from call to call */
+    video.died = STATUS_SERVICE_UNAVAILABLE; /* the job tries again, from where it was */
     WorkerProgram vision = {.path = arena_printf(arena, "%s/pictograph-vision", programs), .name = "vision", .count = 1, .idle_seconds = 600, .directory = work,
                             .died = STATUS_MODEL_UNAVAILABLE};
     Status status = workers_open(&server->media, &media, err);
+    if (status == STATUS_OK) status = workers_open(&server->video, &video, err);
     return status == STATUS_OK ? workers_open(&server->vision, &vision, err) : status;
 }
 
@@ -98,6 +104,7 @@ void server_close(Server *server) {
     upkeep_stop(server->upkeep);
     jobs_close(server->jobs);
     workers_close(server->media);
+    workers_close(server->video);
     workers_close(server->vision);
     if (server->poll_session) db_session_release(server->store, server->poll_session);
     store_close(server->store);

@@ -40,6 +40,7 @@ typedef struct Server {
     Objects *objects;
     Jobs *jobs;
     WorkerPool *media;
+    WorkerPool *video; /* the media program again: frames of long videos do not hold up images */
     WorkerPool *vision;
     KeyCache *keys;
     RateLimiter *rate_limiter;

@@ -153,7 +153,7 @@ static Status find_upload(Request *rq, const ImageRegisterRequest *body, const c
         memcpy(id, body->gcs_path + sizeof PREFIX - 1, UUID_SIZE - 1);
     DbRows rows = db_query(request_db(rq), &rq->error,
                            "SELECT o.sha256, o.md5, o.size FROM uploads u LEFT JOIN objects o ON o.sha256 = u.object "
-                           "WHERE u.id = $1 AND u.organization_id = $2 AND u.project_id = $3",
+                           "WHERE u.id = $1 AND u.organization_id = $2 AND u.project_id = $3 AND u.kind = 'image'",
                            DB_TEXT(id), DB_TEXT(rq->principal.organization_id), DB_TEXT(project_id));
     bool known = db_next(&rows), arrived = known && !db_is_null(&rows, 0);
     if (arrived) {

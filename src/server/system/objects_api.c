@@ -71,10 +71,10 @@ typedef struct ArrivedObject {
     ObjectInfo info;
 } ArrivedObject;
 
-/* An upload is over once an image was made of it: its bytes are then another's. */
+/* An upload is over once an image was made of it, or a video registered: its bytes are then another's. */
 #define UPLOAD_STATE                                                                                                                                  \
     "SELECT u.content_type, u.maximum_bytes, EXISTS (SELECT 1 FROM images i WHERE i.project_id = u.project_id AND i.folder = u.folder"                \
-    " AND i.object = u.object AND i.created_at >= u.created_at) FROM uploads u WHERE u.id = $1"
+    " AND i.object = u.object AND i.created_at >= u.created_at) OR EXISTS (SELECT 1 FROM videos v WHERE v.id = u.id) FROM uploads u WHERE u.id = $1"
 
 static Status registered_already(Error *err) {
     return error_set(err, STATUS_CONFLICT, "This object has been registered and can no longer be written");

@@ -13,7 +13,8 @@ enum { ROUND = 500, QUIET_MS = 15 * 60 * 1000, UPLOAD_AGE_MS = 24 * 3600 * 1000 
 #define IN_USE                                                                                                                  \
     "(EXISTS (SELECT 1 FROM images WHERE object = $1) OR EXISTS (SELECT 1 FROM uploads WHERE object = $1) "                     \
     "OR EXISTS (SELECT 1 FROM exports WHERE object = $1) OR EXISTS (SELECT 1 FROM export_snapshots WHERE object = $1) "         \
-    "OR EXISTS (SELECT 1 FROM models WHERE object = $1) "                                                                       \
+    "OR EXISTS (SELECT 1 FROM models WHERE object = $1) OR EXISTS (SELECT 1 FROM videos WHERE object = $1) "                    \
+    "OR EXISTS (SELECT 1 FROM frame_extractions WHERE object = $1 AND status = 'processing') "                                                                       \
     "OR EXISTS (SELECT 1 FROM training_runs WHERE export_object = $1 AND status IN ('pending', 'queued', 'running')))"
 
 typedef struct Sweep {
