@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 
 import pytest
+import videos
 from conftest import contract
 from PIL import Image, ImageDraw
 from server import BIN, ROOT, Client, Server
@@ -22,8 +23,17 @@ from server import BIN, ROOT, Client, Server
 DOCS = ROOT / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if re.search(r"^```sh$", page.read_text(), re.M) and page.name != "cli.md")
 PHOTOS = ["a", "b", "c", "d", "e", "f"]
+
+
+@contextlib.contextmanager
+def clip():
+    """A video of the reader's."""
+    with tempfile.TemporaryDirectory(prefix="pictograph-clip-") as folder:
+        yield {"CLIP": str(videos.make(pathlib.Path(folder) / "clip.mp4"))}
+
+
 # page -> context manager that runs what its examples need beside the server, and yields environment variables for both.
-COMPANIONS = {}
+COMPANIONS = {"video.md": clip}
 AWAITED = {"auto-annotate", "exports"}  # pages of features that others are finishing right now
 
 

@@ -350,8 +350,8 @@ def own_server(tmp_path):
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory):
-    """250 frames of a size that takes a while."""
-    return videos.make(tmp_path_factory.mktemp("video") / "long.mp4", count=250, rate=25, width=1280, height=768, gop=50).read_bytes()
+    """160 frames of a size that takes a while."""
+    return videos.make(tmp_path_factory.mktemp("video") / "long.mp4", count=160, rate=25, width=960, height=576, gop=50).read_bytes()
 
 
 def some_frames(client, job, least=1):
@@ -374,8 +374,8 @@ def test_kill_the_server(own_server, long_clip):
         own_server.start()
     assert state["status"] == "processing", "it was done before it could be killed"
     done = finish(client, job)
-    assert (done["status"], done["frames_extracted"], done["error"]) == ("complete", 250, None)
-    assert numbers(client, images(client, project)) == list(range(250)), "a frame is missing or there twice"
+    assert (done["status"], done["frames_extracted"], done["error"]) == ("complete", 160, None)
+    assert numbers(client, images(client, project)) == list(range(160)), "a frame is missing or there twice"
     assert not list((own_server.folder / "work").iterdir())
 
 
@@ -393,8 +393,8 @@ def test_kill_the_worker(own_server, long_clip):
     for worker in workers_of(own_server):
         os.kill(worker, signal.SIGKILL)
     done = finish(client, job)
-    assert (done["status"], done["frames_extracted"]) == ("complete", 250), done
-    assert numbers(client, images(client, project)) == list(range(250))
+    assert (done["status"], done["frames_extracted"]) == ("complete", 160), done
+    assert numbers(client, images(client, project)) == list(range(160))
 
 
 def test_stop_and_start(own_server, long_clip):
@@ -405,8 +405,8 @@ def test_stop_and_start(own_server, long_clip):
     began = time.monotonic()
     assert own_server.stop() == 0 and time.monotonic() - began < 10
     own_server.start()
-    assert finish(client, job)["frames_extracted"] == 250
-    assert numbers(client, images(client, project)) == list(range(250))
+    assert finish(client, job)["frames_extracted"] == 160
+    assert numbers(client, images(client, project)) == list(range(160))
 
 
 def test_deleting_the_dataset_ends_the_job(owner, long_clip):

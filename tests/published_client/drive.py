@@ -89,6 +89,14 @@ prompt = client.auto_annotate.box(name, "3.jpg", box=boxes["3.jpg"], name="squar
 assert prompt.status in ("success", "no_detection")
 client.auto_annotate.point(name, "3.jpg", x=boxes["3.jpg"]["x"] + 10, y=boxes["3.jpg"]["y"] + 10, name="square")
 
+# video: the argument is one of five seconds at ten frames a second
+video = client.video.upload(sys.argv[1])
+facts = client.video.probe(video.gcs_path)
+assert (facts.frame_count, facts.native_fps, facts.width, facts.height) == (50, 10, 160, 96), facts
+extraction = client.video.extract_frames(name, video.gcs_path, folder_name="frames", sample_fps=2.0, parent_folder_path="/", poll_interval=0.1)
+assert extraction.status == "complete" and extraction.frames_extracted == 10 and extraction.folder_path == "/frames", extraction
+assert client.video.get_extraction(extraction.job_id).progress == 100
+
 # credits, organization, keys
 assert client.credits.balance().credits_remaining > 0 and client.credits.estimate("sam3_auto_annotation").total_credits == 3
 assert len(list(client.credits.iter(page_size=2, max_total=3))) == 3
