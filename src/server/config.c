@@ -62,6 +62,8 @@ static Status take_url(const char **out, Loading *l, const char *value, Error *e
 static Status set_listen(Loading *l, const char *v, Error *err) { return take_listen(l, v, err); }
 static Status set_public_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->public_url, l, v, err); }
 static Status set_upgrade_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->upgrade_url, l, v, err); }
+static Status set_v7_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->v7_url, l, v, err); }
+static Status set_roboflow_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->roboflow_url, l, v, err); }
 static Status set_programs(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->program_directory, l->arena, v); }
 static Status set_builtin_models(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->builtin_models, l->arena, v); }
 static Status set_http_threads(Loading *l, const char *v, Error *err) { return take_count(&l->config->http_threads, v, err); }
@@ -90,6 +92,8 @@ static const Setting SETTINGS[] = {
     {"handler_threads", "PICTOGRAPHD_HANDLER_THREADS", set_handler_threads, "threads for requests that wait (32)"},
     {"body_timeout", "PICTOGRAPHD_BODY_TIMEOUT", set_body_timeout, "seconds that a request's body may take (60)"},
     {"trusted_proxies", "PICTOGRAPHD_TRUSTED_PROXIES", set_trusted_proxies, "addresses or networks whose X-Forwarded-For names the client (none)"},
+    {"connectors.v7_url", "PICTOGRAPHD_CONNECTORS_V7_URL", set_v7_url, "where imports find V7 (https://darwin.v7labs.com/api)"},
+    {"connectors.roboflow_url", "PICTOGRAPHD_CONNECTORS_ROBOFLOW_URL", set_roboflow_url, "where imports find Roboflow (https://api.roboflow.com)"},
     {"access_log", "PICTOGRAPHD_ACCESS_LOG", set_access_log, "a line a request on standard error (true)"},
     {"public_metrics", "PICTOGRAPHD_PUBLIC_METRICS", set_public_metrics, "/metrics for all addresses, not the loopback alone (false)"},
 };
@@ -110,7 +114,7 @@ static const Setting *find_setting(const char *name) {
 bool config_knows(const char *name) { return find_setting(name) != NULL; }
 
 void config_print_settings(FILE *out) {
-    for (int i = 0; i < SETTING_COUNT; i++) fprintf(out, "  %-16s %-28s %s\n", SETTINGS[i].name, SETTINGS[i].environment, SETTINGS[i].help);
+    for (int i = 0; i < SETTING_COUNT; i++) fprintf(out, "  %-23s %-35s %s\n", SETTINGS[i].name, SETTINGS[i].environment, SETTINGS[i].help);
 }
 
 static Status take_setting(void *context, const char *name, const char *value, Error *err) {

@@ -17,6 +17,7 @@ typedef struct Metrics Metrics;
 typedef struct AccessLog AccessLog;
 typedef struct Upkeep Upkeep;
 typedef struct HttpServer HttpServer;
+typedef struct Connectors Connectors;
 
 typedef struct Config {
     const char *data_directory;
@@ -26,6 +27,7 @@ typedef struct Config {
     const char *program_directory; /* where pictograph-media and the other workers lie */
     const char *builtin_models;    /* folder of the models that set-up makes, see builtin_model_path; it need not exist */
     const char *upgrade_url;       /* shown in 402 answers; may be NULL */
+    const char *v7_url, *roboflow_url; /* of the sources of imports; NULL: their public addresses */
     int http_threads;
     int handler_threads;
     int body_timeout; /* seconds, see HTTP_BODY_TIMEOUT */
@@ -49,6 +51,7 @@ typedef struct Server {
     AccessLog *access_log;
     Upkeep *upkeep;
     HttpServer *http;
+    Connectors *connectors; /* keys of running imports */
     struct DbSession *poll_session; /* upkeep's own, see key_cache_poll */
     int64_t started_at; /* ms */
     atomic_bool ready;  /* everything is open and jobs run */
