@@ -19,6 +19,7 @@ import videos
 from conftest import contract
 from PIL import Image, ImageDraw
 from server import BIN, ROOT, Client, Server
+from sources import ROBOFLOW_KEY, V7_KEY, Sources, coco_archive
 
 DOCS = ROOT / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if re.search(r"^```sh$", page.read_text(), re.M) and page.name != "cli.md")
@@ -26,6 +27,7 @@ PHOTOS = ["a", "b", "c", "d", "e", "f"]
 
 
 @contextlib.contextmanager
+<<<<<<< HEAD
 def clip():
     """A video of the reader's."""
     with tempfile.TemporaryDirectory(prefix="pictograph-clip-") as folder:
@@ -34,6 +36,22 @@ def clip():
 
 # page -> context manager that runs what its examples need beside the server, and yields environment variables for both.
 COMPANIONS = {"video.md": clip}
+=======
+def sources_of_imports():
+    """Stand-ins for V7 and Roboflow, with a data set each."""
+    sources = Sources()
+    sources.v7_set(1, "Leaves", 4, [{"id": "1", "name": "leaf", "bounding_box": {"x": 4, "y": 4, "w": 20, "h": 20}}, {"id": "2", "name": "wet", "tag": {}}])
+    sources.roboflow_project("birds", "Birds", 2)
+    sources.projects["birds"]["versions"][1] = coco_archive({"train": ("a.jpg", [[1, 2, 10, 10]])})
+    try:
+        yield {**sources.settings, "V7_KEY": V7_KEY, "ROBOFLOW_KEY": ROBOFLOW_KEY}
+    finally:
+        sources.close()
+
+
+# page -> context manager that runs what its examples need beside the server, and yields environment variables for both.
+COMPANIONS = {"connectors.md": sources_of_imports}
+>>>>>>> 01acc39 (Connectors: docs, unit tests, fuzz target, shorter retries of files)
 AWAITED = {"auto-annotate", "exports"}  # pages of features that others are finishing right now
 
 

@@ -15,7 +15,7 @@
 #include "base/banned.h"
 
 enum {
-    ANSWER_MAXIMUM = 64 << 20, MESSAGE_MAXIMUM = 200, TRIES = 7, REDIRECTS = 5,
+    ANSWER_MAXIMUM = 64 << 20, MESSAGE_MAXIMUM = 200, CALL_TRIES = 7, DOWNLOAD_TRIES = 4, REDIRECTS = 5,
     CONNECT_SECONDS = 10, CALL_SECONDS = 60, DOWNLOAD_SECONDS = 1800, STALLED_SECONDS = 30, LONGEST_PAUSE_SECONDS = 120,
 };
 
@@ -212,7 +212,7 @@ static bool worth_another_try(const Call *call, Status status) {
 /* Sleeps before the next try; false when there is to be none. */
 static bool pause_before(const Remote *remote, const Call *call, int attempt) {
     double pause = call->retry_after >= 0 ? call->retry_after : 0.5 * (1 << attempt);
-    if (attempt + 1 >= TRIES || pause > LONGEST_PAUSE_SECONDS || pause >= seconds_left(remote)) return false;
+    if (attempt + 1 >= (call->answer ? CALL_TRIES : DOWNLOAD_TRIES) || pause > LONGEST_PAUSE_SECONDS || pause >= seconds_left(remote)) return false;
     for (double until = clock_monotonic() + pause; clock_monotonic() < until; clock_sleep(0.1))
         if (stop_asked(remote)) return false;
     return true;
