@@ -21,6 +21,7 @@
 #include "server/objects/objects.h"
 #include "server/organizations/organizations.h"
 #include "server/store/db.h"
+#include "server/maintenance/maintenance.h"
 
 #include "base/banned.h"
 
@@ -176,6 +177,23 @@ Status command_serve(const Options *options, Arena *arena, Error *err) {
     }
     if (lock >= 0) close(lock);
     return status;
+}
+
+/* --- maintenance --- */
+
+Status command_backup(const Options *options, Arena *arena, Error *err) {
+    if (!file_exists(database_path(options->data, arena))) return error_set(err, STATUS_CONFIGURATION, "%s is no data folder", options->data);
+    return backup_make(options->data, options->output, stdout, err);
+}
+
+Status command_restore(const Options *options, Arena *arena, Error *err) {
+    (void)arena;
+    return backup_restore(options->data, options->from, stdout, err);
+}
+
+Status command_check(const Options *options, Arena *arena, Error *err) {
+    (void)arena;
+    return check_data(options->data, stdout, err);
 }
 
 /* --- doctor --- */

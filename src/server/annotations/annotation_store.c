@@ -111,3 +111,35 @@ Status annotations_remove_labels(DbSession *tx, Arena *arena, const char *projec
     }
     return STATUS_OK;
 }
+
+/* --- what is derived, held against what it is derived from --- */
+
+static Status class_counts_agree(DbSession *session, Arena *arena, const char *image_id, const AnnotationList *list, bool *out, Error *err) {
+    ClassCount *counts;
+    size_t n = annotation_count_classes(arena, list, &counts), seen = 0, equal = 0;
+    DbRows rows = db_query(session, err, "SELECT label, annotation_count FROM image_classes WHERE image_id = $1", DB_TEXT(image_id));
+    for (; db_next(&rows); seen++)
+        for (size_t i = 0; i < n; i++) equal += strcmp(counts[i].name, db_text_borrowed(&rows, 0)) == 0 && db_int(&rows, 1) == (int64_t)counts[i].count;
+    *out = seen == n && equal == n;
+    return db_finish(&rows);
+}
+
+Status annotations_mend(DbSession *tx, Arena *arena, const char *image_id, bool *mended, Error *err) {
+    AnnotationList list = {0};
+    char *document;
+    bool agree = false;
+    DbRows rows = db_query(tx, err, "SELECT project_id, annotation_count FROM images WHERE id = $1", DB_TEXT(image_id));
+    bool found = db_next(&rows);
+    const char *project_id = found ? db_text(&rows, 0, arena) : NULL;
+    int64_t count = found ? db_int(&rows, 1) : 0;
+    Status status = db_finish(&rows);
+    *mended = false;
+    if (status != STATUS_OK || !found) return status;
+    status = annotations_document(tx, arena, image_id, &document, err);
+    if (status == STATUS_OK) status = annotation_list_parse(arena, document, strlen(document), &list, err);
+    if (status == STATUS_OK) status = class_counts_agree(tx, arena, image_id, &list, &agree, err);
+    if (status != STATUS_OK || (agree && count == (int64_t)list.count)) return status;
+    *mended = true;
+    status = write_class_counts(tx, arena, project_id, image_id, &list, err);
+    return status == STATUS_OK ? db_exec(tx, err, "UPDATE images SET annotation_count = $1 WHERE id = $2", DB_INT((int64_t)list.count), DB_TEXT(image_id)) : status;
+}

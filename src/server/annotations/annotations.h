@@ -24,3 +24,7 @@ Status annotations_document(DbSession *session, Arena *arena, const char *image_
 
 /* Takes every annotation with one of the labels out of all images of a project, archived ones too; *removed counts annotations. */
 Status annotations_remove_labels(DbSession *tx, Arena *arena, const char *project_id, const char *const *labels, size_t count, int64_t *removed, Error *err);
+
+/* For a check of the data folder: does what is derived from an image's document (its count, its labels' counts) say what the document says? When it does
+ * not, it is mended, inside the transaction; *mended tells. */
+Status annotations_mend(DbSession *tx, Arena *arena, const char *image_id, bool *mended, Error *err);

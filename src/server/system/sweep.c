@@ -5,17 +5,10 @@
 #include "base/log.h"
 #include "server/objects/objects.h"
 #include "server/store/db.h"
+#include "server/maintenance/maintenance.h"
 #include "base/banned.h"
 
 enum { ROUND = 500, QUIET_MS = 15 * 60 * 1000, UPLOAD_AGE_MS = 24 * 3600 * 1000 };
-
-/* Rows that name an object keep it; training that has not ended needs the bytes of its export even when the export is gone. */
-#define IN_USE                                                                                                                  \
-    "(EXISTS (SELECT 1 FROM images WHERE object = $1) OR EXISTS (SELECT 1 FROM uploads WHERE object = $1) "                     \
-    "OR EXISTS (SELECT 1 FROM exports WHERE object = $1) OR EXISTS (SELECT 1 FROM export_snapshots WHERE object = $1) "         \
-    "OR EXISTS (SELECT 1 FROM models WHERE object = $1) OR EXISTS (SELECT 1 FROM videos WHERE object = $1) "                    \
-    "OR EXISTS (SELECT 1 FROM frame_extractions WHERE object = $1 AND status = 'processing') "                                                                       \
-    "OR EXISTS (SELECT 1 FROM training_runs WHERE export_object = $1 AND status IN ('pending', 'queued', 'running')))"
 
 typedef struct Sweep {
     Server *server;
@@ -24,7 +17,7 @@ typedef struct Sweep {
 
 /* Inside the transaction that sees that nothing names the object; a failure of the file system leaves the row for the next round. */
 static Status remove_object(DbSession *tx, Sweep *sweep, const char *sha256, Error *err) {
-    bool in_use = db_get_int(tx, err, 1, "SELECT " IN_USE, DB_TEXT(sha256)) != 0;
+    bool in_use = db_get_int(tx, err, 1, "SELECT " OBJECT_IS_USED, DB_TEXT(sha256)) != 0;
     if (!in_use) {
         Status status = objects_remove(sweep->server->objects, sha256, err);
         if (status != STATUS_OK) return status;
@@ -50,6 +43,7 @@ static Status sweep_round(DbSession *tx, void *context, Error *err) {
 }
 
 void sweep_discarded(Server *server) {
+    if (maintenance_is_pinned(server->config.data_directory)) return;
     Sweep sweep = {.server = server};
     Error err = {0};
     if (db_write(server->store, sweep_round, &sweep, &err) != STATUS_OK) log_event(LOG_ERROR, "sweep_failed", "message", err.message, NULL);
@@ -66,13 +60,14 @@ typedef struct FileSweep {
 /* A question that cannot be answered keeps the file. */
 static bool is_unused(const char *sha256, void *context) {
     FileSweep *sweep = context;
-    bool used = db_get_int(sweep->session, NULL, 1, "SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = $1) OR " IN_USE, DB_TEXT(sha256)) != 0;
+    bool used = db_get_int(sweep->session, NULL, 1, "SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = $1) OR " OBJECT_IS_USED, DB_TEXT(sha256)) != 0;
     if (!used) sweep->removed++;
     return !used;
 }
 
 /* Which part is due says the clock, so that restarts change nothing: all of them within a day. */
 void sweep_files(Server *server) {
+    if (maintenance_is_pinned(server->config.data_directory)) return;
     FileSweep sweep = {.session = db_session(server->store)};
     Error err = {0};
     unsigned part = (unsigned)(clock_now_ms() / 1000 / SWEEP_FILES_SECONDS % OBJECTS_PARTS);

@@ -1,4 +1,4 @@
-/* System: what the rest of the server asks of this feature, the sweep.
+/* System: what the rest of the server asks of this feature: the sweep, and which rows name objects.
  *
  * What nobody needs any more goes. Called about once a minute; each round is short.
  *
@@ -13,3 +13,17 @@ void sweep_discarded(Server *server);
 void sweep_uploads(Server *server);
 enum { SWEEP_FILES_SECONDS = 300 }; /* between two calls: all parts within 22 hours */
 void sweep_files(Server *server);
+
+/* Every column that names an object, as USE(table, column, condition): bytes that one of them names are kept by the sweep, copied by a backup and
+ * verified by a check. Training that has not ended needs the bytes of its export even when the export is gone. */
+#define OBJECT_USES(USE)                                                                    \
+    USE("images", "object", "1")                                                            \
+    USE("uploads", "object", "1")                                                           \
+    USE("exports", "object", "1")                                                           \
+    USE("export_snapshots", "object", "1")                                                  \
+    USE("models", "object", "1")                                                            \
+    USE("videos", "object", "1")                                                            \
+    USE("frame_extractions", "object", "status = 'processing'")                             \
+    USE("training_runs", "export_object", "status IN ('pending', 'queued', 'running')")
+#define OBJECT_OR_USED(table, column, condition) " OR EXISTS (SELECT 1 FROM " table " WHERE " column " = $1 AND " condition ")"
+#define OBJECT_IS_USED "(0" OBJECT_USES(OBJECT_OR_USED) ")" /* SQL: does a row name the object $1? */

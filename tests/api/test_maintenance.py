@@ -1,0 +1,159 @@
+"""pictographd backup, restore and check, on the data folder of a server that goes on serving."""
+import io
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+
+import pytest
+from PIL import Image
+
+from conftest import contract
+from server import BIN, Client, Server
+
+BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
+
+
+def picture(number):
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), (number % 256, number // 256, 90)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def served(tmp_path):
+    server = Server(tmp_path / "data").start()
+    client = Client(server.url, server.key, contract())
+    client.made = client.project(classes=("cell", "nucleus"))
+    client.images = [client.upload(client.made, f"{i}.png", picture(i), folder="/f", content_type="image/png") for i in range(6)]
+    for image in client.images[:4]:
+        client.post(f"/annotations/{image['id']}", {"annotations": [BOX, {**BOX, "id": "n", "name": "nucleus"}]})
+    yield server, client
+    server.stop()
+
+
+def run(*words, data, code=0):
+    done = subprocess.run([BIN / "pictographd", words[0], "--data", data, *words[1:]], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def facts(client):
+    """What a user sees: the project, its images with their annotations and bytes, and the ledger."""
+    project = client.get(f"/projects/{client.made['name']}").json()["project"]
+    images = client.get(f"/datasets/by-name/{client.made['name']}?include_images=true").json()["dataset"]["images"]
+    return (project["image_count"], project["completed_image_count"], project["total_size"], client.get("/credits/balance").json()["credits_remaining"],
+            sorted((i["id"], i["filename"], str(client.get(f"/annotations/{i['id']}").json()["annotations"]),
+                    client.get(f"/images/{i['id']}").content) for i in images))
+
+
+def copied(text):
+    return [int(n) for n in re.search(r"(\d+) objects, (\d+) of them copied", text).groups()]
+
+
+def test_backup_of_a_live_folder_and_restore(served, tmp_path):
+    server, client = served
+    assert copied(run("backup", "--output", tmp_path / "backup", data=server.folder)) == [6, 6]
+    client.delete(f"/images/{client.images[5]['id']}?permanent=true")
+    client.images.append(client.upload(client.made, "6.png", picture(6), content_type="image/png"))
+    with sqlite3.connect(server.folder / "pictograph.db") as db:
+        db.execute("DELETE FROM uploads")  # else they keep the deleted image's bytes for a day
+    assert copied(run("backup", "--output", tmp_path / "backup", data=server.folder)) == [6, 1]  # the second one takes only what is new
+    before = facts(client)
+    client.delete(f"/projects/{client.made['name']}")  # the disaster
+    assert "6 objects restored" in run("restore", "--from", tmp_path / "backup", data=tmp_path / "again")
+    other = Server.__new__(Server)
+    other.__dict__ = {**server.__dict__, "folder": tmp_path / "again", "port": server.port, "log": tmp_path / "again.log"}
+    server.stop()
+    other.start()
+    try:
+        assert facts(client) == before  # the same key opens it
+        assert sum(1 for f in (tmp_path / "backup" / "objects").rglob("*") if f.is_file()) == 6  # what the first one had alone is gone
+    finally:
+        other.stop()
+
+
+def test_a_backup_while_others_write(served, tmp_path):
+    server, client = served
+    stop, failures = threading.Event(), []
+
+    def save():
+        mine = Client(server.url, server.key, contract())
+        for i in range(10**6):
+            if stop.is_set():
+                return
+            try:
+                mine.post(f"/annotations/{client.images[i % 6]['id']}", {"annotations": [{**BOX, "id": str(i)}]})
+            except Exception as e:  # noqa: BLE001
+                failures.append(e)
+
+    writer = threading.Thread(target=save)
+    writer.start()
+    for _ in range(3):
+        run("backup", "--output", tmp_path / "backup", data=server.folder)
+    stop.set()
+    writer.join()
+    assert not failures
+    assert "MENDED" not in run("restore", "--from", tmp_path / "backup", data=tmp_path / "again")
+
+
+def test_a_killed_backup_leaves_the_earlier_one(served, tmp_path):
+    server, client = served
+    run("backup", "--output", tmp_path / "backup", data=server.folder)
+    database = (tmp_path / "backup" / "pictograph.db").read_bytes()
+    for delay in (0.001, 0.01, 0.02):
+        process = subprocess.Popen([BIN / "pictographd", "backup", "--data", server.folder, "--output", tmp_path / "backup"], stdout=subprocess.DEVNULL)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert len((tmp_path / "backup" / "pictograph.db").read_bytes()) >= len(database) // 2
+    run("restore", "--from", tmp_path / "backup", data=tmp_path / "again")
+    run("backup", "--output", tmp_path / "backup", data=server.folder)
+
+
+def test_what_is_no_backup(served, tmp_path):
+    server, _ = served
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.jpg").write_bytes(b"mine")
+    assert "holds no backup" in run("backup", "--output", tmp_path / "full", data=server.folder, code=2)
+    assert "served" in run("backup", "--output", server.folder, data=server.folder, code=2)
+    assert "holds no backup" in run("restore", "--from", tmp_path / "full", data=tmp_path / "new", code=2)
+    run("backup", "--output", tmp_path / "backup", data=server.folder)
+    assert "not empty" in run("restore", "--from", tmp_path / "backup", data=tmp_path / "full", code=2)
+    assert "no data folder" in run("backup", "--output", tmp_path / "x", data=tmp_path / "full", code=2)
+    assert "no data folder" in run("check", data=tmp_path / "full", code=2)
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["photo.jpg"] and not (tmp_path / "new").exists()
+
+
+def test_check_names_lost_bytes(served, tmp_path):
+    server, client = served
+    assert "6 checked" in run("check", data=server.folder)
+    objects = sorted(f for f in (server.folder / "objects").rglob("*") if f.is_file() and len(f.name) == 64)
+    objects[0].chmod(0o600)
+    objects[0].write_bytes(b"rot")
+    objects[1].unlink()
+    text = run("check", data=server.folder, code=1)
+    assert f"DAMAGED   {objects[0]}" in text and f"MISSING   {objects[1]}" in text
+    assert text.count(f"needed by image {client.made['name']}/f/") == 2
+    run("backup", "--output", tmp_path / "backup", data=server.folder, code=1)  # says so, and keeps the rest
+    assert "MISSING" in run("restore", "--from", tmp_path / "backup", data=tmp_path / "again", code=1)
+
+
+def test_check_mends_what_is_derived(served):
+    server, client = served
+    before = facts(client)
+    with sqlite3.connect(server.folder / "pictograph.db") as db:
+        db.execute("UPDATE projects SET image_count = 99, completed_image_count = 7, total_size = 1, archived_images = 5")
+        db.execute("UPDATE organizations SET image_count = 1, storage_bytes = 2")
+        db.execute("UPDATE credit_ledger SET balance_after = balance_after + 1")
+        db.execute("UPDATE images SET annotation_count = 9 WHERE id = ?", (client.images[0]["id"],))
+        db.execute("DELETE FROM image_classes WHERE image_id = ?", (client.images[1]["id"],))
+    text = run("check", data=server.folder)
+    for what in ("projects image_count", "projects completed_image_count", "projects total_size", "projects archived_images", "organizations image_count",
+                 "organizations storage_bytes", "credit_ledger balance_after", f"image {client.images[0]['id']}", f"image {client.images[1]['id']}"):
+        assert f"MENDED    {what}" in text, text
+    assert "MENDED" not in run("check", data=server.folder)
+    assert facts(client) == before
