@@ -30,3 +30,92 @@
 
 /* --- job kinds: one row a kind, in the feature that has it --- */
 
+static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB, &FRAME_EXTRACTION_JOB, &IMPORT_JOB};
+
+/* --- upkeep --- */
+
+static void poll_keys(Server *server) {
+    if (!server->poll_session) server->poll_session = db_session(server->store);
+    key_cache_poll(server->keys, server->poll_session);
+}
+static void flush_log(Server *server) { access_log_flush(server->access_log); }
+static void save_key_use(Server *server) { key_cache_save_use(server->keys, server->store); }
+static void save_rates(Server *server) { rate_limiter_save(server->rate_limiter, server->store, clock_now_ms() / 1000); }
+static void sweep_answers(Server *server) { idempotency_sweep(server->idempotency, server->store, false); }
+static void sweep_answer_rows(Server *server) { idempotency_sweep(server->idempotency, server->store, true); }
+
+static const UpkeepTask UPKEEP[] = {
+    {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances}, {60, sweep_discarded}, {600, sweep_uploads}, {SWEEP_FILES_SECONDS, sweep_files},
+};
+
+/* --- opening and closing --- */
+
+/* Two decoders, so that one large picture does not hold up the others; one process for models, which keeps them and its images loaded. */
+static Status open_workers(Server *server, Arena *arena, Error *err) {
+    const char *work = arena_printf(arena, "%s/work", server->config.data_directory), *programs = server->config.program_directory;
+    WorkerProgram media = {.path = arena_printf(arena, "%s/pictograph-media", programs), .name = "media", .count = 2, .idle_seconds = 60, .directory = work,
+                           .died = STATUS_UNDECODABLE_MEDIA};
+    WorkerProgram video = media;
+    video.name = "video";
+    video.count = 1; /* it keeps the video open from call to call */
+    video.died = STATUS_SERVICE_UNAVAILABLE; /* the job tries again, from where it was */
+    WorkerProgram vision = {.path = arena_printf(arena, "%s/pictograph-vision", programs), .name = "vision", .count = 1, .idle_seconds = 600, .directory = work,
+                            .died = STATUS_MODEL_UNAVAILABLE};
+    Status status = workers_open(&server->media, &media, err);
+    if (status == STATUS_OK) status = workers_open(&server->video, &video, err);
+    return status == STATUS_OK ? workers_open(&server->vision, &vision, err) : status;
+}
+
+static Status open_parts(Server *server, Error *err) {
+    Arena arena;
+    arena_init(&arena, 1 << 16);
+    Status status = store_open(&server->store, arena_printf(&arena, "%s/pictograph.db", server->config.data_directory), err);
+    if (status == STATUS_OK) status = objects_open(&server->objects, server->config.data_directory, err);
+    if (status == STATUS_OK) status = open_workers(server, &arena, err);
+    arena_clear(&arena);
+    if (status != STATUS_OK) return status;
+    server->keys = key_cache_new();
+    server->rate_limiter = rate_limiter_new();
+    server->idempotency = idempotency_new();
+    server->metrics = metrics_new();
+    server->connectors = connectors_open();
+    server->access_log = access_log_new(server->config.access_log ? STDERR_FILENO : -1);
+    status = rate_limiter_load(server->rate_limiter, server->store, clock_now_ms() / 1000, err);
+    if (status == STATUS_OK) status = jobs_open(&server->jobs, server, err);
+    for (size_t i = 0; i < sizeof JOB_KINDS / sizeof JOB_KINDS[0] && status == STATUS_OK; i++)
+        jobs_register(server->jobs, JOB_KINDS[i]);
+    if (status == STATUS_OK) status = jobs_start(server->jobs, err);
+    if (status != STATUS_OK) return status;
+    server->upkeep = upkeep_start(server, UPKEEP, sizeof UPKEEP / sizeof UPKEEP[0]);
+    atomic_store(&server->ready, true);
+    return http_open(&server->http, server, err);
+}
+
+Status server_open(Server *server, const Config *config, Error *err) {
+    *server = (Server){.config = *config, .started_at = clock_now_ms()};
+    random_bytes(&server->request_seed, sizeof server->request_seed);
+    Status status = open_parts(server, err);
+    if (status != STATUS_OK) server_close(server);
+    return status;
+}
+
+void server_close(Server *server) {
+    atomic_store(&server->ready, false);
+    http_close(server->http);
+    if (server->jobs) jobs_stop(server->jobs);
+    upkeep_stop(server->upkeep);
+    jobs_close(server->jobs);
+    workers_close(server->media);
+    workers_close(server->video);
+    workers_close(server->vision);
+    if (server->poll_session) db_session_release(server->store, server->poll_session);
+    store_close(server->store);
+    objects_close(server->objects);
+    idempotency_free(server->idempotency);
+    rate_limiter_free(server->rate_limiter);
+    key_cache_free(server->keys);
+    access_log_free(server->access_log);
+    metrics_free(server->metrics);
+    connectors_close(server->connectors);
+    *server = (Server){0};
+}

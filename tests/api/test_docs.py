@@ -27,16 +27,13 @@ PHOTOS = ["a", "b", "c", "d", "e", "f"]
 
 
 @contextlib.contextmanager
-<<<<<<< HEAD
 def clip():
     """A video of the reader's."""
     with tempfile.TemporaryDirectory(prefix="pictograph-clip-") as folder:
         yield {"CLIP": str(videos.make(pathlib.Path(folder) / "clip.mp4"))}
 
 
-# page -> context manager that runs what its examples need beside the server, and yields environment variables for both.
-COMPANIONS = {"video.md": clip}
-=======
+@contextlib.contextmanager
 def sources_of_imports():
     """Stand-ins for V7 and Roboflow, with a data set each."""
     sources = Sources()
@@ -50,8 +47,7 @@ def sources_of_imports():
 
 
 # page -> context manager that runs what its examples need beside the server, and yields environment variables for both.
-COMPANIONS = {"connectors.md": sources_of_imports}
->>>>>>> 01acc39 (Connectors: docs, unit tests, fuzz target, shorter retries of files)
+COMPANIONS = {"connectors.md": sources_of_imports, "video.md": clip}
 AWAITED = {"auto-annotate", "exports"}  # pages of features that others are finishing right now
 
 
