@@ -17,6 +17,7 @@
 #include "server/jobs/jobs.h"
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
+#include "server/search/search.h"
 #include "server/server.h"
 #include "server/store/db.h"
 #include "server/system/system.h"
@@ -30,7 +31,7 @@
 
 /* --- job kinds: one row a kind, in the feature that has it --- */
 
-static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB, &FRAME_EXTRACTION_JOB, &IMPORT_JOB};
+static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB, &FRAME_EXTRACTION_JOB, &IMPORT_JOB, &DESCRIPTION_JOB};
 
 /* --- upkeep --- */
 
@@ -46,6 +47,7 @@ static void sweep_answer_rows(Server *server) { idempotency_sweep(server->idempo
 
 static const UpkeepTask UPKEEP[] = {
     {0.25, poll_keys}, {0.25, flush_log}, {2, save_key_use}, {30, save_rates}, {30, sweep_answers}, {3600, sweep_answer_rows}, {60, credits_book_due_allowances}, {60, sweep_discarded}, {600, sweep_uploads}, {SWEEP_FILES_SECONDS, sweep_files},
+    {0.25, search_upkeep}, {60, search_trim},
 };
 
 /* --- opening and closing --- */
@@ -79,6 +81,7 @@ static Status open_parts(Server *server, Error *err) {
     server->idempotency = idempotency_new();
     server->metrics = metrics_new();
     server->connectors = connectors_open();
+    server->search = search_new();
     server->access_log = access_log_new(server->config.access_log ? STDERR_FILENO : -1);
     status = rate_limiter_load(server->rate_limiter, server->store, clock_now_ms() / 1000, err);
     if (status == STATUS_OK) status = jobs_open(&server->jobs, server, err);
@@ -117,5 +120,6 @@ void server_close(Server *server) {
     access_log_free(server->access_log);
     metrics_free(server->metrics);
     connectors_close(server->connectors);
+    search_free(server->search);
     *server = (Server){0};
 }

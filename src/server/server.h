@@ -18,6 +18,7 @@ typedef struct AccessLog AccessLog;
 typedef struct Upkeep Upkeep;
 typedef struct HttpServer HttpServer;
 typedef struct Connectors Connectors;
+typedef struct Search Search;
 
 typedef struct Config {
     const char *data_directory;
@@ -49,6 +50,7 @@ typedef struct Server {
     Idempotency *idempotency;
     Metrics *metrics;
     AccessLog *access_log;
+    Search *search;
     Upkeep *upkeep;
     HttpServer *http;
     Connectors *connectors; /* keys of running imports */

@@ -9,6 +9,8 @@ static const char HELP[] =
     "       pictograph-vision [options] model_info MODEL                    classes and input size of an ONNX detector\n"
     "       pictograph-vision [options] detect MODEL IMAGE [KEY=VALUE]...   objects in a JPEG\n"
     "       pictograph-vision [options] find MODEL IMAGE WORDS              things by name in a JPEG: '[{\"word\":\"cats\",\"shape\":\"box\"}]'\n"
+    "       pictograph-vision [options] describe MODEL IMAGE                embedding and words of a JPEG\n"
+    "       pictograph-vision [options] vocabulary                          the words that describe pictures\n"
     "       pictograph-vision [options] segment_point IMAGE POINTS          outline around clicks: '[{\"x\":10,\"y\":20,\"label\":1}]'\n"
     "       pictograph-vision [options] segment_box IMAGE BOX               outline in a box: '{\"x\":0,\"y\":0,\"w\":50,\"h\":40}'\n"
     "\n"
@@ -20,6 +22,8 @@ static const char HELP[] =
 
 static const WorkerCommand COMMANDS[] = {{"status", {0}},
                                          {"model_info", {"model_path"}},
+                                         {"describe", {"model_path", "image_path"}},
+                                         {"vocabulary", {0}},
                                          {"detect", {"model_path", "image_path", "confidence_threshold"}},
                                          {"find", {"model_path", "image_path", "words"}},
                                          {"segment_point", {"image_path", "points"}},

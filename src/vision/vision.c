@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "vision/describer.h"
 #include "vision/detector.h"
 #include "vision/find.h"
 #include "vision/segment.h"
 #include "vision/wire.h"
+#include "vision/vocabulary.h"
 #include "worker/sandbox.h"
 #include "base/banned.h"
 
@@ -24,6 +27,7 @@ struct Vision {
     DetectorCache *detectors; /* NULL without a runtime */
     SceneCache *scenes;
     FoundCache *found;
+    Describer *describer; /* the last one asked for; NULL: none yet */
 };
 
 Vision *vision_new(void) {
@@ -41,6 +45,7 @@ Vision *vision_new(void) {
 void vision_free(Vision *vision) {
     if (!vision) return;
     detector_cache_free(vision->detectors);
+    describer_close(vision->describer);
     runtime_close(vision->runtime);
     scene_cache_free(vision->scenes);
     found_cache_free(vision->found);
@@ -150,6 +155,82 @@ static Status find(WorkerCall *call, void *context, Error *err) {
     Detector *d = NULL;
     Status status = get_detector(v, call->params, &d, err);
     return status == STATUS_OK ? find_answer(&(Finder){d, v->scenes, v->found}, call, err) : status;
+}
+
+/* ---- descriptions ---- */
+
+static Status get_describer(Vision *v, yyjson_val *params, Describer **out, Error *err) {
+    const char *path = json_get_string(params, "model_path", NULL);
+    if (!path) return error_set(err, STATUS_VALIDATION_ERROR, "'model_path' is missing");
+    if (!v->runtime) return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s", v->failure.message);
+    sandbox_limit_cpu(CPU_SECONDS);
+    if (v->describer && !describer_is(v->describer, path)) {
+        describer_close(v->describer);
+        v->describer = NULL;
+    }
+    Status status = v->describer ? STATUS_OK : describer_open(v->runtime, path, &v->describer, err);
+    *out = v->describer;
+    return status;
+}
+
+static void write_words(JsonWriter *w, const char *key, const char *const *words, size_t count) {
+    json_key(w, key);
+    json_begin_array(w);
+    for (size_t i = 0; i < count; i++) json_string(w, words[i]);
+    json_end_array(w);
+}
+
+static void write_description(JsonWriter *w, const Description *d, Arena *arena) {
+    size_t size = (size_t)d->dimensions * sizeof *d->embedding;
+    char *text = arena_alloc(arena, HASH_BASE64_SIZE(size));
+    hash_base64url(d->embedding, size, text);
+    json_begin_object(w);
+    json_field_string(w, "embedding", text);
+    write_words(w, "objects", d->objects, d->object_count);
+    write_words(w, "scenes", d->scenes, d->scene_count);
+    write_words(w, "attributes", d->attributes, d->attribute_count);
+}
+
+static Status describe(WorkerCall *call, void *context, Error *err) {
+    Vision *v = context;
+    const char *path;
+    Describer *d = NULL;
+    Picture picture;
+    Description description;
+    Arena arena;
+    double start = clock_monotonic();
+    Status status = get_describer(v, call->params, &d, err);
+    if (status == STATUS_OK) status = wire_picture(call->params, &path, err);
+    if (status == STATUS_OK) status = picture_load(path, DESCRIBER_PICTURE_SIDE, DESCRIBER_PICTURE_SIDE, &picture, err);
+    if (status != STATUS_OK) return status;
+    arena_init(&arena, 1 << 20);
+    status = describer_run(d, &arena, &picture, &description, err);
+    picture_clear(&picture);
+    if (status == STATUS_OK) {
+        write_description(call->result, &description, &arena);
+        json_field_number(call->result, "seconds", clock_monotonic() - start);
+        json_field_string(call->result, "engine", v->engine);
+        json_end_object(call->result);
+    }
+    arena_clear(&arena);
+    return status;
+}
+
+static void write_vocabulary(JsonWriter *w, const char *key, const VocabularyWord *words) {
+    json_key(w, key);
+    json_begin_array(w);
+    for (; words->word; words++) json_string(w, words->word);
+    json_end_array(w);
+}
+
+static Status vocabulary(WorkerCall *call, void *context, Error *err) {
+    (void)context, (void)err;
+    json_begin_object(call->result);
+    write_vocabulary(call->result, "objects", VOCABULARY_OBJECTS);
+    write_vocabulary(call->result, "scenes", VOCABULARY_SCENES);
+    write_vocabulary(call->result, "attributes", VOCABULARY_ATTRIBUTES);
+    json_end_object(call->result);
+    return STATUS_OK;
 }
 
 /* ---- prompts ---- */
@@ -284,10 +365,12 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     return STATUS_OK;
 }
 
-const WorkerMethod VISION_METHODS[] = {{"detect", detect},
+const WorkerMethod VISION_METHODS[] = {{"describe", describe},
+                                       {"detect", detect},
                                        {"find", find},
                                        {"model_info", model_info},
                                        {"segment_point", segment_point_method},
                                        {"segment_box", segment_box_method},
                                        {"status", status_method},
+                                       {"vocabulary", vocabulary},
                                        {NULL, NULL}};

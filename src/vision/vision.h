@@ -20,6 +20,10 @@
  *     polygons: [polygon: [ring: [[x, y], …], …], …], a polygon's first ring its outline, the others its holes. found is false when
  *     nothing stands out or its score is below threshold; polygons, bbox, area and inside_point are then absent. image_key names the
  *     content (its hash): the next prompt on the same key reads no file. cached says whether that was so.
+ *   describe       {model_path, image_path | pixels_path}
+ *               -> {embedding, objects: [word], scenes: [word], attributes: [word], seconds, engine}
+ *     embedding: 32-bit floats, little-endian, of length 1, in base64url. Words are those of vocabulary.h, surest first.
+ *   vocabulary     {} -> {objects: [word], scenes: [word], attributes: [word]}
  *   status         {} -> {engines: {point, box, text, batch}, runtime: {available, version, reason}, models_loaded, images_cached,
  *                         image_bytes}
  *     An engine is its name, or null where nothing answers.

@@ -47,7 +47,8 @@ Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const I
 static Status call_once(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, Error *err) {
     size_t open = call->params.size; /* the object is closed for the worker only, so that a member can still be added */
     buffer_append_byte(&call->params, '}');
-    Status status = workers_call(call->server->vision, &call->reply, method, buffer_text(&call->params), timeout_seconds, stop, context, err);
+    WorkersCall *send = call->patient ? workers_call_patiently : workers_call;
+    Status status = send(call->server->vision, &call->reply, method, buffer_text(&call->params), timeout_seconds, stop, context, err);
     call->params.size = open;
     return status;
 }

@@ -1,4 +1,4 @@
-/* Calls of pictograph-vision, in the terms of this feature. Private to it. */
+/* Calls of pictograph-vision on an image. */
 #pragma once
 #include "annotation/annotation.h"
 #include "base/json.h"
@@ -13,6 +13,7 @@ typedef struct VisionCall {
     const ImageRecord *image;
     Buffer params;
     JsonWriter writer; /* the caller adds members */
+    bool patient;      /* set after vision_call_begin: everybody else's calls go first, see workers_call_patiently */
     const char *work;  /* folder of the decoded pixels, NULL for JPEG */
     yyjson_doc *reply;
 } VisionCall;

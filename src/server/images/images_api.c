@@ -10,6 +10,7 @@
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "server/projects/projects.h"
+#include "server/search/search.h"
 #include "base/banned.h"
 
 #define CACHE_30_DAYS "private, max-age=2592000" /* limits.yaml images.cache_days */
@@ -34,8 +35,10 @@ static Status load(Request *rq, const char *image_id, ImageRecord *out) {
 Status get_image(Request *rq, const GetImageInput *in, ImageEnvelope *out) {
     ImageRecord row;
     Status status = load(rq, in->image_id, &row);
-    if (status == STATUS_OK) out->image = image_reply(rq, &row);
-    return status;
+    if (status != STATUS_OK) return status;
+    out->image = image_reply(rq, &row);
+    out->image.image_auto_tags = arena_new(&rq->arena, AutoTags);
+    return search_tags(request_db(rq), &rq->arena, row.id, out->image.image_auto_tags, &rq->error);
 }
 
 Status download_image(Request *rq, const DownloadImageInput *in) {

@@ -42,7 +42,8 @@ struct WorkerPool {
     Worker *idle; /* last used first */
     int idle_count;
     int live;    /* idle, at work, or being started */
-    int waiting; /* callers without a worker */
+    int waiting; /* callers without a worker, patient ones included */
+    int waiting_first; /* those that are not patient */
     int failed_starts; /* in a row */
     double next_start; /* not before this instant */
     Error start_error;
@@ -233,6 +234,7 @@ typedef struct Call {
     double timeout;
     bool (*stop)(void *context);
     void *context;
+    bool patient;
 } Call;
 
 static Exchange next_exchange(const Call *call, Worker *worker) {
@@ -245,6 +247,8 @@ static Status unavailable(const WorkerPool *pool, Error *err, const char *why) {
     return error_set(err, status, "The %s worker is not available: %s", pool->program.name, why);
 }
 
+static bool may_take(const Call *call) { return !call->patient || call->pool->waiting_first == 0; }
+
 static Status take_worker(Worker **out, const Call *call, Error *err) {
     WorkerPool *pool = call->pool;
     Status status = STATUS_OK;
@@ -252,8 +256,9 @@ static Status take_worker(Worker **out, const Call *call, Error *err) {
     *out = NULL;
     pthread_mutex_lock(&pool->mutex);
     pool->waiting++;
+    pool->waiting_first += !call->patient;
     pthread_cond_broadcast(&pool->changed);
-    while (status == STATUS_OK && !(*out = pop_idle(pool))) {
+    while (status == STATUS_OK && !(*out = may_take(call) ? pop_idle(pool) : NULL)) {
         double now = clock_monotonic();
         if (pool->closing) status = unavailable(pool, err, "the server is stopping");
         else if (pool->live == 0 && now < pool->next_start) status = unavailable(pool, err, pool->start_error.message);
@@ -262,6 +267,7 @@ static Status take_worker(Worker **out, const Call *call, Error *err) {
         else wait_changed(pool, TICK_MS / 1000.0);
     }
     pool->waiting--;
+    pool->waiting_first -= !call->patient;
     pthread_mutex_unlock(&pool->mutex);
     return status;
 }
@@ -316,16 +322,15 @@ static Status worker_failure(yyjson_doc *answer, Error *err) {
     return error_set(err, status_from_slug(json_get_string(error, "code", "")), "%s", json_get_string(error, "message", "The worker failed"));
 }
 
-Status workers_call(WorkerPool *pool, yyjson_doc **out, const char *method, const char *params, double timeout, bool (*stop)(void *context), void *context,
-                    Error *err) {
+static Status call_worker(const Call *call, yyjson_doc **out, Error *err) {
+    WorkerPool *pool = call->pool;
     Error local = {0};
     if (!err) err = &local;
-    const Call call = {pool, method, params, timeout, stop, context};
     Worker *worker = NULL;
     Exchange exchange;
     bool broken;
     *out = NULL;
-    Status status = hand_over(&worker, &exchange, &call, err);
+    Status status = hand_over(&worker, &exchange, call, err);
     if (status != STATUS_OK) return status;
     status = exchange_receive(&exchange, out, &broken, err);
     if (broken) bury(pool, worker, err->message);
@@ -340,6 +345,16 @@ Status workers_call(WorkerPool *pool, yyjson_doc **out, const char *method, cons
     yyjson_doc_free(*out);
     *out = NULL;
     return status;
+}
+
+Status workers_call(WorkerPool *pool, yyjson_doc **out, const char *method, const char *params, double timeout, bool (*stop)(void *context), void *context,
+                    Error *err) {
+    return call_worker(&(Call){pool, method, params, timeout, stop, context, false}, out, err);
+}
+
+Status workers_call_patiently(WorkerPool *pool, yyjson_doc **out, const char *method, const char *params, double timeout, bool (*stop)(void *context),
+                              void *context, Error *err) {
+    return call_worker(&(Call){pool, method, params, timeout, stop, context, true}, out, err);
 }
 
 long workers_restarts(WorkerPool *pool) {

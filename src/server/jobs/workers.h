@@ -36,8 +36,11 @@ void workers_close(WorkerPool *pool);
  * yyjson_doc_free. An error of the worker comes back as its status and text. timeout in seconds, for the work alone; waiting for a free worker
  * may take as long again and then ends with STATUS_SERVICE_UNAVAILABLE. `stop` may be NULL; it is asked about four times a second and ends
  * the call with STATUS_CANCELLED. */
-Status workers_call(WorkerPool *pool, yyjson_doc **out, const char *method, const char *params, double timeout, bool (*stop)(void *context),
-                    void *context, Error *err);
+typedef Status WorkersCall(WorkerPool *pool, yyjson_doc **out, const char *method, const char *params, double timeout, bool (*stop)(void *context),
+                           void *context, Error *err);
+WorkersCall workers_call;
+/* The same for work that nobody waits for: as long as another caller waits for a worker, it waits too. */
+WorkersCall workers_call_patiently;
 /* Restarts since the pool was opened, for metrics. */
 long workers_restarts(WorkerPool *pool);
 bool workers_available(WorkerPool *pool); /* the program exists and the last start did not fail */

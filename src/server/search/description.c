@@ -1,0 +1,154 @@
+#include "server/search/description.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "server/auto_annotate/auto_annotate.h"
+#include "server/config.h"
+#include "base/banned.h"
+
+enum { DESCRIBE_TIMEOUT_SECONDS = 60, DIMENSIONS_MAXIMUM = 8192, TAGS_MAXIMUM = 64 };
+
+static const char *const CATEGORIES[] = {"objects", "scenes", "attributes"};
+enum { CATEGORY_COUNT = sizeof CATEGORIES / sizeof *CATEGORIES };
+
+/* ---- reading ---- */
+
+static Status read_vector(DbRows *rows, Arena *arena, StoredVector *out) {
+    *out = (StoredVector){0};
+    if (db_next(rows)) {
+        size_t size;
+        const void *blob = db_blob_borrowed(rows, 0, &size);
+        float *numbers = arena_new_array(arena, float, size / sizeof(float) + 1);
+        if (blob) memcpy(numbers, blob, size);
+        *out = (StoredVector){numbers, (int)(size / sizeof(float))};
+    }
+    return db_finish(rows);
+}
+
+Status description_vector(DbSession *session, Arena *arena, const char *image_id, StoredVector *out, Error *err) {
+    DbRows rows = db_query(session, err, "SELECT vector FROM image_vectors WHERE image_id = $1 AND model = $2", DB_TEXT(image_id), DB_TEXT(DESCRIPTION_MODEL));
+    return read_vector(&rows, arena, out);
+}
+
+Status description_model(Server *server, Arena *arena, const char **path, Error *err) {
+    *path = builtin_model_path(&server->config, DESCRIPTION_MODEL, arena);
+    if (*path) return STATUS_OK;
+    return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model that describes images is not installed: run 'tools/setup models' (see 'pictographd doctor')");
+}
+
+Status search_tags(DbSession *session, Arena *arena, const char *image_id, AutoTags *out, Error *err) {
+    StringArray *lists[CATEGORY_COUNT] = {&out->objects, &out->scenes, &out->attributes};
+    *out = (AutoTags){0};
+    DbRows rows = db_query(session, err, "SELECT category, tag FROM image_tags WHERE image_id = $1 ORDER BY category, position LIMIT $2", DB_TEXT(image_id),
+                           DB_INT(TAGS_MAXIMUM));
+    while (db_next(&rows))
+        for (int c = 0; c < CATEGORY_COUNT; c++) {
+            if (!text_equal(db_text_borrowed(&rows, 0), CATEGORIES[c])) continue;
+            if (!lists[c]->items) lists[c]->items = arena_new_array(arena, const char *, TAGS_MAXIMUM);
+            lists[c]->items[lists[c]->count++] = db_text(&rows, 1, arena);
+        }
+    return db_finish(&rows);
+}
+
+/* ---- writing ---- */
+
+static Status insert_tag(DbSession *tx, const char *image_id, const char *category, const char *tag, int64_t position, Error *err) {
+    return db_exec(tx, err, "INSERT INTO image_tags (project_id, category, tag, image_id, position) SELECT project_id, $1, $2, id, $3 FROM images WHERE id = $4 "
+                   "ON CONFLICT DO NOTHING", DB_TEXT(category), DB_TEXT(tag), DB_INT(position), DB_TEXT(image_id));
+}
+
+Status search_add_tag(DbSession *tx, const char *image_id, const char *category, const char *tag, Error *err) {
+    int64_t position = db_get_int(tx, err, 0, "SELECT max(position) + 1 FROM image_tags WHERE image_id = $1 AND category = $2", DB_TEXT(image_id), DB_TEXT(category));
+    return insert_tag(tx, image_id, category, tag, position, err);
+}
+
+typedef struct NewDescription {
+    const ImageRecord *image;
+    StoredVector vector;
+    AutoTags tags;
+} NewDescription;
+
+static Status clear(DbSession *tx, const char *image_id, Error *err) {
+    Status status = db_exec(tx, err, "DELETE FROM image_vectors WHERE image_id = $1", DB_TEXT(image_id));
+    if (status == STATUS_OK) status = db_exec(tx, err, "DELETE FROM image_tags WHERE image_id = $1", DB_TEXT(image_id));
+    return status == STATUS_OK ? db_exec(tx, err, "DELETE FROM description_queue WHERE image_id = $1", DB_TEXT(image_id)) : status;
+}
+
+static Status write_description(DbSession *tx, void *context, Error *err) {
+    const NewDescription *d = context;
+    const char *id = d->image->id;
+    const StringArray *lists[CATEGORY_COUNT] = {&d->tags.objects, &d->tags.scenes, &d->tags.attributes};
+    Status status = clear(tx, id, err);
+    if (status == STATUS_OK)
+        status = db_exec(tx, err, "INSERT INTO image_vectors (image_id, project_id, model, vector) SELECT id, project_id, $1, $2 FROM images WHERE id = $3",
+                         DB_TEXT(DESCRIPTION_MODEL), DB_BLOB(d->vector.numbers, (size_t)d->vector.dimensions * sizeof(float)), DB_TEXT(id));
+    for (int c = 0; c < CATEGORY_COUNT; c++)
+        for (size_t i = 0; i < lists[c]->count && status == STATUS_OK; i++) status = insert_tag(tx, id, CATEGORIES[c], lists[c]->items[i], (int64_t)i, err);
+    return status;
+}
+
+/* ---- making ---- */
+
+/* What an image with the same bytes was given; vector.numbers is NULL when there is none. */
+static Status borrow(Server *server, Arena *arena, NewDescription *d, Error *err) {
+    DbSession *session = db_session(server->store);
+    const char *twin = NULL;
+    DbRows rows = db_query(session, err, "SELECT v.vector, v.image_id FROM images i JOIN image_vectors v ON v.image_id = i.id WHERE i.object = $1 AND v.model = $2 LIMIT 1",
+                           DB_TEXT(d->image->object), DB_TEXT(DESCRIPTION_MODEL));
+    DbRows *at = &rows;
+    if (db_next(at)) {
+        size_t size;
+        const void *blob = db_blob_borrowed(at, 0, &size);
+        float *numbers = arena_new_array(arena, float, size / sizeof(float) + 1);
+        if (blob) memcpy(numbers, blob, size);
+        d->vector = (StoredVector){numbers, (int)(size / sizeof(float))};
+        twin = db_text(at, 1, arena);
+    }
+    Status status = db_finish(at);
+    if (status == STATUS_OK && twin) status = search_tags(session, arena, twin, &d->tags, err);
+    db_session_release(server->store, session);
+    return status;
+}
+
+static StringArray read_words(yyjson_val *list, Arena *arena) {
+    StringArray words = {.items = arena_new_array(arena, const char *, yyjson_arr_size(list) + 1)};
+    size_t i, count;
+    yyjson_val *word;
+    yyjson_arr_foreach(list, i, count, word) if (yyjson_is_str(word) && words.count < TAGS_MAXIMUM / CATEGORY_COUNT)
+        words.items[words.count++] = arena_strdup(arena, yyjson_get_str(word));
+    return words;
+}
+
+static Status read_answer(yyjson_val *result, Arena *arena, NewDescription *d, Error *err) {
+    unsigned char *bytes = arena_alloc(arena, DIMENSIONS_MAXIMUM * sizeof(float));
+    long size = hash_from_base64url(json_get_string(result, "embedding", ""), bytes, DIMENSIONS_MAXIMUM * sizeof(float));
+    if (size <= 0 || size % (long)sizeof(float) != 0) return error_set(err, STATUS_INTERNAL_ERROR, "The vision worker described nothing");
+    d->vector = (StoredVector){(const float *)(const void *)bytes, (int)(size / (long)sizeof(float))};
+    d->tags = (AutoTags){.objects = read_words(yyjson_obj_get(result, "objects"), arena), .scenes = read_words(yyjson_obj_get(result, "scenes"), arena),
+                         .attributes = read_words(yyjson_obj_get(result, "attributes"), arena)};
+    return STATUS_OK;
+}
+
+static Status look(Server *server, Arena *arena, NewDescription *d, bool patient, bool (*stop)(void *), void *context, Error *err) {
+    const char *path;
+    yyjson_val *result = NULL;
+    VisionCall call;
+    Status status = description_model(server, arena, &path, err);
+    if (status != STATUS_OK) return status;
+    status = vision_call_begin(&call, server, arena, d->image, err);
+    call.patient = patient;
+    json_field_string(&call.writer, "model_path", path);
+    if (status == STATUS_OK) status = vision_call_run(&call, "describe", DESCRIBE_TIMEOUT_SECONDS, stop, context, &result, err);
+    if (status == STATUS_OK) status = read_answer(result, arena, d, err);
+    vision_call_end(&call);
+    return status;
+}
+
+Status description_make(Server *server, Arena *arena, const ImageRecord *image, bool patient, bool (*stop)(void *), void *context, Error *err) {
+    NewDescription d = {.image = image};
+    Status status = borrow(server, arena, &d, err);
+    if (status == STATUS_OK && !d.vector.numbers) status = look(server, arena, &d, patient, stop, context, err);
+    return status == STATUS_OK ? db_write(server->store, write_description, &d, err) : status;
+}

@@ -1,0 +1,162 @@
+/* The job that describes what waits. It takes one image of each waiting project in turn, so that a large upload does not hold up the others; it is
+ * paced while images arrive, and its calls let everybody else's go first. kill -9 at any moment costs nothing: an image leaves the queue in
+ * the transaction that stores its description.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "server/jobs/workers.h"
+#include "server/search/description.h"
+#include "server/search/search_internal.h"
+#include "base/banned.h"
+
+#define JOB_ID "description"
+enum { BUSY_MS = 2000, PAUSE_AFTER_FAILURE_MS = 15000, INDEX_BYTES = 1 << 30, IMAGE_ARENA_BYTES = 8 << 20 };
+#define BUSY_PAUSE_SECONDS 0.25 /* between two images while others arrive */
+
+Search *search_new(void) {
+    Search *search = xcalloc(1, sizeof *search);
+    search->indexes = indexes_new(INDEX_BYTES);
+    return search;
+}
+
+void search_free(Search *search) {
+    if (!search) return;
+    indexes_free(search->indexes);
+    free(search);
+}
+
+/* ---- one image ---- */
+
+typedef struct Failure {
+    const char *image_id;
+    bool for_good;
+} Failure;
+
+static Status count_failure(DbSession *tx, void *context, Error *err) {
+    const Failure *f = context;
+    return db_exec(tx, err, "UPDATE description_queue SET attempts = CASE WHEN $1 THEN $2 ELSE attempts + 1 END WHERE image_id = $3", DB_INT(f->for_good),
+                   DB_INT(DESCRIPTION_ATTEMPTS), DB_TEXT(f->image_id));
+}
+
+/* True when all images would fail alike: there is no engine, or no room for what it says. A worker that ended was there. */
+static bool is_engines_fault(Status status, bool worker_ended) {
+    return status == STATUS_STORAGE_FULL || ((status == STATUS_MODEL_UNAVAILABLE || status == STATUS_SERVICE_UNAVAILABLE) && !worker_ended);
+}
+
+/* Counts a failure that is the image's own. */
+static Status blame(Server *server, const ImageRecord *image, Status status, long restarts, Error *err) {
+    bool undecodable = status_info(status)->http < 500 && status_info(status)->http >= 400;
+    if (status == STATUS_CANCELLED || is_engines_fault(status, workers_restarts(server->vision) != restarts)) return status;
+    log_event(LOG_WARNING, "image_not_described", "image", image->id, "reason", err->message, NULL);
+    return db_write(server->store, count_failure, &(Failure){image->id, undecodable}, err);
+}
+
+static Status describe(Job *job, const ImageRecord *image, Error *err) {
+    Arena arena;
+    arena_init(&arena, IMAGE_ARENA_BYTES);
+    long restarts = workers_restarts(job->server->vision);
+    Status status = description_make(job->server, &arena, image, true, job_stop, job, err);
+    if (status != STATUS_OK) status = blame(job->server, image, status, restarts, err);
+    arena_clear(&arena);
+    return status;
+}
+
+/* ---- which one ---- */
+
+/* The first waiting image of the first project after `after`, or of the first of all. One that ended a worker goes behind the others. */
+static Status next_image(Server *server, Arena *arena, const char *after, ImageRecord *out, bool *found, Error *err) {
+    DbSession *session = db_session(server->store);
+    Status status = STATUS_OK;
+    *found = false;
+    for (int round = 0; round < 2 && !*found && status == STATUS_OK; round++) {
+        DbRows rows = db_query(session, err,
+                               "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.id = (SELECT image_id FROM description_queue WHERE attempts < 3 AND project_id > $1 "
+                               "ORDER BY project_id, attempts, number LIMIT 1)", DB_TEXT(round == 0 ? after : ""));
+        *found = db_next(&rows);
+        if (*found) *out = image_read_row(&rows, arena);
+        status = db_finish(&rows);
+    }
+    db_session_release(server->store, session);
+    return status;
+}
+
+static bool images_arrive(Server *server) {
+    DbSession *session = db_session(server->store);
+    int64_t last = db_get_int(session, NULL, 0, "SELECT queued_at FROM description_queue ORDER BY number DESC LIMIT 1");
+    db_session_release(server->store, session);
+    return clock_now_ms() - last < BUSY_MS;
+}
+
+static Status run_descriptions(Job *job, Error *err) {
+    char after[64] = "";
+    Status status = STATUS_OK;
+    for (bool found = true; found && status == STATUS_OK;) {
+        Arena arena;
+        ImageRecord image;
+        arena_init(&arena, 1 << 16);
+        if (job_cancelled(job)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
+        if (status == STATUS_OK) status = next_image(job->server, &arena, after, &image, &found, err);
+        if (status == STATUS_OK && found) {
+            snprintf(after, sizeof after, "%s", image.project_id);
+            status = describe(job, &image, err);
+            if (images_arrive(job->server)) clock_sleep(BUSY_PAUSE_SECONDS);
+        }
+        arena_clear(&arena);
+    }
+    if (status == STATUS_OK || status == STATUS_CANCELLED) return status;
+    /* The images wait on; the next job takes them up when the engine may be well again. */
+    log_event(LOG_WARNING, "descriptions_paused", "reason", err->message, NULL);
+    atomic_store(&job->server->search->not_before, clock_now_ms() + PAUSE_AFTER_FAILURE_MS);
+    return STATUS_OK;
+}
+
+static Status end_descriptions(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
+    (void)tx, (void)job, (void)why, (void)message, (void)err;
+    return STATUS_OK; /* what waits stays in the queue */
+}
+
+const JobKind DESCRIPTION_JOB = {.name = "description", .queue = "description", .parallel = 1, .max_attempts = 3, .run = run_descriptions, .ended = end_descriptions};
+
+/* ---- starting it ---- */
+
+static Status enqueue(DbSession *tx, void *context, Error *err) {
+    (void)context;
+    if (db_get_int(tx, err, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID))) return STATUS_OK;
+    return job_enqueue(tx, JOB_ID, DESCRIPTION_JOB.name, "", NULL, "{}", err);
+}
+
+/* Once a start: vectors of another model are of no use, their images wait again. */
+static Status forget_other_models(DbSession *tx, void *context, Error *err) {
+    (void)context;
+    return db_exec(tx, err, "INSERT INTO description_queue (image_id, project_id, queued_at) SELECT image_id, project_id, 0 FROM image_vectors WHERE model <> $1 "
+                   "ON CONFLICT DO NOTHING", DB_TEXT(DESCRIPTION_MODEL));
+}
+
+void search_upkeep(Server *server) {
+    Arena arena;
+    const char *path;
+    Search *search = server->search;
+    if (!search->started) {
+        db_write(server->store, forget_other_models, NULL, NULL);
+        search->started = true;
+    }
+    if (clock_now_ms() < atomic_load(&search->not_before)) return;
+    DbSession *session = db_session(server->store);
+    bool wanted = db_get_int(session, NULL, 0, "SELECT 1 FROM description_queue WHERE attempts < 3 LIMIT 1") != 0 &&
+                  db_get_int(session, NULL, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID)) == 0;
+    db_session_release(server->store, session);
+    if (!wanted) return;
+    arena_init(&arena, 1 << 16);
+    if (description_model(server, &arena, &path, NULL) == STATUS_OK && db_write(server->store, enqueue, NULL, NULL) == STATUS_OK) jobs_wake(server->jobs);
+    arena_clear(&arena);
+}
+
+void search_trim(Server *server) {
+    Error err = {0};
+    if (indexes_trim(server->search->indexes, server->store, &err) != STATUS_OK) log_event(LOG_WARNING, "search_not_trimmed", "reason", err.message, NULL);
+}
