@@ -23,7 +23,7 @@ static const char help[] =
     "  {\"pipeline\": \"yolox\",\n"
     "   \"data\": \"export folder or .zip in Pictograph format\",\n"
     "   \"output\": \"folder for checkpoint, metrics.json and model.onnx\",\n"
-    "   \"config\": {\"epochs\": 40, \"batch_size\": 4, \"learning_rate\": 0.03, \"image_size\": 256, \"model_size\": \"tiny\",\n"
+    "   \"config\": {\"epochs\": 40, \"batch_size\": 4, \"learning_rate\": 0.03, \"image_size\": 256, \"start_size\": 192, \"model_size\": \"tiny\",\n"
     "              \"precision\": \"float32\", \"validation_fraction\": 0.1, \"weights\": \"yolox_tiny.pth\",\n"
     "              \"mosaic\": 0.5, \"mixup\": 0, \"horizontal_flip\": 0.5, \"vertical_flip\": 0.5},\n"
     "   \"seed\": 1, \"threads\": 0, \"max_seconds\": 7200}\n"

@@ -1,7 +1,8 @@
 /* Inner loops of norm_silu.c: one table of functions per instruction set, all compiled from norm_kernel.c.
  *
  * A map is `rows` pixels of `channels` numbers; row r starts at data + r * stride elements. Numbers are floats or, where `half` is
- * set, bfloat16. Coefficients and sums are one number per channel.
+ * set, bfloat16; all maps of a call are of one kind. Coefficients and sums are one number per channel. channels is a multiple of 8, as in
+ * every size of YOLOX.
  */
 #pragma once
 #include <stdbool.h>

@@ -33,6 +33,8 @@ typedef struct Run {
     Trainer *trainer;
     TrainerOptions replicas;
     TrainLoader *loader;
+    SizeStage stages[SIZE_STAGES];
+    int stage_count;
     Schedule schedule;
     int closing_epochs;
     Progress progress;
@@ -40,6 +42,7 @@ typedef struct Run {
     int epoch_steps;
     double started, rate, last_checkpoint; /* started: of this process */
     int64_t images_seen;                   /* by this process */
+    double pixels_seen;                    /* in those images: what time grows with */
     Metrics metrics;                       /* latest of the held-out images */
     bool out_of_time;
 } Run;
@@ -95,12 +98,12 @@ static size_t memory_for_pictures(void)
     return pages > 0 && size > 0 ? (size_t)pages / 3 * (size_t)size : (size_t)1 << 30;
 }
 
-/* Epochs first_epoch … epochs - 1, of which the last `closing` are drawn plainly. */
-static TrainLoader *open_loader(Run *run, int first_epoch, int epochs, int closing)
+/* Epochs first_epoch … epochs - 1, of which the last `closing` are drawn plainly; at the cache's size. */
+static TrainLoader *open_loader(Run *run, TrainCache *cache, int side, int first_epoch, int epochs, int closing)
 {
     const Settings *s = run->settings;
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
-    o.width = o.height = s->image_size;
+    o.width = o.height = side;
     o.batch = s->batch;
     o.threads = s->threads < 8 ? 1 : s->threads / 4;
     o.ahead = AHEAD;
@@ -114,7 +117,7 @@ static TrainLoader *open_loader(Run *run, int first_epoch, int epochs, int closi
     o.augment.mixup = (float)s->mixup;
     o.augment.flip_horizontal = (float)s->horizontal_flip;
     o.augment.flip_vertical = (float)s->vertical_flip;
-    return train_loader_new(run->dataset, run->cache, run->train, run->train_count, &o);
+    return train_loader_new(run->dataset, cache, run->train, run->train_count, &o);
 }
 
 /* ---- network ---- */
@@ -178,6 +181,7 @@ static void plan(Run *run)
 {
     const Settings *s = run->settings;
     int64_t per_epoch = (int64_t)run->train_count / s->batch > 0 ? (int64_t)run->train_count / s->batch : 1;
+    run->stage_count = schedule_sizes(run->stages, s->epochs, s->start_size, s->image_size);
     run->closing_epochs = s->epochs < 4 ? s->epochs / 2 : (s->epochs * 15 + 50) / 100;
     run->schedule = (Schedule){.rate = s->learning_rate, .least_part = 0.05, .steps = per_epoch * s->epochs,
                                .flat_steps = per_epoch * run->closing_epochs};
@@ -199,19 +203,29 @@ static void write_losses(JsonWriter *w, const LossParts *losses)
     json_end_object(w);
 }
 
+static double pixels_left(const Run *run)
+{
+    double left = 0, per_epoch = (double)run->schedule.steps / run->settings->epochs;
+    for (int i = 0; i < run->stage_count; i++) {
+        const SizeStage *stage = &run->stages[i];
+        double first = fmax((double)run->progress.updates, stage->first_epoch * per_epoch);
+        left += fmax(stage->end_epoch * per_epoch - first, 0) * run->settings->batch * stage->side * stage->side;
+    }
+    return left;
+}
+
 static void report(Run *run, const char *name)
 {
     EventLine line;
     JsonWriter *w = event_begin(&line, run->events, name);
     double seconds = clock_monotonic() - run->started, speed = (double)run->images_seen / fmax(seconds, 1e-3);
-    double left = (double)(run->schedule.steps - run->progress.updates) * run->settings->batch;
     json_field_int(w, "epoch", run->progress.epoch);
     json_field_int(w, "epochs", run->settings->epochs);
     json_field_int(w, "updates", run->progress.updates);
     write_losses(w, &run->losses);
     json_field_number(w, "learning_rate", run->rate);
     json_field_number(w, "images_per_second", round(speed * 100) / 100);
-    json_field_int(w, "eta_seconds", (int64_t)ceil(fmax(left, 0) / fmax(speed, 1e-3)));
+    json_field_int(w, "eta_seconds", (int64_t)ceil(pixels_left(run) / fmax(run->pixels_seen / fmax(seconds, 1e-3), 1)));
     json_field_number(w, "loader_wait_seconds", round(train_loader_waited(run->loader) * 100) / 100);
     if (run->metrics.known && strcmp(name, "epoch") == 0)
         metrics_write(w, &run->metrics, NULL);
@@ -237,13 +251,13 @@ static double statistics_part(const Run *run)
     return mean_so_far > YOLOX_NORM_MOMENTUM ? mean_so_far : YOLOX_NORM_MOMENTUM;
 }
 
-static Status step(Run *run, const TrainBatch *batch, Error *err)
+static Status step(Run *run, const TrainBatch *batch, int side, Error *err)
 {
     run->rate = schedule_rate(&run->schedule, run->progress.updates);
     StepRates rates = {.learning_rate = run->rate, .momentum = 0.9, .weight_decay = 5e-4,
                        .average_keep = average_keep(0.995, 200, run->progress.updates + 1), .statistics_part = statistics_part(run)};
-    TrainerBatch input = {.images = batch->images, .targets = batch->targets, .count = batch->count, .height = run->settings->image_size,
-                          .width = run->settings->image_size, .max_boxes = batch->max_boxes};
+    TrainerBatch input = {.images = batch->images, .targets = batch->targets, .count = batch->count, .height = side, .width = side,
+                          .max_boxes = batch->max_boxes};
     bool closing = batch->epoch >= run->settings->epochs - run->closing_epochs;
     LossParts parts;
     if (batch->index == 0) {
@@ -256,6 +270,7 @@ static Status step(Run *run, const TrainBatch *batch, Error *err)
     add_losses(run, &parts);
     run->progress.updates++;
     run->images_seen += batch->count;
+    run->pixels_seen += (double)batch->count * side * side;
     return STATUS_OK;
 }
 
@@ -284,15 +299,18 @@ static Status end_epoch(Run *run, Error *err)
     return status;
 }
 
-static Status train(Run *run, Error *err)
+/* The epochs of a stage, or what is left of them. */
+static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, Error *err)
 {
     Status status = STATUS_OK;
-    run->loader = open_loader(run, run->progress.epoch, run->settings->epochs, run->closing_epochs);
+    int first = run->progress.epoch, plain = stage->end_epoch - (run->settings->epochs - run->closing_epochs);
+    train_loader_free(run->loader);
+    run->loader = open_loader(run, cache, stage->side, first, stage->end_epoch, plain > 0 ? plain : 0);
     int per_epoch = train_loader_batches_per_epoch(run->loader);
     TrainBatch *batch;
     while (status == STATUS_OK && !run->out_of_time && (batch = train_loader_next(run->loader)) != NULL) {
         bool last = batch->index == per_epoch - 1;
-        status = step(run, batch, err);
+        status = step(run, batch, stage->side, err);
         train_batch_release(run->loader, batch);
         if (status == STATUS_OK && *run->stop)
             status = error_set(err, STATUS_CANCELLED, "Stopped");
@@ -300,6 +318,25 @@ static Status train(Run *run, Error *err)
             status = end_epoch(run, err);
         else if (status == STATUS_OK && clock_monotonic() - run->events->last > QUIET_SECONDS)
             report(run, "step");
+    }
+    return status;
+}
+
+/* Smaller pictures than those of the last stage have a cache of their own while they are used. */
+static Status train(Run *run, Error *err)
+{
+    Status status = STATUS_OK;
+    for (int i = 0; i < run->stage_count && status == STATUS_OK && !run->out_of_time; i++) {
+        const SizeStage *stage = &run->stages[i];
+        if (run->progress.epoch >= stage->end_epoch)
+            continue;
+        bool last = stage->side == run->settings->image_size;
+        TrainCache *cache = last ? run->cache : train_cache_new(run->dataset, stage->side, stage->side, memory_for_pictures());
+        status = train_stage(run, stage, cache, err);
+        train_loader_free(run->loader); /* its threads use the cache */
+        run->loader = NULL;
+        if (!last)
+            train_cache_free(cache);
     }
     return status;
 }
@@ -316,7 +353,7 @@ static Status settle_statistics(Run *run, Error *err)
     memcpy(optimizer->weights, optimizer->average, run->net->size * sizeof *optimizer->weights);
     trainer_weights_changed(run->trainer);
     train_loader_free(run->loader);
-    run->loader = open_loader(run, 0, SETTLING_BATCHES, SETTLING_BATCHES);
+    run->loader = open_loader(run, run->cache, run->settings->image_size, 0, SETTLING_BATCHES, SETTLING_BATCHES);
     Status status = STATUS_OK;
     TrainBatch *batch;
     for (int n = 0; status == STATUS_OK && n < SETTLING_BATCHES && (batch = train_loader_next(run->loader)) != NULL; n++) {
@@ -400,6 +437,7 @@ static void announce(Run *run)
     json_field_string(w, "pipeline", "yolox");
     json_field_string(w, "model_size", yolox_size_name(s->model_size));
     json_field_int(w, "image_size", s->image_size);
+    json_field_int(w, "start_size", s->start_size);
     json_field_int(w, "batch_size", s->batch);
     json_field_int(w, "epoch", run->progress.epoch);
     json_field_int(w, "epochs", s->epochs);

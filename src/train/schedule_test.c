@@ -75,10 +75,32 @@ static void step_is_nesterov_with_decay_on_convolutions(void **state)
     yolox_free(net);
 }
 
+static void check_sizes(int epochs, int first_side, int last_side, int count, const SizeStage *wanted)
+{
+    SizeStage stages[SIZE_STAGES];
+    assert_int_equal(schedule_sizes(stages, epochs, first_side, last_side), count);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(stages[i].first_epoch, wanted[i].first_epoch);
+        assert_int_equal(stages[i].end_epoch, wanted[i].end_epoch);
+        assert_int_equal(stages[i].side, wanted[i].side);
+    }
+}
+
+static void sizes_grow(void **state)
+{
+    (void)state;
+    check_sizes(80, 192, 256, 3, (SizeStage[]){{0, 24, 192}, {24, 48, 224}, {48, 80, 256}});
+    check_sizes(15, 320, 416, 3, (SizeStage[]){{0, 4, 320}, {4, 9, 352}, {9, 15, 416}});
+    check_sizes(11, 224, 256, 2, (SizeStage[]){{0, 6, 224}, {6, 11, 256}});
+    check_sizes(80, 256, 256, 1, (SizeStage[]){{0, 80, 256}});
+    check_sizes(9, 192, 256, 1, (SizeStage[]){{0, 9, 256}});
+    check_sizes(1, 32, 32, 1, (SizeStage[]){{0, 1, 32}});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rate_rises_falls_and_stays),
+        cmocka_unit_test(rate_rises_falls_and_stays), cmocka_unit_test(sizes_grow),
         cmocka_unit_test(average_starts_short_and_grows),
         cmocka_unit_test(step_is_nesterov_with_decay_on_convolutions),
     };

@@ -26,6 +26,7 @@ static const NumberRow numbers[] = {
     {"epochs", 1, 10000, true, offsetof(Settings, epochs)},
     {"batch_size", 1, 4096, true, offsetof(Settings, batch)},
     {"image_size", 32, 8192, true, offsetof(Settings, image_size)},
+    {"start_size", 32, 8192, true, offsetof(Settings, start_size)},
     {"learning_rate", 1e-9, 10, false, offsetof(Settings, learning_rate)},
     {"validation_fraction", 0, 0.9, false, offsetof(Settings, validation_fraction)},
     {"mosaic", 0, 1, false, offsetof(Settings, mosaic)},
@@ -152,6 +153,18 @@ static int choose_image_size(const TrainDataset *dataset, bool cuda)
     return sizes[i];
 }
 
+static int round_size(int size)
+{
+    return (size + 31) / 32 * 32;
+}
+
+/* Random weights learn the coarse first, from three quarters of the size; given ones know it. */
+static int choose_start_size(const Settings *s)
+{
+    int size = s->start_size > 0 ? s->start_size : s->weights ? s->image_size : s->image_size * 3 / 4;
+    return size < s->image_size ? round_size(size) : s->image_size;
+}
+
 static int clamp(double value, int least, int most)
 {
     return value < least ? least : value > most ? most : (int)value;
@@ -172,11 +185,12 @@ void settings_choose(Settings *s, const TrainDataset *dataset, size_t train_coun
         s->model_size = machine == MACHINE_GPU ? YOLOX_S : machine == MACHINE_CPU_BFLOAT16 ? YOLOX_TINY : YOLOX_NANO;
     if (s->image_size == 0)
         s->image_size = choose_image_size(dataset, machine == MACHINE_GPU);
-    s->image_size = (s->image_size + 31) / 32 * 32;
+    s->image_size = round_size(s->image_size);
+    s->start_size = choose_start_size(s);
     if (s->batch == 0)
         s->batch = images <= 1000 ? 4 : images <= 4000 ? 8 : 16;
     if (s->epochs == 0)
-        s->epochs = clamp(round((s->model_size == YOLOX_NANO ? 12300 : 8200) / images), 15, 200); /* nano learns slower, and is faster */
+        s->epochs = clamp(round((s->model_size == YOLOX_NANO ? 16400 : 8200) / images), 15, 200); /* nano learns slower, and is faster */
     if (s->learning_rate == 0)
         s->learning_rate = s->weights ? 0.01 : s->batch < 4 ? 0.03 * s->batch / 4 : 0.03;
     choose_probability(&s->mosaic, 0.5);

@@ -2,7 +2,8 @@
  *
  *     {"pipeline": "yolox", "data": FOLDER-OR-ZIP, "output": FOLDER, "config": {…}, "seed": 1, "threads": 0, "max_seconds": 7200}
  *
- * config is the user's: epochs, batch_size, learning_rate, image_size (one number, rounded up to a multiple of 32), model_size ("nano" …
+ * config is the user's: epochs, batch_size, learning_rate, image_size (one number, rounded up to a multiple of 32), start_size (likewise; the input size
+ * of the first epochs, which grows to image_size: see schedule.h; equal to it for none of that), model_size ("nano" …
  * "x"), precision ("float32", "bfloat16"), validation_fraction, weights (a .pth or .safetensors file to start from), mosaic, mixup,
  * horizontal_flip, vertical_flip (probabilities). Unknown members are ignored.
  */
@@ -16,7 +17,7 @@ typedef enum Precision { PRECISION_DEFAULT, PRECISION_FLOAT32, PRECISION_BFLOAT1
 /* 0 (or a negative number, for probabilities) means: choose by the data. */
 typedef struct Settings {
     char *data, *output, *weights; /* weights may be NULL */
-    int epochs, batch, image_size, threads;
+    int epochs, batch, image_size, start_size, threads;
     double learning_rate, validation_fraction, max_seconds;
     double mosaic, mixup, horizontal_flip, vertical_flip;
     uint64_t seed;

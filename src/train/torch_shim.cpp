@@ -9,6 +9,7 @@
 #include <vector>
 
 extern "C" {
+#include "train/product.h"
 #include "train/torch_shim.h"
 }
 
@@ -97,10 +98,50 @@ at::Tensor as_map(const at::Tensor &matrix, const at::Tensor &like)
     return matrix.view({like.size(0), like.size(2), like.size(3), matrix.size(1)}).permute({0, 3, 1, 2});
 }
 
+// Whether product.h's kernels take it: they run on one thread, on whole vectors of channels.
+bool is_our_product(const at::Tensor &weight)
+{
+    return weight.size(0) % 8 == 0 && weight.size(1) % 8 == 0 && product_available() && at::get_num_threads() == 1;
+}
+
+ProductShape product_shape(const at::Tensor &matrix, const at::Tensor &weight)
+{
+    return {static_cast<size_t>(matrix.size(0)), static_cast<int>(weight.size(1)), static_cast<int>(weight.size(0))};
+}
+
+size_t row_stride(const at::Tensor &matrix)
+{
+    return static_cast<size_t>(matrix.stride(0));
+}
+
+at::Tensor product_map(const at::Tensor &x, const at::Tensor &weight)
+{
+    at::Tensor matrix = as_matrix(x), y = at::empty({matrix.size(0), weight.size(0)}, matrix.options());
+    product_forward(y.data_ptr<float>(), row_stride(y), matrix.data_ptr<float>(), row_stride(matrix), weight.data_ptr<float>(),
+                    product_shape(matrix, weight));
+    return as_map(y, x);
+}
+
+void product_map_backward(at::Tensor *by_x, at::Tensor *by_weight, const at::Tensor &gradient, const at::Tensor &x, const at::Tensor &weight)
+{
+    at::Tensor matrix = as_matrix(gradient), x_matrix = as_matrix(x);
+    ProductShape shape = product_shape(matrix, weight);
+    if (by_x) {
+        at::Tensor result = at::empty({matrix.size(0), weight.size(1)}, matrix.options());
+        product_by_input(result.data_ptr<float>(), row_stride(result), matrix.data_ptr<float>(), row_stride(matrix), weight.data_ptr<float>(), shape);
+        *by_x = as_map(result, x);
+    }
+    *by_weight = at::empty(weight.sizes(), weight.options());
+    product_by_weights(by_weight->data_ptr<float>(), matrix.data_ptr<float>(), row_stride(matrix), x_matrix.data_ptr<float>(), row_stride(x_matrix),
+                       shape);
+}
+
 at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, int64_t stride, int64_t padding, int64_t groups)
 {
     if (!is_product(x, weight, static_cast<int>(stride), static_cast<int>(groups)))
         return at::conv2d(x, weight, bias, {stride, stride}, {padding, padding}, {1, 1}, groups).contiguous(at::MemoryFormat::ChannelsLast);
+    if (!bias.defined() && is_our_product(weight))
+        return product_map(x, weight);
     at::Tensor transposed = weight.view({weight.size(0), weight.size(1)}).t(), matrix = as_matrix(x);
     return as_map(bias.defined() ? at::addmm(bias, matrix, transposed) : at::mm(matrix, transposed), x);
 }
@@ -259,7 +300,10 @@ void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gra
     run(torch, [&] {
         int64_t padding = padding_of(weight), s = stride;
         at::Tensor dense = gradient->value.contiguous(at::MemoryFormat::ChannelsLast), w = weight->value, by_x, by_weight, by_bias;
-        if (is_product(x->value, w, stride, groups)) {
+        bool product = is_product(x->value, w, stride, groups);
+        if (product && !bias_gradient && is_our_product(w)) {
+            product_map_backward(x_gradient ? &by_x : nullptr, &by_weight, dense, x->value, w);
+        } else if (product) {
             at::Tensor matrix = as_matrix(dense);
             if (x_gradient)
                 by_x = as_map(at::mm(matrix, w.view({w.size(0), w.size(1)})), x->value);

@@ -1,0 +1,170 @@
+/* Tiles of the results are kept in registers, ROWS x 16 of them, while the sum over the third dimension runs: the way of Goto and van de
+ * Geijn, ACM TOMS 34 (2008), less the copying that small matrices do not repay. Compiled with AVX2 and FMA.
+ */
+#include "train/product.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/banned.h"
+
+enum {
+    LANES = 8,
+    PANEL = 2 * LANES,    /* columns of a tile */
+    TILE = 6,             /* rows of a tile: 12 sums, 2 columns and a row's number fill the 16 registers */
+    WEIGHT_TILE = 4,      /* divides every number of channels */
+    BLOCK_FLOATS = 12288, /* of rows that are read again for each panel */
+    BLOCK_ROWS = 64,      /* of both maps that weights are summed over before the sums go to memory */
+    FAR = 256             /* floats; rows so far apart or farther compete for the same lines of the cache: a panel of them is copied */
+};
+typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
+
+static inline __attribute__((always_inline)) Vector load(const float *from)
+{
+    Vector value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+
+static inline __attribute__((always_inline)) void store(float *to, Vector value)
+{
+    memcpy(to, &value, sizeof value);
+}
+
+/* rows x (vectors * LANES) numbers of c = a b; b is a panel: depth rows of that width, one after another. */
+static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth,
+                                                       int rows, int vectors)
+{
+    Vector sums[TILE][2] = {0};
+    for (int k = 0; k < depth; k++, b += vectors * LANES) {
+        Vector columns[2] = {load(b), vectors > 1 ? load(b + LANES) : (Vector){0}};
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            float number = a[(size_t)r * a_stride + (size_t)k];
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sums[r][v] += number * columns[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            store(c + (size_t)r * c_stride + v * LANES, sums[r][v]);
+    }
+}
+
+/* The rest of the rows below whole tiles, one at a time. */
+static inline __attribute__((always_inline)) void column_of_tiles(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                                                                  int depth, size_t rows, int vectors)
+{
+    size_t r = 0;
+    for (; r + TILE <= rows; r += TILE)
+        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, TILE, vectors);
+    for (; r + 2 <= rows; r += 2)
+        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 2, vectors);
+    if (r < rows)
+        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 1, vectors);
+}
+
+/* c = a b, where b lies in panels of PANEL columns; the last may be of LANES. */
+static void multiply(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t rows, int depth, int columns)
+{
+    size_t most = BLOCK_FLOATS / (size_t)depth / TILE * TILE, block = most > TILE ? most : TILE;
+    for (size_t first = 0; first < rows; first += block) {
+        size_t count = rows - first < block ? rows - first : block;
+        const float *panel = b, *a_rows = a + first * a_stride;
+        float *c_rows = c + first * c_stride;
+        int column = 0;
+        for (; column + PANEL <= columns; column += PANEL, panel += PANEL * (size_t)depth)
+            column_of_tiles(c_rows + column, c_stride, a_rows, a_stride, panel, depth, count, 2);
+        if (column < columns)
+            column_of_tiles(c_rows + column, c_stride, a_rows, a_stride, panel, depth, count, 1);
+    }
+}
+
+/* Panels of a matrix of depth x columns, whose number (k, n) lies at k * k_stride + n * n_stride. */
+static float *panels_new(const float *from, int depth, int columns, size_t k_stride, size_t n_stride)
+{
+    float *panels = xmalloc((size_t)depth * (size_t)columns * sizeof *panels), *to = panels;
+    for (int column = 0; column < columns; column += PANEL) {
+        int width = columns - column < PANEL ? columns - column : PANEL;
+        for (int k = 0; k < depth; k++) {
+            for (int n = column; n < column + width; n++)
+                *to++ = from[(size_t)k * k_stride + (size_t)n * n_stride];
+        }
+    }
+    return panels;
+}
+
+void product_forward(float *y, size_t y_stride, const float *x, size_t x_stride, const float *weights, ProductShape shape)
+{
+    float *panels = panels_new(weights, shape.in, shape.out, 1, (size_t)shape.in);
+    multiply(y, y_stride, x, x_stride, panels, shape.rows, shape.in, shape.out);
+    free(panels);
+}
+
+void product_by_input(float *x_gradient, size_t x_stride, const float *gradient, size_t gradient_stride, const float *weights, ProductShape shape)
+{
+    float *panels = panels_new(weights, shape.out, shape.in, (size_t)shape.in, 1);
+    multiply(x_gradient, x_stride, gradient, gradient_stride, panels, shape.rows, shape.out, shape.in);
+    free(panels);
+}
+
+/* WEIGHT_TILE x (vectors * LANES) numbers of w += a^T b over rows. */
+static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, const float *a, size_t a_stride, const float *b,
+                                                              size_t b_stride, size_t rows, int vectors)
+{
+    Vector sums[WEIGHT_TILE][2] = {0};
+    for (size_t r = 0; r < rows; r++, a += a_stride, b += b_stride) {
+        Vector columns[2] = {load(b), vectors > 1 ? load(b + LANES) : (Vector){0}};
+#pragma GCC unroll 4
+        for (int i = 0; i < WEIGHT_TILE; i++) {
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sums[i][v] += a[i] * columns[v];
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < WEIGHT_TILE; i++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            float *to = w + (size_t)i * w_stride + v * LANES;
+            store(to, load(to) + sums[i][v]);
+        }
+    }
+}
+
+static void copy_panel(float *panel, const float *from, size_t stride, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++)
+        memcpy(panel + r * PANEL, from + r * stride, PANEL * sizeof *panel);
+}
+
+void product_by_weights(float *weight_gradient, const float *gradient, size_t gradient_stride, const float *x, size_t x_stride, ProductShape shape)
+{
+    size_t in = (size_t)shape.in;
+    float panel[BLOCK_ROWS * PANEL];
+    memset(weight_gradient, 0, in * (size_t)shape.out * sizeof *weight_gradient);
+    for (size_t first = 0; first < shape.rows; first += BLOCK_ROWS) {
+        size_t rows = shape.rows - first < BLOCK_ROWS ? shape.rows - first : BLOCK_ROWS;
+        const float *g = gradient + first * gradient_stride, *from = x + first * x_stride;
+        for (int n = 0; n < shape.in; n += PANEL) {
+            const float *columns = from + n;
+            size_t stride = x_stride;
+            if (n + PANEL <= shape.in && x_stride >= FAR) {
+                copy_panel(panel, columns, x_stride, rows);
+                columns = panel;
+                stride = PANEL;
+            }
+            for (int m = 0; m < shape.out; m += WEIGHT_TILE) {
+                float *to = weight_gradient + (size_t)m * in + n;
+                if (n + PANEL <= shape.in)
+                    weight_tile(to, in, g + m, gradient_stride, columns, stride, rows, 2);
+                else
+                    weight_tile(to, in, g + m, gradient_stride, columns, stride, rows, 1);
+            }
+        }
+    }
+}
