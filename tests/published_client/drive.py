@@ -1,5 +1,6 @@
 """Does with the published client (PyPI pictograph) what its documentation shows, against PICTOGRAPH_BASE_URL. Run by test_published_client.py in
 the environment of one version; raises at the first surprise."""
+import os
 import pathlib
 import sys
 import tempfile
@@ -115,6 +116,25 @@ time.sleep(1.1)
 try:
     viewer.projects.list()
     raise SystemExit("a deleted key works")
+except pictograph.AuthError:
+    pass
+
+# imports
+assert not client.connectors.validate("v7", "a wrong key").valid
+reach = client.connectors.validate("v7", os.environ["V7_KEY"])
+assert reach.valid and [d.name for d in reach.datasets] == ["Leaves"] and reach.datasets[0].image_count == 5
+assert client.connectors.check_limits(total_images=5, estimated_size_bytes=10**6).allowed
+job = client.connectors.import_("v7", os.environ["V7_KEY"], reach.datasets, poll_interval=0.2)
+assert job.status == "completed" and job.imported_images == 5 and job.datasets[0].project_id, job
+assert client.annotations.get(str(client.datasets.get("Leaves", include_images=True).images[0].id))[0].name == "leaf"
+reach = client.connectors.validate("roboflow", os.environ["ROBOFLOW_KEY"])
+job = client.connectors.import_("roboflow", os.environ["ROBOFLOW_KEY"], reach.datasets, wait=False)
+job = client.connectors.get_import(job.import_id)
+job = client.connectors.cancel_import(job.import_id)
+assert job.status in ("completed", "cancelled")
+try:
+    client.connectors.import_("v7", "a wrong key", reach.datasets)
+    raise SystemExit("a wrong key of the source was taken")
 except pictograph.AuthError:
     pass
 

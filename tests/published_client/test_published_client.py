@@ -11,16 +11,21 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "api"))
 import videos  # noqa: E402
 from server import Server  # noqa: E402
+from sources import ROBOFLOW_KEY, V7_KEY, Sources  # noqa: E402
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.0.3"])
 def test_version(version, tmp_path):
     python = ROOT / "build" / "deps" / f"client-{version}" / "bin" / "python"
     assert python.exists(), f"tools/setup test installs the published client {version}"
-    server = Server(tmp_path / "data").start()
+    sources = Sources()
+    sources.v7_set(1, "Leaves", 5, [{"id": "1", "name": "leaf", "bounding_box": {"x": 4, "y": 4, "w": 20, "h": 20}}])
+    sources.roboflow_project("birds", "Birds", 2, [{"label": "wren", "x": 20, "y": 20, "width": 8, "height": 8}])
+    server = Server(tmp_path / "data").start(**sources.settings)
     try:
         done = subprocess.run([python, pathlib.Path(__file__).with_name("drive.py"), videos.make(tmp_path / "clip.mp4")], capture_output=True, text=True, timeout=400,
-                              env={**os.environ, "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_BASE_URL": server.url})
+                              env={**os.environ, "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_BASE_URL": server.url, "V7_KEY": V7_KEY, "ROBOFLOW_KEY": ROBOFLOW_KEY})
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     finally:
         server.stop()
+        sources.close()

@@ -11,6 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "api"))
 from conftest import contract, picture  # noqa: E402
 from server import Client, Server  # noqa: E402
+from sources import Sources  # noqa: E402
 
 
 def known(client):
@@ -24,7 +25,8 @@ def known(client):
 
 
 def run(folder, *arguments):
-    server = Server(pathlib.Path(folder) / "data").start(PICTOGRAPHD_ACCESS_LOG="false")
+    sources = Sources()  # imports ask these, not the world
+    server = Server(pathlib.Path(folder) / "data").start(PICTOGRAPHD_ACCESS_LOG="false", **sources.settings)
     try:
         client = Client(server.url, server.key, contract())
         environment = {**os.environ, "SCHEMATHESIS_KNOWN": json.dumps(known(client)), "PYTHONPATH": str(HERE)}
@@ -35,6 +37,7 @@ def run(folder, *arguments):
         return done.returncode, done.stdout
     finally:
         server.stop()
+        sources.close()
 
 
 if __name__ == "__main__":
