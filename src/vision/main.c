@@ -7,6 +7,7 @@ static const char HELP[] =
     "Usage: pictograph-vision [--read DIR]...                               serve requests on file descriptor 3\n"
     "       pictograph-vision [options] status                              which engine answers what, as JSON\n"
     "       pictograph-vision [options] model_info MODEL                    classes and input size of an ONNX detector\n"
+    "       pictograph-vision [options] models DIR                          the operator's models in a folder, each loaded\n"
     "       pictograph-vision [options] detect MODEL IMAGE [KEY=VALUE]...   objects in a JPEG\n"
     "       pictograph-vision [options] find MODEL IMAGE WORDS              things by name in a JPEG: '[{\"word\":\"cats\",\"shape\":\"box\"}]'\n"
     "       pictograph-vision [options] describe MODEL IMAGE                embedding and words of a JPEG\n"
@@ -24,10 +25,11 @@ static const WorkerCommand COMMANDS[] = {{"status", {0}},
                                          {"model_info", {"model_path"}},
                                          {"describe", {"model_path", "image_path"}},
                                          {"vocabulary", {0}},
+                                         {"models", {"models_path"}},
                                          {"detect", {"model_path", "image_path", "confidence_threshold"}},
                                          {"find", {"model_path", "image_path", "words"}},
-                                         {"segment_point", {"image_path", "points"}},
-                                         {"segment_box", {"image_path", "box"}},
+                                         {"segment_point", {"image_path", "points", "models_path"}},
+                                         {"segment_box", {"image_path", "box", "models_path"}},
                                          {0}};
 
 static Status start(void **context, const char *argv0, Error *err) {

@@ -2,24 +2,17 @@
 
 #include <dlfcn.h>
 #include <limits.h>
-#include <onnxruntime_c_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "vision/runtime_private.h"
 #include "base/banned.h"
 
 /* Older libraries serve older tables, which are beginnings of the newest: everything used here stands since the oldest. */
 enum { OLDEST_API = 11 };
-
-struct Runtime {
-    void *library;
-    const OrtApiBase *base;
-    const OrtApi *api;
-    OrtEnv *env; /* made with the first model: it may start threads */
-};
 
 struct Model {
     Runtime *runtime;
@@ -83,8 +76,7 @@ void runtime_close(Runtime *runtime) {
 
 const char *runtime_version(const Runtime *runtime) { return runtime->base->GetVersionString(); }
 
-/* Takes over a failure of the library, without the path of the model. */
-static Status check(const Runtime *r, OrtStatus *status, const char *path, Error *err) {
+Status runtime_check(const Runtime *r, OrtStatus *status, const char *path, Error *err) {
     if (!status) return STATUS_OK;
     const char *text = r->api->GetErrorMessage(status), *cut = path ? strstr(text, path) : NULL;
     if (cut) error_set(err, STATUS_MODEL_UNAVAILABLE, "The model does not run: %.*s%s", (int)(cut - text), text, cut + strlen(path));
@@ -95,19 +87,18 @@ static Status check(const Runtime *r, OrtStatus *status, const char *path, Error
 
 /* ---- loading ---- */
 
-static Status make_session(Model *m, const char *path, int threads, Error *err) {
-    Runtime *r = m->runtime;
+Status runtime_session(Runtime *r, const char *path, int threads, OrtSession **out, OrtMemoryInfo **memory, Error *err) {
     const OrtApi *api = r->api;
     OrtSessionOptions *options = NULL;
-    Status status = r->env ? STATUS_OK : check(r, api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "pictograph", &r->env), NULL, err);
-    if (status == STATUS_OK) status = check(r, api->CreateSessionOptions(&options), NULL, err);
-    if (status == STATUS_OK) status = check(r, api->SetIntraOpNumThreads(options, threads), NULL, err);
-    if (status == STATUS_OK) status = check(r, api->SetInterOpNumThreads(options, 1), NULL, err);
-    if (status == STATUS_OK) status = check(r, api->SetSessionGraphOptimizationLevel(options, ORT_ENABLE_ALL), NULL, err);
+    Status status = r->env ? STATUS_OK : runtime_check(r, api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "pictograph", &r->env), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->CreateSessionOptions(&options), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->SetIntraOpNumThreads(options, threads), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->SetInterOpNumThreads(options, 1), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->SetSessionGraphOptimizationLevel(options, ORT_ENABLE_ALL), NULL, err);
     /* between two images the cores belong to others */
-    if (status == STATUS_OK) status = check(r, api->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"), NULL, err);
-    if (status == STATUS_OK) status = check(r, api->CreateSession(r->env, path, options, &m->session), path, err);
-    if (status == STATUS_OK) status = check(r, api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &m->memory), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->CreateSession(r->env, path, options, out), path, err);
+    if (status == STATUS_OK) status = runtime_check(r, api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, memory), NULL, err);
     if (options) api->ReleaseSessionOptions(options);
     return status;
 }
@@ -116,15 +107,15 @@ static Status read_shape(const Runtime *r, OrtTypeInfo *type, int64_t shape[MODE
     const OrtTensorTypeAndShapeInfo *tensor = NULL;
     ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
     size_t count = 0;
-    Status status = check(r, r->api->CastTypeInfoToTensorInfo(type, &tensor), NULL, err);
+    Status status = runtime_check(r, r->api->CastTypeInfoToTensorInfo(type, &tensor), NULL, err);
     if (status == STATUS_OK && !tensor) return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's input or output is no tensor");
-    if (status == STATUS_OK) status = check(r, r->api->GetTensorElementType(tensor, &element), NULL, err);
-    if (status == STATUS_OK) status = check(r, r->api->GetDimensionsCount(tensor, &count), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, r->api->GetTensorElementType(tensor, &element), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(r, r->api->GetDimensionsCount(tensor, &count), NULL, err);
     if (status != STATUS_OK) return status;
     if (element != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || count > MODEL_RANK_MAX)
         return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's input and output must be tensors of 32-bit floats");
     *rank = (int)count;
-    return check(r, r->api->GetDimensions(tensor, shape, count), NULL, err);
+    return runtime_check(r, r->api->GetDimensions(tensor, shape, count), NULL, err);
 }
 
 typedef OrtStatus *(*TypeGetter)(const OrtSession *, size_t, OrtTypeInfo **);
@@ -135,9 +126,9 @@ static Status read_end(const Model *m, TypeGetter get_type, NameGetter get_name,
     OrtAllocator *allocator = NULL;
     OrtTypeInfo *type = NULL;
     char *text = NULL;
-    Status status = check(m->runtime, api->GetAllocatorWithDefaultOptions(&allocator), NULL, err);
-    if (status == STATUS_OK) status = check(m->runtime, get_name(m->session, 0, allocator, &text), NULL, err);
-    if (status == STATUS_OK) status = check(m->runtime, get_type(m->session, 0, &type), NULL, err);
+    Status status = runtime_check(m->runtime, api->GetAllocatorWithDefaultOptions(&allocator), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(m->runtime, get_name(m->session, 0, allocator, &text), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(m->runtime, get_type(m->session, 0, &type), NULL, err);
     if (status == STATUS_OK) status = read_shape(m->runtime, type, shape, rank, err);
     if (status == STATUS_OK) *name = xstrdup(text);
     if (type) api->ReleaseTypeInfo(type);
@@ -148,8 +139,8 @@ static Status read_end(const Model *m, TypeGetter get_type, NameGetter get_name,
 static Status read_ends(Model *m, Error *err) {
     const OrtApi *api = m->runtime->api;
     size_t inputs = 0, outputs = 0;
-    Status status = check(m->runtime, api->SessionGetInputCount(m->session, &inputs), NULL, err);
-    if (status == STATUS_OK) status = check(m->runtime, api->SessionGetOutputCount(m->session, &outputs), NULL, err);
+    Status status = runtime_check(m->runtime, api->SessionGetInputCount(m->session, &inputs), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(m->runtime, api->SessionGetOutputCount(m->session, &outputs), NULL, err);
     if (status == STATUS_OK && (inputs != 1 || outputs != 1))
         return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model has %zu inputs and %zu outputs instead of one of each", inputs, outputs);
     if (status == STATUS_OK)
@@ -162,7 +153,7 @@ static Status read_ends(Model *m, Error *err) {
 Status model_open(Runtime *runtime, const char *path, int threads, Model **out, Error *err) {
     Model *m = xcalloc(1, sizeof *m);
     m->runtime = runtime;
-    Status status = make_session(m, path, threads, err);
+    Status status = runtime_session(runtime, path, threads, &m->session, &m->memory, err);
     if (status == STATUS_OK) status = read_ends(m, err);
     if (status != STATUS_OK) model_close(m);
     else *out = m;
@@ -183,9 +174,9 @@ const char *model_metadata(const Model *model, Arena *arena, const char *key) {
     OrtModelMetadata *metadata = NULL;
     OrtAllocator *allocator = NULL;
     char *value = NULL, *copy = NULL;
-    Status status = check(model->runtime, api->SessionGetModelMetadata(model->session, &metadata), NULL, NULL);
-    if (status == STATUS_OK) status = check(model->runtime, api->GetAllocatorWithDefaultOptions(&allocator), NULL, NULL);
-    if (status == STATUS_OK) check(model->runtime, api->ModelMetadataLookupCustomMetadataMap(metadata, allocator, key, &value), NULL, NULL);
+    Status status = runtime_check(model->runtime, api->SessionGetModelMetadata(model->session, &metadata), NULL, NULL);
+    if (status == STATUS_OK) status = runtime_check(model->runtime, api->GetAllocatorWithDefaultOptions(&allocator), NULL, NULL);
+    if (status == STATUS_OK) runtime_check(model->runtime, api->ModelMetadataLookupCustomMetadataMap(metadata, allocator, key, &value), NULL, NULL);
     if (value) {
         copy = arena_strdup(arena, value);
         allocator->Free(allocator, value);
@@ -211,11 +202,11 @@ static Status read_output(Model *m, OrtValue *value, ModelOutput *out, Error *er
     OrtTensorTypeAndShapeInfo *info = NULL;
     void *data = NULL;
     size_t rank = 0;
-    Status status = check(m->runtime, api->GetTensorMutableData(value, &data), NULL, err);
-    if (status == STATUS_OK) status = check(m->runtime, api->GetTensorTypeAndShape(value, &info), NULL, err);
-    if (status == STATUS_OK) status = check(m->runtime, api->GetDimensionsCount(info, &rank), NULL, err);
+    Status status = runtime_check(m->runtime, api->GetTensorMutableData(value, &data), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(m->runtime, api->GetTensorTypeAndShape(value, &info), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(m->runtime, api->GetDimensionsCount(info, &rank), NULL, err);
     if (status == STATUS_OK && rank > MODEL_RANK_MAX) status = error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's output has %zu axes", rank);
-    if (status == STATUS_OK) status = check(m->runtime, api->GetDimensions(info, out->shape, rank), NULL, err);
+    if (status == STATUS_OK) status = runtime_check(m->runtime, api->GetDimensions(info, out->shape, rank), NULL, err);
     if (info) api->ReleaseTensorTypeAndShapeInfo(info);
     out->data = data;
     out->rank = (int)rank;
@@ -227,11 +218,11 @@ Status model_run(Model *model, float *input, size_t count, const int64_t *shape,
     OrtValue *in = NULL, *result = NULL;
     const char *in_name = model->input_name, *out_name = model->output_name;
     *out = (ModelOutput){0};
-    Status status = check(model->runtime, api->CreateTensorWithDataAsOrtValue(model->memory, input, count * sizeof *input, shape, (size_t)rank,
+    Status status = runtime_check(model->runtime, api->CreateTensorWithDataAsOrtValue(model->memory, input, count * sizeof *input, shape, (size_t)rank,
                                                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &in), NULL, err);
     if (status == STATUS_OK) {
         const OrtValue *inputs[1] = {in};
-        status = check(model->runtime, api->Run(model->session, NULL, &in_name, inputs, 1, &out_name, 1, &result), NULL, err);
+        status = runtime_check(model->runtime, api->Run(model->session, NULL, &in_name, inputs, 1, &out_name, 1, &result), NULL, err);
     }
     out->value = result;
     if (status == STATUS_OK) status = read_output(model, result, out, err);

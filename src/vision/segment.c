@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vision/grow.h"
+#include "vision/outline.h"
 #include "vision/view.h"
 #include "base/banned.h"
 
@@ -238,30 +239,12 @@ static double score_of(Arena *arena, View *view, Cut *cut, double beta, const Mo
 
 /* ---- result ---- */
 
-static void shape_to_full(const View *view, TracedShape *shape) {
-    for (size_t r = 0; r < shape->polygon.count; r++)
-        for (size_t i = 0; i < shape->polygon.rings[r].count; i++) {
-            Point *p = &shape->polygon.rings[r].points[i];
-            *p = view_to_full(view, p->x, p->y);
-        }
-}
-
 static void write_shapes(Arena *arena, const View *view, Segmentation *out) {
     size_t count = (size_t)view->patch.width * (size_t)view->patch.height;
     Mask mask = {.width = (uint32_t)view->patch.width, .height = (uint32_t)view->patch.height, .pixels = arena_alloc(arena, count)};
     for (size_t i = 0; i < count; i++) mask.pixels[i] = cut_is_foreground(view->patch.labels[i]);
-    size_t area = mask_area(&mask);
-    TraceOptions options = TRACE_DEFAULTS;
-    options.min_area = area / 500 > 4 ? area / 500 : 4; /* specks are noise */
-    out->shape_count = mask_trace(arena, &mask, options, &out->shapes);
-    for (size_t i = 0; i < out->shape_count; i++) {
-        shape_to_full(view, &out->shapes[i]);
-        Box box = polygon_box(&out->shapes[i].polygon);
-        out->box = i ? box_enclosing(out->box, box) : box;
-        out->area += polygon_area(&out->shapes[i].polygon);
-    }
-    out->found = out->shape_count > 0 && mask_inside_point(&mask, &out->inside);
-    out->inside = view_to_full(view, out->inside.x, out->inside.y);
+    Point one = view_to_full(view, 1 - view->x, 1 - view->y); /* a pixel of the level, in the full picture */
+    outline_mask(arena, &mask, (Point){view->x, view->y}, one.x, one.y, out);
 }
 
 /* From first models to the answer. Parts of the foreground below `part` of the largest go. */

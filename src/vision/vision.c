@@ -1,6 +1,5 @@
 #include "vision/vision.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,15 +9,15 @@
 #include "vision/describer.h"
 #include "vision/detector.h"
 #include "vision/find.h"
-#include "vision/segment.h"
+#include "vision/prompt.h"
 #include "vision/wire.h"
 #include "vision/vocabulary.h"
 #include "worker/sandbox.h"
 #include "base/banned.h"
 
 #define SCENE_CACHE_BYTES ((size_t)256 << 20)
-#define SEGMENT_ENGINE "graph_cut"
-enum { CPU_SECONDS = 120, THREADS_MAX = 2, POINTS_MAX = 1000, DETECTIONS_MAX = 10000 };
+#define ENCODED_CACHE_BYTES ((size_t)512 << 20)
+enum { CPU_SECONDS = 120, THREADS_MAX = 2, DETECTIONS_MAX = 10000 };
 
 struct Vision {
     Runtime *runtime; /* NULL: see failure */
@@ -28,6 +27,8 @@ struct Vision {
     SceneCache *scenes;
     FoundCache *found;
     Describer *describer; /* the last one asked for; NULL: none yet */
+    OperatorModels *operator_models;
+    SamCache *encoded;
 };
 
 Vision *vision_new(void) {
@@ -35,10 +36,13 @@ Vision *vision_new(void) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     v->scenes = scene_cache_new(SCENE_CACHE_BYTES);
     v->found = found_cache_new();
+    v->encoded = sam_cache_new(ENCODED_CACHE_BYTES);
+    int threads = cores < THREADS_MAX ? 1 : THREADS_MAX;
     if (runtime_open(&v->runtime, &v->failure) == STATUS_OK) {
-        v->detectors = detector_cache_new(v->runtime, cores < THREADS_MAX ? 1 : THREADS_MAX);
+        v->detectors = detector_cache_new(v->runtime, threads);
         log_format(v->engine, sizeof v->engine, "onnxruntime %s cpu", runtime_version(v->runtime));
     }
+    v->operator_models = operator_models_new(v->runtime, v->failure.message, threads);
     return v;
 }
 
@@ -46,6 +50,8 @@ void vision_free(Vision *vision) {
     if (!vision) return;
     detector_cache_free(vision->detectors);
     describer_close(vision->describer);
+    sam_cache_free(vision->encoded);
+    operator_models_free(vision->operator_models);
     runtime_close(vision->runtime);
     scene_cache_free(vision->scenes);
     found_cache_free(vision->found);
@@ -235,106 +241,25 @@ static Status vocabulary(WorkerCall *call, void *context, Error *err) {
 
 /* ---- prompts ---- */
 
-/* A prompt being answered. */
-typedef struct Prompt {
-    WorkerCall *call;
-    const Scene *scene;
-    bool fresh;
-    double start, threshold;
-    Arena arena;
-    Segmentation answer;
-} Prompt;
-
-static void write_box(JsonWriter *w, const char *key, Box box) {
-    json_key(w, key);
-    json_begin_object(w);
-    wire_box_members(w, box);
-    json_end_object(w);
-}
-
-static void write_found(JsonWriter *w, const Segmentation *s) {
-    json_key(w, "polygons");
-    json_begin_array(w);
-    for (size_t i = 0; i < s->shape_count; i++) wire_polygon(w, &s->shapes[i].polygon);
-    json_end_array(w);
-    write_box(w, "bbox", s->box);
-    json_field_number(w, "area", wire_rounded(s->area));
-    json_key(w, "inside_point");
-    wire_point(w, s->inside);
-}
-
-static void write_answer(const Prompt *p) {
-    JsonWriter *w = p->call->result;
-    bool found = p->answer.found && p->answer.score >= p->threshold;
-    json_begin_object(w);
-    json_field_bool(w, "found", found);
-    json_field_number(w, "score", round(p->answer.score * 1e4) / 1e4);
-    if (found) write_found(w, &p->answer);
-    json_field_bool(w, "cached", !p->fresh);
-    json_field_number(w, "seconds", clock_monotonic() - p->start);
-    json_field_string(w, "engine", SEGMENT_ENGINE);
-    json_end_object(w);
-}
-
-static Status open_scene(Prompt *p, Vision *v, Error *err) {
-    const char *path;
-    yyjson_val *params = p->call->params;
-    Status status = wire_number(params, "threshold", 0, 0, 1, &p->threshold, err);
-    if (status == STATUS_OK) status = wire_picture(params, &path, err);
-    if (status != STATUS_OK) return status;
+static Status prompt(Vision *v, PromptKind kind, WorkerCall *call, Error *err) {
     sandbox_limit_cpu(CPU_SECONDS);
-    return scene_cache_get(v->scenes, json_get_string(params, "image_key", path), path, &p->scene, &p->fresh, err);
+    return prompt_answer(&(Prompter){v->scenes, v->operator_models, v->encoded}, kind, call, err);
 }
 
-static Status answer_points(Prompt *p, Error *err) {
-    yyjson_val *list = yyjson_obj_get(p->call->params, "points"), *item;
-    size_t i, count, positive = 0;
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > POINTS_MAX)
-        return error_set(err, STATUS_VALIDATION_ERROR, "'points' must be a list of at most %d points", POINTS_MAX);
-    PromptPoint *points = arena_new_array(&p->arena, PromptPoint, yyjson_arr_size(list) + 1);
-    yyjson_arr_foreach(list, i, count, item) {
-        points[i] = (PromptPoint){json_get_number(item, "x", NAN), json_get_number(item, "y", NAN), json_get_int(item, "label", 1) != 0};
-        if (!isfinite(points[i].x) || !isfinite(points[i].y))
-            return error_set(err, STATUS_VALIDATION_ERROR, "points[%zu] must have numbers x and y", i);
-        positive += points[i].foreground;
-    }
-    if (!positive) return error_set(err, STATUS_VALIDATION_ERROR, "At least one point must have label 1");
-    segment_points(&p->arena, p->scene, points, yyjson_arr_size(list), &p->answer);
+static Status segment_point_method(WorkerCall *call, void *context, Error *err) { return prompt(context, PROMPT_POINT, call, err); }
+static Status segment_box_method(WorkerCall *call, void *context, Error *err) { return prompt(context, PROMPT_BOX, call, err); }
+
+static Status models_method(WorkerCall *call, void *context, Error *err) {
+    Vision *v = context;
+    const char *folder = json_get_string(call->params, "models_path", NULL);
+    if (!folder) return error_set(err, STATUS_VALIDATION_ERROR, "'models_path' is missing");
+    sandbox_limit_cpu(CPU_SECONDS);
+    json_begin_object(call->result);
+    json_key(call->result, "models");
+    operator_models_examine(v->operator_models, folder, call->result);
+    json_end_object(call->result);
     return STATUS_OK;
 }
-
-static bool read_box(yyjson_val *value, Box *out) {
-    *out = (Box){json_get_number(value, "x", NAN), json_get_number(value, "y", NAN), json_get_number(value, "w", NAN),
-                 json_get_number(value, "h", NAN)};
-    return isfinite(out->x) && isfinite(out->y) && isfinite(out->w) && isfinite(out->h) && out->w > 0 && out->h > 0;
-}
-
-static Status answer_box(Prompt *p, Error *err) {
-    yyjson_val *list = yyjson_obj_get(p->call->params, "negative_boxes"), *item;
-    Box box, *negative = arena_new_array(&p->arena, Box, yyjson_arr_size(list) + 1);
-    size_t i, count;
-    if (!read_box(yyjson_obj_get(p->call->params, "box"), &box))
-        return error_set(err, STATUS_VALIDATION_ERROR, "'box' must have numbers x, y, and positive w and h");
-    if (list && (!yyjson_is_arr(list) || yyjson_arr_size(list) > POINTS_MAX))
-        return error_set(err, STATUS_VALIDATION_ERROR, "'negative_boxes' must be a list of at most %d boxes", POINTS_MAX);
-    yyjson_arr_foreach(list, i, count, item) if (!read_box(item, &negative[i]))
-        return error_set(err, STATUS_VALIDATION_ERROR, "negative_boxes[%zu] must have numbers x, y, and positive w and h", i);
-    segment_box(&p->arena, p->scene, box, negative, yyjson_arr_size(list), &p->answer);
-    return STATUS_OK;
-}
-
-static Status prompt(WorkerCall *call, Vision *v, Status (*answer)(Prompt *p, Error *err), Error *err) {
-    Prompt p = {.call = call, .start = clock_monotonic()};
-    arena_init(&p.arena, SIZE_MAX);
-    Status status = open_scene(&p, v, err);
-    if (status == STATUS_OK) status = answer(&p, err);
-    if (status == STATUS_OK) write_answer(&p);
-    arena_clear(&p.arena);
-    return status;
-}
-
-static Status segment_point_method(WorkerCall *call, void *context, Error *err) { return prompt(call, context, answer_points, err); }
-static Status segment_box_method(WorkerCall *call, void *context, Error *err) { return prompt(call, context, answer_box, err); }
 
 /* ---- status ---- */
 
@@ -342,13 +267,13 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     (void)err;
     const Vision *v = context;
     JsonWriter *w = call->result;
-    size_t bytes;
-    int scenes = scene_cache_count(v->scenes, &bytes);
+    size_t bytes, encoded_bytes;
+    int scenes = scene_cache_count(v->scenes, &bytes), encoded = sam_cache_count(v->encoded, &encoded_bytes);
     json_begin_object(w);
     json_key(w, "engines");
     json_begin_object(w);
-    json_field_string(w, "point", SEGMENT_ENGINE);
-    json_field_string(w, "box", SEGMENT_ENGINE);
+    json_field_string(w, "point", BUILT_IN_SEGMENTER);
+    json_field_string(w, "box", BUILT_IN_SEGMENTER);
     json_field_string(w, "text", NULL);
     json_field_string(w, "batch", v->runtime ? v->engine : NULL);
     json_end_object(w);
@@ -361,6 +286,8 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     json_field_int(w, "models_loaded", v->runtime ? detector_cache_count(v->detectors) : 0);
     json_field_int(w, "images_cached", scenes);
     json_field_int(w, "image_bytes", (int64_t)bytes);
+    json_field_int(w, "images_encoded", encoded);
+    json_field_int(w, "encoded_bytes", (int64_t)encoded_bytes);
     json_end_object(w);
     return STATUS_OK;
 }
@@ -369,6 +296,7 @@ const WorkerMethod VISION_METHODS[] = {{"describe", describe},
                                        {"detect", detect},
                                        {"find", find},
                                        {"model_info", model_info},
+                                       {"models", models_method},
                                        {"segment_point", segment_point_method},
                                        {"segment_box", segment_box_method},
                                        {"status", status_method},

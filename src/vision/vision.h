@@ -13,19 +13,23 @@
  *               -> {words: [{class, best}], found: [{word, x, y, w, h, confidence, outlined, polygons | line | inside_point}], seconds, cached, engine}
  *     Things by what they are called: see find.h.
  *   model_info     {model_path} -> {class_names, image_size: [height, width], architecture, layout}
- *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0}
+ *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0, models_path}
  *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, negative_boxes: [{x, y, w, h}] = [],
- *                   threshold = 0}
+ *                   threshold = 0, models_path}
  *               -> {found, score, polygons, bbox: {x, y, w, h}, area, inside_point: [x, y], cached, seconds, engine}
  *     polygons: [polygon: [ring: [[x, y], …], …], …], a polygon's first ring its outline, the others its holes. found is false when
  *     nothing stands out or its score is below threshold; polygons, bbox, area and inside_point are then absent. image_key names the
- *     content (its hash): the next prompt on the same key reads no file. cached says whether that was so.
+ *     content (its hash): the next prompt on the same key reads no file. cached says whether that was so. models_path is
+ *     the folder of the operator's models (operator_models.h): one that answers such prompts takes the place of the built-in engine, and engine says
+ *     which it was.
+ *   models         {models_path} -> {models: [{name, role, engine, state: "ready" | "off" | "incomplete" | "broken", problem, kinds}]}
+ *     Every model of that folder, loaded to see whether it works.
  *   describe       {model_path, image_path | pixels_path}
  *               -> {embedding, objects: [word], scenes: [word], attributes: [word], seconds, engine}
  *     embedding: 32-bit floats, little-endian, of length 1, in base64url. Words are those of vocabulary.h, surest first.
  *   vocabulary     {} -> {objects: [word], scenes: [word], attributes: [word]}
  *   status         {} -> {engines: {point, box, text, batch}, runtime: {available, version, reason}, models_loaded, images_cached,
- *                         image_bytes}
+ *                         image_bytes, images_encoded, encoded_bytes}
  *     An engine is its name, or null where nothing answers.
  *
  * Failures: model_unavailable (no runtime, no or unknown model), undecodable_media, payload_too_large, unsupported_media_type,

@@ -41,6 +41,7 @@ Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const I
     json_begin_object(&call->writer);
     json_field_string(&call->writer, "image_key", image->object);
     json_field_string(&call->writer, "image_path", objects_path(server->objects, image->object, arena));
+    json_field_string(&call->writer, "models_path", arena_printf(arena, "%s/models", server->config.data_directory)); /* of the operator */
     return text_equal(image->mime_type, "image/jpeg") ? STATUS_OK : decode_pixels(call, err);
 }
 
