@@ -1,5 +1,6 @@
 /* Fuzz target: the manifest of an operator's model. What is accepted must keep the manifest's promises. */
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
