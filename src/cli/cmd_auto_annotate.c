@@ -1,4 +1,4 @@
-/* auto-annotate: point and box prompts, batch jobs. */
+/* auto-annotate: point, box and text prompts, batch jobs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +45,14 @@ int cmd_auto_annotate_box(Cli *cli)
                                   .w = box[2], .h = box[3], .name = cli_text(cli, "name"),
                                   .confidence_threshold = threshold(cli, "confidence-threshold")};
     return cli_print_result(cli, pictograph_auto_annotate_box(cli->client, &prompt, &cli->error));
+}
+
+int cmd_auto_annotate_text(Cli *cli)
+{
+    PictographTextPrompt prompt = {.dataset_name = cli->arguments[0], .image_filename = cli->arguments[1], .text_prompt = cli->arguments[2],
+                                   .output_type = cli_text(cli, "output-type"), .confidence_threshold = threshold(cli, "confidence-threshold"),
+                                   .max_detections = (int)cli_integer(cli, "max-detections")};
+    return cli_print_result(cli, pictograph_auto_annotate_text(cli->client, &prompt, &cli->error));
 }
 
 /* "cat,dog:bbox" → targets. A model that is trained here finds boxes, the built-in segmenter outlines. */

@@ -29,6 +29,7 @@ int cmd_exports_delete(Cli *cli);
 
 int cmd_auto_annotate_point(Cli *cli);
 int cmd_auto_annotate_box(Cli *cli);
+int cmd_auto_annotate_text(Cli *cli);
 int cmd_auto_annotate_batch(Cli *cli);
 
 int cmd_train_start(Cli *cli);

@@ -214,7 +214,9 @@ static void examine_programs(const Config *config, Arena *arena) {
     say(describer && vision, "search", "images are found by likeness and by tags (EfficientNet-Lite0)",
         describer ? "no search: pictograph-vision is missing" : "no search by likeness or tags: install the model with 'tools/setup models'");
     printf("%-9s %-18s %s\n", "prompts", "point, box", vision ? "built-in engine (graph cut)" : "none: pictograph-vision is missing");
-    printf("%-9s %-18s %s\n", "prompts", "text", "none: no model for text is installed");
+    bool namer = vision && builtin_model_path(config, "nanodet", arena);
+    printf("%-9s %-18s %s\n", "prompts", "text, classes", namer ? "built-in detector (NanoDet): COCO's 80 classes and their synonyms" : "none: install the built-in detector with 'tools/setup models'");
+    printf("%-9s %-18s %s\n", "prompts", "any other word", "no_detection: a SAM 3 or SigLIP 2 model of yours would serve it (docs/auto-annotate.md)");
 }
 
 static Status examine_database(Store *store, Error *err) {

@@ -95,7 +95,7 @@ def test_batch_annotation_by_the_model(owner, filled, trained):
 def test_what_a_batch_refuses(owner, with_role, filled, trained):
     ask = {"dataset_name": filled["name"], "image_filenames": ["00.jpg"], "model_id": trained["model_id"], "classes": [{"name": "square", "output_type": "bbox"}]}
     assert owner.post("/auto-annotate/batch", {**ask, "classes": [{"name": "dog"}]}, 422).json()["detail"][0]["loc"] == ["body", "classes", 0, "name"]
-    owner.post("/auto-annotate/batch", {**ask, "image_filenames": ["nope.jpg"]}, 422)
+    owner.post("/auto-annotate/batch", {**ask, "image_filenames": ["nope.jpg"]}, 404)
     owner.post("/auto-annotate/batch", {**ask, "image_filenames": []}, 422)
     owner.post("/auto-annotate/batch", {**ask, "model_id": "5f0c2c6e-8f0b-4d29-9d4b-1f8a6d1f0a11"}, 404)
     owner.post("/auto-annotate/batch", {**ask, "dataset_name": "nope"}, 404)

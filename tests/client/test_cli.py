@@ -352,3 +352,13 @@ def test_point_prompt(server):
     assert server.cli("auto-annotate", "point", "cars", "a.jpg", "3", "-4.5", "--score-threshold", "0.6").returncode == 0
     assert server.asked[0].json == {"dataset_name": "cars", "image_filename": "a.jpg", "x": 3, "y": -4.5, "name": "object", "score_threshold": 0.6}
     assert server.cli("auto-annotate", "point", "cars", "a.jpg", "3", "y").returncode == 2
+
+
+def test_text_prompt(server):
+    server.answers["POST auto-annotate/sam3/text"] = [(200, {"status": "no_detection", "annotations": []})] * 2
+    assert server.cli("auto-annotate", "text", "cars", "a.jpg", "red cars").returncode == 0
+    assert server.cli("auto-annotate", "text", "cars", "a.jpg", "cars", "--output-type", "bbox", "--max-detections", "7", "--confidence-threshold", "0.6").returncode == 0
+    assert [asked.json for asked in server.asked] == [
+        {"dataset_name": "cars", "image_filename": "a.jpg", "text_prompt": "red cars", "output_type": "polygon"},
+        {"dataset_name": "cars", "image_filename": "a.jpg", "text_prompt": "cars", "output_type": "bbox", "confidence_threshold": 0.6, "max_detections": 7}]
+    assert server.cli("auto-annotate", "text", "cars", "a.jpg").returncode == 2

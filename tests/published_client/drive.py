@@ -98,6 +98,21 @@ extraction = client.video.extract_frames(name, video.gcs_path, folder_name="fram
 assert extraction.status == "complete" and extraction.frames_extracted == 10 and extraction.folder_path == "/frames", extraction
 assert client.video.get_extraction(extraction.job_id).progress == 100
 
+# words: one prompt, then a whole data set by both ways of the workflow
+if "PICTOGRAPH_TEST_PHOTO" in os.environ:  # a photograph of a cat
+    cats = client.projects.create(name + "-cats", annotation_types=["bbox"])
+    photo = client.images.upload(str(cats.id), pathlib.Path(os.environ["PICTOGRAPH_TEST_PHOTO"]))
+    found = client.auto_annotate.text(cats.name, photo.filename, text_prompt="kitten", output_type="bbox")
+    assert found.status == "success" and found.annotations[0].name == "kitten" and found.annotations[0].bounding_box.w > 100
+    assert client.annotations.save(str(photo.id), found.annotations).new_count == len(found.annotations)
+    assert client.auto_annotate.text(cats.name, photo.filename, text_prompt="unicorn").status == "no_detection"
+    for mode in ("batch", "text"):
+        client.annotations.delete(str(photo.id))  # the client counts by how much the list grew
+        done = workflows.auto_annotate_dataset(client, cats.name, [("cat", "polygon"), ("unicorn", "bbox")], mode=mode, overwrite=True, poll_interval=0.1)
+        assert done.images_processed == 1 and done.annotations_added >= 1, done
+    assert client.annotations.get(str(photo.id))[0].type == "polygon"
+    client.projects.delete(cats.name)
+
 # credits, organization, keys
 assert client.credits.balance().credits_remaining > 0 and client.credits.estimate("sam3_auto_annotation").total_credits == 3
 assert len(list(client.credits.iter(page_size=2, max_total=3))) == 3

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import skimage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "api"))
@@ -21,10 +22,12 @@ def test_version(version, tmp_path):
     sources = Sources()
     sources.v7_set(1, "Leaves", 5, [{"id": "1", "name": "leaf", "bounding_box": {"x": 4, "y": 4, "w": 20, "h": 20}}])
     sources.roboflow_project("birds", "Birds", 2, [{"label": "wren", "x": 20, "y": 20, "width": 8, "height": 8}])
+    photo = pathlib.Path(skimage.__file__).parent / "data" / "chelsea.png"
+    words = {"PICTOGRAPH_TEST_PHOTO": str(photo)} if (ROOT / "build/deps/models/nanodet.onnx").exists() else {}
     server = Server(tmp_path / "data").start(**sources.settings)
     try:
         done = subprocess.run([python, pathlib.Path(__file__).with_name("drive.py"), videos.make(tmp_path / "clip.mp4")], capture_output=True, text=True, timeout=400,
-                              env={**os.environ, "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_BASE_URL": server.url, "V7_KEY": V7_KEY, "ROBOFLOW_KEY": ROBOFLOW_KEY})
+                              env={**os.environ, **words, "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_BASE_URL": server.url, "V7_KEY": V7_KEY, "ROBOFLOW_KEY": ROBOFLOW_KEY})
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     finally:
         server.stop()

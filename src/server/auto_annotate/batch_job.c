@@ -1,4 +1,4 @@
-/* The job of a batch: each image through a trained model, its detections into the image's annotations, one transaction an image.
+/* The job of a batch: each image through a trained model, or through what answers text (text_engine.h), its detections into the image's annotations, one transaction an image.
  *
  * Images that are done are marked in annotation_batch_images in the same transaction, so that a job that is taken up again goes on where it was.
  */
@@ -6,58 +6,78 @@
 
 #include "annotation/annotation.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/text.h"
 #include "server/annotations/annotations.h"
 #include "server/auto_annotate/auto_annotate.h"
+#include "server/auto_annotate/found.h"
+#include "server/auto_annotate/text_engine.h"
 #include "server/auto_annotate/vision_call.h"
 #include "server/credits/credits.h"
 #include "server/images/images.h"
+#include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { IMAGE_TIMEOUT_SECONDS = 120, BATCH_MINIMUM_CREDITS = 3 }; /* limits.yaml credits.charges.batch_minimum */
+enum { IMAGE_TIMEOUT_SECONDS = 120, BATCH_MINIMUM_CREDITS = 3, THINGS_MAX = 100 }; /* limits.yaml credits.charges.batch_minimum, auto_annotate.text_max_detections.max */
+#define RESTART_SECONDS 1.0 /* that a worker which was killed may need */
 
 typedef struct Batch {
     Job *job;
-    const char *id, *organization_id, *project_id, *model_path, *created_by;
+    const char *id, *organization_id, *project_id, *created_by;
     double threshold;
-    yyjson_doc *classes; /* array of {name, output_type} */
+    TextEngine engine;
+    Wanted *wanted;
+    size_t wanted_count;
 } Batch;
 
 typedef struct BatchImage {
     Batch *batch;
     int64_t position;
     const char *image_id, *reason; /* reason set: the image failed */
+    const char *engine;            /* what answered */
     AnnotationList list;
     Arena *arena;
 } BatchImage;
+
+/* The classes that the user named. */
+static void read_classes(Batch *batch, Arena *arena, const char *text) {
+    yyjson_doc *doc = json_parse_in(arena, text, strlen(text), NULL);
+    yyjson_val *c;
+    size_t index, count;
+    batch->wanted = arena_new_array(arena, Wanted, yyjson_arr_size(yyjson_doc_get_root(doc)));
+    yyjson_arr_foreach(yyjson_doc_get_root(doc), index, count, c) {
+        Wanted *wanted = &batch->wanted[batch->wanted_count++];
+        wanted->label = json_get_string(c, "name", "");
+        annotation_type_from_name(json_get_string(c, "output_type", "bbox"), &wanted->type);
+    }
+}
 
 static Status load_batch(Batch *batch, Error *err) {
     Server *server = batch->job->server;
     Arena *arena = batch->job->arena;
     DbSession *db = db_session(server->store);
     DbRows rows = db_query(db, err,
-                           "SELECT b.organization_id, b.project_id, b.confidence_threshold, b.classes, b.created_by, m.object FROM annotation_batches b "
+                           "SELECT b.organization_id, b.project_id, b.confidence_threshold, b.classes, b.created_by, b.model_id, m.object FROM annotation_batches b "
                            "LEFT JOIN models m ON m.id = b.model_id WHERE b.id = $1", DB_TEXT(batch->id));
     bool found = db_next(&rows);
-    const char *object = NULL;
+    const char *model_id = NULL, *object = NULL;
     if (found) {
         batch->organization_id = db_text(&rows, 0, arena);
         batch->project_id = db_text(&rows, 1, arena);
         batch->threshold = db_real(&rows, 2);
-        const char *classes = db_text_borrowed(&rows, 3);
-        batch->classes = json_parse(classes, strlen(classes), NULL);
+        read_classes(batch, arena, db_text_borrowed(&rows, 3));
         batch->created_by = db_text(&rows, 4, arena);
-        object = db_text(&rows, 5, arena);
+        model_id = db_text(&rows, 5, arena);
+        object = db_text(&rows, 6, arena);
     }
     Status status = db_finish(&rows);
     db_session_release(server->store, db);
     if (status != STATUS_OK) return status;
     if (!found || !batch->project_id) return error_set(err, STATUS_NOT_FOUND, "The dataset is gone");
+    if (!model_id) return text_engine_choose(&batch->engine, server, arena, err);
     if (!object) return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model has no weights");
-    batch->model_path = objects_path(server->objects, object, arena);
+    batch->engine = (TextEngine){.method = "find", .model_path = objects_path(server->objects, object, arena)};
     return STATUS_OK;
 }
 
@@ -66,73 +86,9 @@ static Status mark_running(DbSession *tx, void *context, Error *err) {
     return db_exec(tx, err, "UPDATE annotation_batches SET status = 'running' WHERE id = $1 AND status = 'pending'", DB_TEXT(batch->id));
 }
 
-/* The kind of geometry that the user wants for a label; NULL when the label is not asked for. */
-static const char *wanted_output(const Batch *batch, const char *label) {
-    size_t index, count;
-    yyjson_val *c;
-    yyjson_arr_foreach(yyjson_doc_get_root(batch->classes), index, count, c) {
-        if (text_equal(json_get_string(c, "name", NULL), label)) return json_get_string(c, "output_type", "bbox");
-    }
-    return NULL;
-}
-
-/* Outline of what lies in a detected box, by the box prompt's engine. */
-static bool outline(BatchImage *item, const ImageRecord *image, const Box *box, Polygon *out) {
-    VisionCall call;
-    yyjson_val *result;
-    Error err = {0};
-    bool found = false;
-    if (vision_call_begin(&call, item->batch->job->server, item->arena, image, &err) == STATUS_OK) {
-        JsonWriter *w = &call.writer;
-        json_key(w, "box");
-        json_begin_object(w);
-        json_field_number(w, "x", box->x);
-        json_field_number(w, "y", box->y);
-        json_field_number(w, "w", box->w);
-        json_field_number(w, "h", box->h);
-        json_end_object(w);
-        found = vision_call_run(&call, "segment_box", IMAGE_TIMEOUT_SECONDS, NULL, NULL, &result, &err) == STATUS_OK && vision_polygon(result, item->arena, out);
-    }
-    vision_call_end(&call);
-    return found;
-}
-
-static Polygon rectangle(Arena *arena, Box box) {
-    Polygon polygon = {.rings = arena_new(arena, Ring), .count = 1};
-    polygon.rings[0] = (Ring){.points = arena_new_array(arena, Point, 4), .count = 4};
-    box_corners(box, polygon.rings[0].points);
-    return polygon;
-}
-
-/* A detection as the annotation that was asked for. A detector says where, not which shape: polygons come from the box prompt's engine inside the
- * detected box; a polyline is the box's longer axis, a keypoint its centre. */
-static void add_detection(BatchImage *item, const ImageRecord *image, yyjson_val *detection) {
-    const char *label = json_get_string(detection, "name", ""), *output = wanted_output(item->batch, label);
-    double confidence = json_get_number(detection, "confidence", 0);
-    if (!output || confidence < item->batch->threshold) return;
-    Box box = {json_get_number(detection, "x", 0), json_get_number(detection, "y", 0), json_get_number(detection, "w", 0), json_get_number(detection, "h", 0)};
-    Annotation a = {.id = uuid_new(arena_alloc(item->arena, UUID_SIZE)), .name = arena_strdup(item->arena, label), .type = ANNOTATION_BBOX, .bounding_box = box,
-                    .confidence = confidence > 1 ? 1 : confidence, .created_by = item->batch->created_by};
-    annotation_type_from_name(output, &a.type);
-    double cx = box.x + box.w / 2, cy = box.y + box.h / 2;
-    if (a.type == ANNOTATION_POLYGON) {
-        if (!outline(item, image, &box, &a.polygon)) a.polygon = rectangle(item->arena, box);
-    } else if (a.type == ANNOTATION_POLYLINE) {
-        Point *ends = arena_new_array(item->arena, Point, 2);
-        bool wide = box.w >= box.h;
-        ends[0] = wide ? (Point){box.x, cy} : (Point){cx, box.y};
-        ends[1] = wide ? (Point){box.x + box.w, cy} : (Point){cx, box.y + box.h};
-        a.path = (Ring){.points = ends, .count = 2};
-    } else if (a.type == ANNOTATION_KEYPOINT) {
-        a.keypoint = (Point){cx, cy};
-    }
-    annotation_fit_box(&a);
-    annotation_list_append(item->arena, &item->list, &a);
-}
-
 static bool stop_asked(void *context) { return job_cancelled(context); }
 
-static Status detect(BatchImage *item, Error *err) {
+static Status find_once(BatchImage *item, Error *err) {
     Batch *batch = item->batch;
     Server *server = batch->job->server;
     ImageRecord image;
@@ -141,19 +97,32 @@ static Status detect(BatchImage *item, Error *err) {
     db_session_release(server->store, db);
     if (status != STATUS_OK) return status;
     VisionCall call;
-    yyjson_val *result = NULL, *detection;
-    size_t index, count;
+    yyjson_val *result = NULL;
     status = vision_call_begin(&call, server, item->arena, &image, err);
     if (status == STATUS_OK) {
-        json_field_string(&call.writer, "model_path", batch->model_path);
+        json_field_string(&call.writer, "model_path", batch->engine.model_path);
         json_field_number(&call.writer, "confidence_threshold", batch->threshold);
-        status = vision_call_run(&call, "detect", IMAGE_TIMEOUT_SECONDS, stop_asked, batch->job, &result, err);
+        json_field_int(&call.writer, "max_detections", THINGS_MAX);
+        wanted_write(&call.writer, batch->wanted, batch->wanted_count);
+        status = vision_call_run(&call, batch->engine.method, IMAGE_TIMEOUT_SECONDS, stop_asked, batch->job, &result, err);
     }
     if (status == STATUS_OK) {
-        yyjson_arr_foreach(yyjson_obj_get(result, "detections"), index, count, detection) add_detection(item, &image, detection);
+        found_append(&item->list, item->arena, result, batch->wanted, batch->wanted_count, batch->created_by);
+        item->engine = arena_strdup(item->arena, json_get_string(result, "engine", NULL));
     }
     vision_call_end(&call);
     return status;
+}
+
+/* A worker that somebody killed is no fault of the image: it gets a second try. */
+static Status find(BatchImage *item, Error *err) {
+    Batch *batch = item->batch;
+    Status status = find_once(item, err);
+    if (status == STATUS_OK || status == STATUS_CANCELLED || status == STATUS_NOT_FOUND) return status;
+    double deadline = clock_monotonic() + RESTART_SECONDS;
+    while (!workers_available(batch->job->server->vision) && clock_monotonic() < deadline && !job_cancelled(batch->job)) clock_sleep(0.1);
+    *err = (Error){0};
+    return find_once(item, err);
 }
 
 /* The image's list, its mark and the batch's counts in one transaction. An image without detections keeps what it had. */
@@ -172,8 +141,8 @@ static Status write_image(DbSession *tx, void *context, Error *err) {
     if (status != STATUS_OK || db_changes(tx) == 0) return status;
     return db_exec(tx, err,
                    "UPDATE annotation_batches SET processed_images = processed_images + $1, failed_images = failed_images + $2, "
-                   "annotations_added = annotations_added + $3 WHERE id = $4",
-                   DB_INT(!item->reason), DB_INT(item->reason != NULL), DB_INT(item->reason ? 0 : (int64_t)item->list.count), DB_TEXT(batch->id));
+                   "annotations_added = annotations_added + $3, engine = COALESCE($4, engine) WHERE id = $5",
+                   DB_INT(!item->reason), DB_INT(item->reason != NULL), DB_INT(item->reason ? 0 : (int64_t)item->list.count), DB_TEXT(item->engine), DB_TEXT(batch->id));
 }
 
 static Status annotate_image(Batch *batch, int64_t position, const char *image_id, Error *err) {
@@ -181,7 +150,7 @@ static Status annotate_image(Batch *batch, int64_t position, const char *image_i
     arena_init(&arena, (size_t)256 << 20);
     BatchImage item = {.batch = batch, .position = position, .image_id = image_id, .arena = &arena};
     Error failure = {0};
-    Status status = detect(&item, &failure);
+    Status status = find(&item, &failure);
     if (status == STATUS_CANCELLED) {
         arena_clear(&arena);
         return error_set(err, status, "Cancelled");
@@ -246,7 +215,6 @@ static Status run_batch(Job *job, Error *err) {
         else status = annotate_image(&batch, positions[i], ids[i], err);
     }
     if (status == STATUS_OK) status = db_write(job->server->store, complete, &batch, err);
-    yyjson_doc_free(batch.classes);
     return status;
 }
 

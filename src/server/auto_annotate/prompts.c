@@ -1,9 +1,12 @@
-/* Handlers of point and box prompts. Nothing is stored but the label, which a later save may add to the classes, and what it cost. */
+/* Handlers of point, box and text prompts. Nothing is stored but the label, which a later save may add to the classes, and what it cost. */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "server/api/api_handlers.h"
+#include "server/auto_annotate/found.h"
+#include "server/auto_annotate/text_engine.h"
 #include "server/auto_annotate/vision_call.h"
 #include "server/credits/credits.h"
 #include "server/images/images.h"
@@ -61,6 +64,7 @@ static Status give_back(DbSession *tx, void *context, Error *err) {
 
 static Status remember(DbSession *tx, void *context, Error *err) {
     Prompt *p = context;
+    if (text_length(p->label) > FOUND_LABEL_MAX) return STATUS_OK; /* no class may be called that */
     return project_remember_label(tx, &p->rq->arena, p->project.id, p->label, p->label_type, err);
 }
 
@@ -74,10 +78,15 @@ static Status settle(Prompt *p, Status status) {
     return status;
 }
 
+/* Charges, and opens the call to the worker. */
+static Status open_call(Prompt *p) {
+    Status status = request_write(p->rq, charge, p);
+    return status == STATUS_OK ? settle(p, vision_call_begin(&p->call, p->rq->server, &p->rq->arena, &p->image, &p->rq->error)) : status;
+}
+
 static Status begin(Prompt *p, const char *dataset_name, const char *filename) {
     Status status = find_image(p, dataset_name, filename);
-    if (status == STATUS_OK) status = request_write(p->rq, charge, p);
-    return status == STATUS_OK ? settle(p, vision_call_begin(&p->call, p->rq->server, &p->rq->arena, &p->image, &p->rq->error)) : status;
+    return status == STATUS_OK ? open_call(p) : status;
 }
 
 static Status ask(Prompt *p, const char *method, yyjson_val **result) {
@@ -106,6 +115,9 @@ static Annotation suggestion(Prompt *p, AnnotationType type, double score) {
     char *id = arena_alloc(&p->rq->arena, UUID_SIZE);
     return (Annotation){.id = uuid_new(id), .name = p->label, .type = type, .confidence = score < 0 ? 0 : score > 1 ? 1 : score, .created_by = request_creator(p->rq)};
 }
+
+/* Which engine answered, for the reply. */
+static const char *engine_of(const Prompt *p, yyjson_val *result) { return arena_strdup(&p->rq->arena, json_get_string(result, "engine", NULL)); }
 
 /* The mask's outline as a polygon annotation, if something was found that scores high enough. */
 static PromptStatus judge(Prompt *p, yyjson_val *result, double threshold, double *score, Annotation *polygon) {
@@ -137,7 +149,7 @@ Status prompt_point(Request *rq, const PromptPointInput *in, PointPromptResult *
     status = ask(&p, "segment_point", &result);
     if (status != STATUS_OK) goto out;
     *out = (PointPromptResult){.annotations = list, .has_score = true, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0),
-                               .credits_charged = p.credits, .has_credits_charged = true, .image_id = p.image.id};
+                               .credits_charged = p.credits, .has_credits_charged = true, .image_id = p.image.id, .engine = engine_of(&p, result)};
     out->status = judge(&p, result, body->score_threshold, &out->score, polygon);
     out->has_score = out->status != PROMPT_STATUS_NO_DETECTION;
     if (out->status != PROMPT_STATUS_SUCCESS) goto out;
@@ -166,7 +178,7 @@ Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
     status = ask(&p, "segment_box", &result);
     if (status != STATUS_OK) goto out;
     *out = (PromptResult){.annotations = list, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0), .credits_charged = p.credits,
-                          .has_credits_charged = true, .image_id = p.image.id};
+                          .has_credits_charged = true, .image_id = p.image.id, .engine = engine_of(&p, result)};
     out->status = judge(&p, result, body->confidence_threshold, &out->score, &polygon);
     out->has_score = out->status != PROMPT_STATUS_NO_DETECTION;
     if (out->status != PROMPT_STATUS_SUCCESS) goto out;
@@ -175,6 +187,44 @@ Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
     annotation_list_append(&rq->arena, list, &refined);
     if (body->return_polygon) annotation_list_append(&rq->arena, list, &polygon);
     status = request_write(rq, remember, &p);
+out:
+    vision_call_end(&p.call);
+    return status;
+}
+
+/* Nothing was found because the word means nothing here, or because no place scores high enough: the best score tells. */
+static PromptStatus judge_words(yyjson_val *result, const AnnotationList *list, PromptResult *out) {
+    yyjson_val *best = yyjson_obj_get(yyjson_arr_get_first(yyjson_obj_get(result, "words")), "best");
+    out->has_score = yyjson_is_num(best);
+    out->score = yyjson_get_num(best);
+    if (list->count) return PROMPT_STATUS_SUCCESS;
+    return out->has_score ? PROMPT_STATUS_BELOW_THRESHOLD : PROMPT_STATUS_NO_DETECTION;
+}
+
+Status prompt_text(Request *rq, const PromptTextInput *in, PromptResult *out) {
+    const TextPromptRequest *body = in->body;
+    Prompt p = {.rq = rq, .label = body->text_prompt, .label_type = text_prompt_request_output_type_name(body->output_type)};
+    Wanted wanted = {.label = p.label};
+    TextEngine engine;
+    AnnotationList *list = arena_new(&rq->arena, AnnotationList);
+    yyjson_val *result = NULL;
+    annotation_type_from_name(p.label_type, &wanted.type);
+    Status status = find_image(&p, body->dataset_name, body->image_filename);
+    if (status == STATUS_OK) status = text_engine_choose(&engine, rq->server, &rq->arena, &rq->error);
+    if (status == STATUS_OK) status = open_call(&p);
+    if (status != STATUS_OK) goto out;
+    JsonWriter *w = &p.call.writer;
+    json_field_string(w, "model_path", engine.model_path);
+    json_field_number(w, "confidence_threshold", body->confidence_threshold);
+    json_field_int(w, "max_detections", body->max_detections);
+    wanted_write(w, &wanted, 1);
+    status = ask(&p, engine.method, &result);
+    if (status != STATUS_OK) goto out;
+    found_append(list, &rq->arena, result, &wanted, 1, request_creator(rq));
+    *out = (PromptResult){.annotations = list, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0), .credits_charged = p.credits,
+                          .has_credits_charged = true, .image_id = p.image.id, .engine = engine_of(&p, result)};
+    out->status = judge_words(result, list, out);
+    if (out->status == PROMPT_STATUS_SUCCESS) status = request_write(rq, remember, &p);
 out:
     vision_call_end(&p.call);
     return status;

@@ -70,7 +70,7 @@ void vision_call_end(VisionCall *call) {
     if (call->work) file_remove_tree(call->work, NULL);
 }
 
-static Ring read_ring(yyjson_val *points, Arena *arena) {
+Ring vision_ring(yyjson_val *points, Arena *arena) {
     Ring ring = {.points = arena_new_array(arena, Point, yyjson_arr_size(points))};
     size_t index, count;
     yyjson_val *p;
@@ -85,7 +85,7 @@ bool vision_polygon(yyjson_val *result, Arena *arena, Polygon *out) {
     *out = (Polygon){.rings = arena_new_array(arena, Ring, total)};
     yyjson_arr_foreach(parts, i, n, part) {
         yyjson_arr_foreach(part, k, m, points) {
-            Ring ring = read_ring(points, arena);
+            Ring ring = vision_ring(points, arena);
             if (ring.count >= 3) out->rings[out->count++] = ring;
         }
     }

@@ -23,5 +23,7 @@ Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const I
 Status vision_call_run(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, yyjson_val **result, Error *err);
 void vision_call_end(VisionCall *call);
 
+/* [[x, y], …] as points in the arena. */
+Ring vision_ring(yyjson_val *points, Arena *arena);
 /* The answer's "polygons" as one even-odd polygon, in the arena: an object may be seen in parts. False when there is none. */
 bool vision_polygon(yyjson_val *result, Arena *arena, Polygon *out);

@@ -1,0 +1,265 @@
+"""Text prompts and batches by class names, with the built-in detector on photographs that scikit-image's wheel carries."""
+import io
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import contract
+from PIL import Image
+from server import ROOT, Client, Server
+from skimage import data
+
+pytestmark = pytest.mark.skipif(not (ROOT / "build/deps/models/nanodet.onnx").exists(), reason="nanodet is not installed: tools/setup models")
+
+
+def photo(name, kind="JPEG"):
+    picture = getattr(data, name)()
+    out = io.BytesIO()
+    Image.fromarray(picture[0] if isinstance(picture, tuple) else picture).convert("RGB").save(out, kind, quality=95)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photos(owner):
+    project = owner.project(classes=())
+    images = {name: owner.upload(project, f"{name}.jpg", photo(name)) for name in ("chelsea", "astronaut", "coffee")}
+    images["motorcycle"] = owner.upload(project, "motorcycle.png", photo("stereo_motorcycle", "PNG"), content_type="image/png")
+    return project, images
+
+
+def ask(client, project, image, text, expect=200, **fields):
+    return client.post("/auto-annotate/sam3/text", {"dataset_name": project["name"], "image_filename": image, "text_prompt": text, **fields}, expect).json()
+
+
+def overlap(a, b):
+    w = min(a["x"] + a["w"], b["x"] + b["w"]) - max(a["x"], b["x"])
+    h = min(a["y"] + a["h"], b["y"] + b["h"]) - max(a["y"], b["y"])
+    shared = max(w, 0) * max(h, 0)
+    return shared / (a["w"] * a["h"] + b["w"] * b["h"] - shared)
+
+
+# ---- prompts ----
+
+def test_a_word_finds_things(owner, photos):
+    project, images = photos
+    reply = ask(owner, project, "chelsea.jpg", "cat", output_type="bbox")
+    assert reply["status"] == "success" and reply["engine"] == "nanodet_g" and reply["image_id"] == images["chelsea"]["id"] and reply["credits_charged"] == 3
+    cat = reply["annotations"][0]
+    assert cat["type"] == "bbox" and cat["name"] == "cat" and cat["confidence"] == reply["score"] >= 0.3
+    assert overlap(cat["bounding_box"], {"x": 0, "y": 0, "w": 440, "h": 298}) > 0.9
+    assert owner.get(f"/annotations/{images['chelsea']['id']}").json()["annotations"] == []  # nothing is stored
+    assert ask(owner, project, "chelsea.jpg", "dog", output_type="bbox")["credits_charged"] == 1  # the same session
+
+
+def test_polygons_lie_in_their_boxes(owner, photos):
+    project, _ = photos
+    box = ask(owner, project, "motorcycle.png", "motorbikes", output_type="bbox")["annotations"][0]
+    polygon = ask(owner, project, "motorcycle.png", "motorbikes")["annotations"][0]
+    assert polygon["type"] == "polygon" and polygon["confidence"] == box["confidence"] and polygon["name"] == "motorbikes"
+    outer, inner = box["bounding_box"], polygon["bounding_box"]
+    assert inner["x"] >= outer["x"] - 2 and inner["y"] >= outer["y"] - 2 and inner["w"] <= outer["w"] + 4 and inner["h"] <= outer["h"] + 4
+    assert all(len(ring) >= 3 for ring in polygon["polygon"]["paths"])
+
+
+@pytest.mark.parametrize("text", ["person", "People", "the humans", "women"])
+def test_synonyms_mean_their_class(owner, photos, text):
+    reply = ask(owner, photos[0], "astronaut.jpg", text, output_type="bbox")
+    assert reply["status"] == "success" and reply["annotations"][0]["name"] == text and reply["score"] > 0.6
+
+
+def test_other_words_find_nothing_and_cost(owner, photos):
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    reply = ask(owner, photos[0], "astronaut.jpg", "space suit")
+    assert reply["status"] == "no_detection" and reply["annotations"] == [] and reply["score"] is None and reply["credits_charged"] == 1
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - 1
+    assert ask(owner, photos[0], "astronaut.jpg", "elephant" * 100)["status"] == "no_detection"
+    assert ask(owner, photos[0], "chelsea.jpg", "fire hydrant")["status"] == "no_detection"
+
+
+def test_thresholds_and_limits(owner, photos):
+    every = ask(owner, photos[0], "coffee.jpg", "cup", output_type="bbox", confidence_threshold=0, max_detections=100)
+    assert len(every["annotations"]) > 2 and [a["confidence"] for a in every["annotations"]] == sorted((a["confidence"] for a in every["annotations"]), reverse=True)
+    assert len(ask(owner, photos[0], "coffee.jpg", "cup", output_type="bbox", confidence_threshold=0, max_detections=1)["annotations"]) == 1
+    low = ask(owner, photos[0], "coffee.jpg", "cup", confidence_threshold=0.99)
+    assert low["status"] == "below_threshold" and low["annotations"] == [] and low["score"] == every["score"]
+
+
+def test_a_label_that_was_found_joins_the_classes(owner, photos):
+    project, images = photos
+    found = ask(owner, project, "astronaut.jpg", "human", output_type="bbox")["annotations"]
+    ask(owner, project, "astronaut.jpg", "unicorn")
+    owner.post(f"/annotations/{images['astronaut']['id']}", {"annotations": [{**found[0], "name": "unicorn"}]}, 422)
+    assert owner.post(f"/annotations/{images['astronaut']['id']}", {"annotations": found}).json()["new_count"] == len(found)
+    assert {"human": "bbox"}.items() <= {c["name"]: c["type"] for c in owner.get(f"/projects/{project['name']}").json()["project"]["classes"]}.items()
+
+
+def test_prompts_that_are_refused(owner, photos, with_role, anonymous, stranger, jpeg):
+    project, _ = photos
+    ask(owner, project, "nope.jpg", "cat", 404)
+    ask(owner, {"name": "nope"}, "a.jpg", "cat", 404)
+    ask(stranger, project, "chelsea.jpg", "cat", 404)
+    ask(anonymous, project, "chelsea.jpg", "cat", 401)
+    ask(with_role("viewer"), project, "chelsea.jpg", "cat", 403)
+    wrong = ask(owner, project, "chelsea.jpg", " ", 422, output_type="tag", confidence_threshold=1.5, max_detections=101, colour="red")
+    assert {d["loc"][-1] for d in wrong["detail"]} == {"text_prompt", "output_type", "confidence_threshold", "max_detections", "colour"}
+    for folder in ("/a", "/b"):
+        owner.upload(project, "twice.jpg", jpeg, folder=folder)
+    assert ask(owner, project, "twice.jpg", "cat", 409)["error_code"] == "ambiguous_filename"
+    assert ask(owner, project, "/b/twice.jpg", "cat")["annotations"] == []
+
+
+# ---- batches ----
+
+def start(client, project, images, classes, expect=202, **fields):
+    body = {"dataset_name": project["name"], "image_filenames": images, "classes": [{"name": n, **({"output_type": t} if t else {})} for n, t in classes], **fields}
+    return client.post("/auto-annotate/batch", body, expect).json()
+
+
+def test_a_batch_by_class_names(owner):
+    project = owner.project(classes=("cell",))
+    images = {name: owner.upload(project, f"{name}.jpg", photo(name)) for name in ("chelsea", "astronaut", "coffee")}
+    kept = [{"id": "1", "name": "cell", "type": "bbox", "bounding_box": {"x": 1, "y": 2, "w": 3, "h": 4}}]
+    for name in ("coffee", "chelsea"):
+        owner.post(f"/annotations/{images[name]['id']}", {"annotations": kept})
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    job = start(owner, project, ["chelsea.jpg", "astronaut.jpg", "/coffee.jpg", "coffee.jpg", "gone.jpg"],
+                [("cat", "bbox"), ("person", None), ("people", "polyline"), ("human", "keypoint"), ("unicorn", "bbox")], confidence_threshold=0.4)
+    assert job["total_images"] == 4 and job["estimated_credits"] == 3 and job["failed_images"] == 1
+    done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
+    assert done["status"] == "completed" and done["processed_images"] == 3 and done["progress"] == 100 and done["engine"] == "nanodet_g"
+    assert done["failures"] == [{"image_filename": "gone.jpg", "image_id": None, "reason": "No image is called so"}]
+    assert done["credits_charged"] == 3 and owner.get("/credits/balance").json()["credits_remaining"] == before - 3
+    lists = {name: owner.get(f"/annotations/{image['id']}").json()["annotations"] for name, image in images.items()}
+    assert sum(len(l) for n, l in lists.items() if n != "coffee") == done["total_annotations_added"]
+    assert [a["name"] for a in lists["coffee"]] == ["cell"]  # nothing was found there: it keeps what it had
+    assert {(a["name"], a["type"]) for a in lists["chelsea"]} == {("cat", "bbox")}  # replaced
+    assert [(a["name"], a["type"]) for a in lists["astronaut"]] == [("person", "polygon"), ("people", "polyline"), ("human", "keypoint")]
+    outline, line, point = lists["astronaut"]
+    assert len(line["polyline"]["path"]) >= 2 and outline["bounding_box"]["x"] <= point["keypoint"]["x"] <= outline["bounding_box"]["x"] + outline["bounding_box"]["w"]
+    classes = {c["name"]: c["type"] for c in owner.get(f"/projects/{project['name']}").json()["project"]["classes"]}
+    assert classes == {"cell": classes["cell"], "cat": "bbox", "person": "polygon", "people": "polyline", "human": "keypoint", "unicorn": "bbox"}
+    assert all(0.4 <= a["confidence"] <= 1 for n, l in lists.items() if n != "coffee" for a in l)
+
+
+def test_an_image_that_is_archived_or_damaged_fails_alone(owner, server):
+    project = owner.project(classes=())
+    images = [owner.upload(project, f"{i}.jpg", photo("chelsea") + bytes([i])) for i in range(2)]
+    row = subprocess.run(["sqlite3", server.folder / "pictograph.db", f"SELECT object FROM images WHERE id = '{images[0]['id']}'"], capture_output=True, text=True, check=True)
+    path = next(p for p in (server.folder / "objects").rglob("*") if p.is_file() and row.stdout.strip() in str(p).replace("/", ""))
+    path.chmod(0o600)
+    path.write_bytes(b"\xff\xd8 no picture")
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    done = owner.wait("/auto-annotate/batch/" + start(owner, project, ["0.jpg", "1.jpg"], [("cat", "bbox")], model_id="sam3")["job_id"])
+    assert done["status"] == "completed" and done["processed_images"] == done["failed_images"] == 1
+    assert [f["image_filename"] for f in done["failures"]] == ["0.jpg"] and done["failures"][0]["reason"]
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - 3
+    assert owner.get(f"/annotations/{images[1]['id']}").json()["annotations"]
+
+
+def test_batches_that_are_refused(owner, photos, with_role, anonymous, stranger):
+    project, _ = photos
+    every = [("cat", "bbox")]
+    start(owner, project, ["gone.jpg", "nope.jpg"], every, 404)
+    start(owner, {"name": "nope"}, ["a.jpg"], every, 404)
+    start(stranger, project, ["chelsea.jpg"], every, 404)
+    start(anonymous, project, ["chelsea.jpg"], every, 401)
+    start(with_role("viewer"), project, ["chelsea.jpg"], every, 403)
+    wrong = start(owner, project, ["chelsea.jpg"], [("cat", "tag"), ("x" * 121, "bbox")], 422)
+    assert [d["loc"] for d in wrong["detail"]] == [["body", "classes", 0, "output_type"], ["body", "classes", 1, "name"]]
+    assert start(owner, project, ["chelsea.jpg"], [], 422)["detail"][0]["loc"] == ["body", "classes"]
+    assert start(owner, project, [], [], 422)["detail"][0]["loc"] == ["body", "image_filenames"]
+    start(owner, project, ["a.jpg"] * 10001, every, 422)
+    start(owner, project, ["chelsea.jpg"], every, 422, confidence_threshold=-0.1)
+
+
+def test_a_balance_too_small(stranger, server):
+    project = stranger.project(classes=())
+    stranger.upload(project, "a.jpg", photo("chelsea"))
+    balance = stranger.get("/credits/balance").json()["credits_remaining"]
+    server.command("credits", "grant", "--org", "Other", "--amount", str(2 - balance))
+    for reply in (ask(stranger, project, "a.jpg", "cat", 402), start(stranger, project, ["a.jpg"], [("cat", "bbox")], 402)):
+        assert reply["detail"]["required"] == 3 and reply["detail"]["remaining"] == 2
+    assert stranger.get("/credits/balance").json()["credits_remaining"] == 2
+    server.command("credits", "grant", "--org", "Other", "--amount", str(balance - 2))
+
+
+def many(client, count):
+    """A project of images that each take the segmenter a while."""
+    project = client.project(classes=())
+    photograph = photo("stereo_motorcycle")
+    names = [f"{i}.jpg" for i in range(count)]
+    for i, name in enumerate(names):
+        client.upload(project, name, photograph + bytes([i]))
+    return project, names
+
+
+def progress(client, job, least):
+    deadline = time.monotonic() + 60
+    while client.get(f"/auto-annotate/batch/{job['job_id']}").json()["processed_images"] < least:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+SLOW = [("motorcycle", "polygon"), ("motorbike", "polygon"), ("bicycle", "polygon"), ("person", "polygon"), ("chair", "polygon")]
+
+
+def test_cancelling_stops_within_two_seconds_and_gives_back(owner):
+    project, names = many(owner, 30)
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    job = start(owner, project, names, SLOW, confidence_threshold=0.05)
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - 30
+    progress(owner, job, 1)
+    begin = time.monotonic()
+    done = owner.post(f"/auto-annotate/batch/{job['job_id']}/cancel").json()
+    assert done["status"] == "cancelled" and time.monotonic() - begin < 2 and done["progress"] < 100
+    assert 1 <= done["processed_images"] < 30 and done["credits_charged"] == max(3, done["processed_images"])
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - done["credits_charged"]
+    assert owner.post(f"/auto-annotate/batch/{job['job_id']}/cancel").json() == done
+
+
+def vision_worker(server):
+    out = subprocess.run(["pgrep", "-P", str(server.process.pid), "-f", "pictograph-vision"], capture_output=True, text=True)
+    return [int(pid) for pid in out.stdout.split()]
+
+
+def test_killed_workers_and_servers_lose_nothing(tmp_path):
+    victim = Server(tmp_path / "data").start()
+    try:
+        owner = Client(victim.url, victim.key, contract())
+        project, names = many(owner, 12)
+        job = start(owner, project, names, SLOW)
+        progress(owner, job, 1)
+        workers = vision_worker(victim)
+        assert workers
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        progress(owner, job, 3)
+        victim.kill()
+        victim.start()
+        done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
+        assert done["status"] == "completed" and done["processed_images"] == 12 and done["failures"] == [] and done["credits_charged"] == 12
+        saved = [owner.get(f"/annotations/{i['id']}").json()["annotations"] for i in owner.get(f"/datasets/{project['id']}?include_images=true").json()["dataset"]["images"]]
+        assert all(saved) and sum(map(len, saved)) == done["total_annotations_added"]
+    finally:
+        victim.stop()
+
+
+# ---- without the model ----
+
+def test_without_the_model(tmp_path, jpeg):
+    bare = Server(tmp_path / "data").start(PICTOGRAPHD_BUILTIN_MODELS=str(tmp_path))
+    try:
+        owner = Client(bare.url, bare.key, contract())
+        project = owner.project()
+        owner.upload(project, "a.jpg", jpeg)
+        before = owner.get("/credits/balance").json()["credits_remaining"]
+        for reply in (ask(owner, project, "a.jpg", "cat", 503), start(owner, project, ["a.jpg"], [("cat", "bbox")], 503)):
+            assert reply["error_code"] == "model_unavailable" and "tools/setup models" in reply["detail"]
+        assert owner.get("/credits/balance").json()["credits_remaining"] == before
+        box = {"dataset_name": project["name"], "image_filename": "a.jpg", "box": {"x": 1, "y": 1, "w": 30, "h": 30}, "name": "x"}
+        assert owner.post("/auto-annotate/sam3/box", box).json()["engine"] == "graph_cut"
+    finally:
+        bare.stop()
+    assert "NanoDet" in bare.command("doctor")
