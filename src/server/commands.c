@@ -22,6 +22,7 @@
 #include "server/organizations/organizations.h"
 #include "server/store/db.h"
 #include "server/maintenance/maintenance.h"
+#include "server/model_report.h"
 
 #include "base/banned.h"
 
@@ -204,6 +205,21 @@ static bool has_program(const Config *config, const char *name, Arena *arena) {
     return access(arena_printf(arena, "%s/%s", config->program_directory, name), X_OK) == 0;
 }
 
+static void examine_prompts(const Config *config, bool vision, Arena *arena) {
+    ModelReport report;
+    Error failure;
+    if (!vision || model_report_load(&report, config, arena, &failure) != STATUS_OK) {
+        say(false, "prompts", "", vision ? arena_printf(arena, "none are answered: %s", failure.message) : "none are answered: pictograph-vision is missing");
+        return;
+    }
+    const char *kinds[] = {"point", report.point, "box", report.box};
+    for (int i = 0; i < 4; i += 2)
+        printf("%-9s %-18s %s\n", "prompts", kinds[i], kinds[i + 1] ? kinds[i + 1] : "none: they fail until the model below is mended");
+    for (int i = 0; i < report.count; i++)
+        if (report.models[i].problem && !text_equal(report.models[i].role, "built-in"))
+            printf("%-9s %-18s %s\n", "BROKEN", arena_printf(arena, "model %s", report.models[i].name), report.models[i].problem);
+}
+
 static void examine_programs(const Config *config, Arena *arena) {
     bool media = has_program(config, "pictograph-media", arena), vision = has_program(config, "pictograph-vision", arena),
          train = has_program(config, "pictograph-train", arena);
@@ -213,10 +229,10 @@ static void examine_programs(const Config *config, Arena *arena) {
     bool describer = builtin_model_path(config, "efficientnet_lite0", arena) != NULL;
     say(describer && vision, "search", "images are found by likeness and by tags (EfficientNet-Lite0)",
         describer ? "no search: pictograph-vision is missing" : "no search by likeness or tags: install the model with 'tools/setup models'");
-    printf("%-9s %-18s %s\n", "prompts", "point, box", vision ? "built-in engine (graph cut)" : "none: pictograph-vision is missing");
+    examine_prompts(config, vision, arena);
     bool namer = vision && builtin_model_path(config, "nanodet", arena);
     printf("%-9s %-18s %s\n", "prompts", "text, classes", namer ? "built-in detector (NanoDet): COCO's 80 classes and their synonyms" : "none: install the built-in detector with 'tools/setup models'");
-    printf("%-9s %-18s %s\n", "prompts", "any other word", "no_detection: a SAM 3 or SigLIP 2 model of yours would serve it (docs/auto-annotate.md)");
+    printf("%-9s %-18s %s\n", "prompts", "any other word", "no_detection: train a model on your own classes and name it as model_id of a batch (docs/training.md)");
 }
 
 static Status examine_database(Store *store, Error *err) {
@@ -240,6 +256,16 @@ static void examine_space(const char *data) {
     if (statvfs(data, &facts) != 0) return;
     double bytes = (double)facts.f_bavail * (double)facts.f_frsize;
     printf("%-9s %-18s %.1f GB free\n", bytes > ENOUGH ? "ok" : "LOW", "disk", bytes / 1e9);
+}
+
+Status command_models(const Options *options, Arena *arena, Error *err) {
+    Config config;
+    ModelReport report;
+    Status status = config_load(&config, options->data, NULL, 0, arena, err);
+    if (status == STATUS_OK && !file_exists(database_path(options->data, arena))) status = error_set(err, STATUS_CONFIGURATION, "%s is no data folder", options->data);
+    if (status == STATUS_OK) status = model_report_load(&report, &config, arena, err);
+    if (status == STATUS_OK) model_report_print(&report);
+    return status;
 }
 
 Status command_doctor(const Options *options, Arena *arena, Error *err) {

@@ -26,4 +26,5 @@ Status command_credits_grant(const Options *options, Arena *arena, Error *err);
 Status command_backup(const Options *options, Arena *arena, Error *err);
 Status command_restore(const Options *options, Arena *arena, Error *err);
 Status command_check(const Options *options, Arena *arena, Error *err);
+Status command_models(const Options *options, Arena *arena, Error *err);
 Status command_doctor(const Options *options, Arena *arena, Error *err);

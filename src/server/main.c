@@ -26,6 +26,7 @@ static const Command COMMANDS[] = {
     {"backup", "--data DIR --output DIR", "copies a data folder, served or not, to another; again: only what is new", " data output ", false, command_backup},
     {"restore", "--data DIR --from DIR", "makes a new data folder from a backup, and checks it", " data from ", false, command_restore},
     {"check", "--data DIR", "verifies every object's hash and every count; mends what is derived", " data ", false, command_check},
+    {"models", "--data DIR", "the built-in models and your own: which answers what, and what is wrong with which", " data ", false, command_models},
     {"doctor", "--data DIR", "says what is installed, what is missing, and what mends it", " data ", false, command_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };

@@ -1,0 +1,90 @@
+"""A manifest in the data folder changes who answers; pictographd models and doctor say so. The numbers of real models are tests/ml/test_operator_models.py's."""
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from conftest import contract, picture
+from server import Client, Server
+
+
+def save(path, nodes, inputs, outputs, constants):
+    def value(name, shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "g", [value(*i) for i in inputs], [value(*o) for o in outputs], [numpy_helper.from_array(v, k) for k, v in constants.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.save(model, path)
+
+
+def square_model(folder, **manifest):
+    """A SAM that sees the same rectangle in every picture."""
+    folder.mkdir(parents=True)
+    save(folder / "encoder.onnx", [helper.make_node("GlobalAveragePool", ["image"], ["image_embeddings"])],
+         [("image", [1, 3, 64, 64])], [("image_embeddings", [1, 3, 1, 1])], {})
+    masks = np.full((1, 1, 16, 16), -8, np.float32)
+    masks[..., 4:8, 4:12] = 8
+    save(folder / "decoder.onnx", [helper.make_node("Identity", ["m"], ["low_res_masks"]), helper.make_node("Identity", ["s"], ["iou_predictions"])],
+         [("image_embeddings", [1, 3, 1, 1]), ("point_coords", [1, "n", 2]), ("point_labels", [1, "n"])],
+         [("low_res_masks", [1, 1, 16, 16]), ("iou_predictions", [1, 1])], {"m": masks, "s": np.array([[0.875]], np.float32)})
+    (folder / "manifest.json").write_text(json.dumps({"role": "sam", "files": {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}, "input_size": 64, **manifest}))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("operator") / "data").start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def client(alone):
+    return Client(alone.url, alone.key, contract())
+
+
+@pytest.fixture(scope="module")
+def project(client):
+    made = client.project()
+    client.upload(made, "a.jpg", picture(320, 240))
+    return made
+
+
+def point(client, project, expect=200):
+    return client.post("/auto-annotate/sam3/point", {"dataset_name": project["name"], "image_filename": "a.jpg", "x": 100, "y": 100}, expect).json()
+
+
+def test_a_manifest_changes_who_answers(alone, client, project):
+    folder = alone.folder / "models" / "squares"
+    assert point(client, project)["engine"] == "graph_cut"
+    square_model(folder)
+    reply = point(client, project)
+    assert reply["engine"] == "sam:squares" and reply["status"] == "success" and reply["score"] == 0.875
+    box = reply["annotation"]["bounding_box"]
+    for got, want in zip((box["x"], box["y"], box["w"], box["h"]), (80, 80, 160, 80)):
+        assert abs(got - want) < 8
+    box = client.post("/auto-annotate/sam3/box", {"dataset_name": project["name"], "image_filename": "a.jpg", "name": "a",
+                                                  "box": {"x": 5, "y": 5, "w": 200, "h": 200}}).json()
+    assert box["engine"] == "sam:squares"
+    assert "sam:squares" in alone.command("models") and "in use" in alone.command("models")
+    assert [line for line in alone.command("doctor").splitlines() if line.startswith("prompts") and "point" in line and "sam:squares" in line]
+    shutil.rmtree(folder)
+    assert point(client, project)["engine"] == "graph_cut"
+
+
+def test_a_model_that_does_not_work_fails_loudly_and_costs_nothing(alone, client, project):
+    folder = alone.folder / "models" / "broken"
+    square_model(folder, input_size=1024)
+    balance = client.get("/credits/balance").json()
+    error = point(client, project, 503)
+    assert error["error_code"] == "model_unavailable" and "broken" in json.dumps(error) and "encoder.onnx" in json.dumps(error)
+    assert client.get("/credits/balance").json() == balance
+    table = alone.command("models")
+    assert "broken: encoder.onnx" in table and "input_size" in table
+    doctor = alone.command("doctor")
+    assert "model broken" in doctor and "manifest.json" in doctor and str(alone.folder) in doctor
+    (folder / "manifest.json").write_text((folder / "manifest.json").read_text().replace("1024", "64"))
+    assert point(client, project)["engine"] == "sam:broken"
+    shutil.rmtree(folder)
