@@ -78,11 +78,14 @@ def image(owner, jpeg):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """A served operation that no test got an answer from is a hole in the tests: the run fails. Only whole runs are judged."""
+    """An answer that the contract declares and no test saw is a hole in the tests: the run fails. Only whole runs are judged."""
     if CONTRACT is None or session.config.getoption("keyword") or any("::" in a or a.endswith(".py") for a in session.config.args):
         return
     print("\n" + CONTRACT.table())
-    missing = CONTRACT.unexercised()
+    missing, holes = CONTRACT.unexercised(), list(CONTRACT.holes())
     if missing:
         print(f"\nOperations without a successful exchange in any test: {', '.join(missing)}")
+    if holes:
+        print("\nAnswers that the contract declares and no test saw: " + ", ".join(f"{name} {status}" for name, status in holes))
+    if missing or holes:
         session.exitstatus = 1

@@ -67,7 +67,11 @@ static StepResult limit_rate(Request *rq, Passage *p) {
  * a query only when the request fails anyhow. */
 static StepResult fail_unless_missing(Request *rq, Status status) {
     Error error = rq->error;
-    if (resource_is_missing(rq)) return STEP_REPLY;
+    if (resource_is_missing(rq)) {
+        rq->error_context = NULL; /* it spoke of the other failure */
+        buffer_reset(&rq->context);
+        return STEP_REPLY;
+    }
     rq->error = error;
     return fail(rq, status);
 }

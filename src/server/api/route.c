@@ -24,7 +24,7 @@ static Status split(const char *path, Arena *arena, Segments *out, Error *err) {
         if (out->count == MOST_SEGMENTS) return error_set(err, STATUS_NOT_FOUND, "Not found");
         size_t decoded = 0;
         char *segment = percent_decode(arena, start, size, false, &decoded);
-        if (!segment) return error_set(err, STATUS_BAD_REQUEST, "The path has a bad percent escape or is not UTF-8");
+        if (!segment) return error_set(err, STATUS_NOT_FOUND, "Not found: the path has a bad percent escape or is not UTF-8");
         out->has_nul[out->count] = strlen(segment) != decoded;
         out->items[out->count++] = segment;
     }

@@ -148,48 +148,47 @@ static const char *address_text(struct MHD_Connection *connection, Arena *arena)
     return arena_strdup(arena, text);
 }
 
+/* Fields that decide what a request is: one that comes twice has no meaning, or another one for a proxy than for us. */
+typedef enum SingleField { FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_HOST, FIELD_API_KEY, FIELD_CONTENT_TYPE, FIELD_IDEMPOTENCY_KEY, SINGLE_FIELDS } SingleField;
+
+static const struct {
+    const char *name;
+    size_t length;
+} SINGLE[SINGLE_FIELDS] = {{"Content-Length", 14}, {"Transfer-Encoding", 17}, {"Host", 4}, {"X-API-Key", 9}, {"Content-Type", 12}, {"Idempotency-Key", 15}};
+
 typedef struct HeadFields {
-    int content_lengths;
-    int64_t content_length;
-    int transfer_encodings;
-    bool chunked;
-    const char *host;
+    int count[SINGLE_FIELDS];
+    const char *value[SINGLE_FIELDS];
     const char *forwarded_for; /* the last one: nearest to us */
 } HeadFields;
 
-static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
-    (void)kind;
+static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size) {
+    (void)kind, (void)value_size;
     HeadFields *fields = cls;
-    switch (strlen(name)) {
-    case 4:
-        if (strcasecmp(name, "Host") == 0) fields->host = value;
-        break;
-    case 14:
-        if (strcasecmp(name, "Content-Length") != 0) break;
-        fields->content_lengths++;
-        fields->content_length = value ? head_content_length(value) : -1;
-        break;
-    case 15:
-        if (strcasecmp(name, "X-Forwarded-For") == 0) fields->forwarded_for = value;
-        break;
-    case 17:
-        if (strcasecmp(name, "Transfer-Encoding") != 0) break;
-        fields->transfer_encodings++;
-        fields->chunked = value && strcasecmp(value, "chunked") == 0;
-        break;
-    default: break;
+    if (name_size == 15 && strcasecmp(name, "X-Forwarded-For") == 0) fields->forwarded_for = value;
+    for (int i = 0; i < SINGLE_FIELDS; i++) {
+        if (SINGLE[i].length != name_size || strcasecmp(name, SINGLE[i].name) != 0) continue;
+        fields->count[i]++;
+        fields->value[i] = value ? value : "";
     }
     return MHD_YES;
 }
 
+static int64_t announced_length(const HeadFields *fields) {
+    if (fields->count[FIELD_TRANSFER_ENCODING]) return -1;
+    return fields->count[FIELD_CONTENT_LENGTH] ? head_content_length(fields->value[FIELD_CONTENT_LENGTH]) : 0;
+}
+
 /* What makes a head ambiguous or too large, in the words of the reply; NULL when it is sound. Two readers of one ambiguous head (a proxy and we)
  * would disagree about where the next request begins. */
-static const char *head_fault(const HeadFields *fields, size_t size, bool http_1_0) {
+static const char *head_fault(const HeadFields *fields, size_t size, bool http_1_0, Arena *arena) {
     if (size > HTTP_HEADER_BYTES_MAXIMUM) return "Header fields exceed 32 KB";
-    if (fields->content_lengths > 1) return "More than one Content-Length";
-    if (fields->content_lengths && fields->transfer_encodings) return "Both Content-Length and Transfer-Encoding";
-    if (fields->content_lengths && fields->content_length < 0) return "Content-Length is not a number";
-    if (fields->transfer_encodings > 1 || (fields->transfer_encodings && (!fields->chunked || http_1_0))) return "Unsupported Transfer-Encoding";
+    for (int i = 0; i < SINGLE_FIELDS; i++)
+        if (fields->count[i] > 1) return arena_printf(arena, "More than one %s", SINGLE[i].name);
+    bool chunked = fields->count[FIELD_TRANSFER_ENCODING] > 0;
+    if (chunked && fields->count[FIELD_CONTENT_LENGTH]) return "Both Content-Length and Transfer-Encoding";
+    if (!chunked && announced_length(fields) < 0) return "Content-Length is not a number";
+    if (chunked && (strcasecmp(fields->value[FIELD_TRANSFER_ENCODING], "chunked") != 0 || http_1_0)) return "Unsupported Transfer-Encoding";
     return NULL;
 }
 
@@ -197,17 +196,17 @@ static const char *head_fault(const HeadFields *fields, size_t size, bool http_1
 static void read_head(Exchange *x, const char *method, const char *version) {
     Request *rq = &x->rq;
     HeadFields fields = {0};
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, see_field, &fields);
+    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, see_field, &fields);
     rq->method = method_from_name(method);
-    rq->content_length = fields.transfer_encodings ? -1 : fields.content_lengths ? fields.content_length : 0;
+    rq->content_length = announced_length(&fields);
     const Config *config = &rq->server->config;
     rq->remote_address = client_address(config->trusted_proxies, address_text(x->connection, &rq->arena), fields.forwarded_for, &rq->arena);
     if (config->public_url) rq->base_url = config->public_url;
-    else if (head_host_is_plain(fields.host)) rq->base_url = arena_printf(&rq->arena, "http://%s", fields.host);
+    else if (head_host_is_plain(fields.value[FIELD_HOST])) rq->base_url = arena_printf(&rq->arena, "http://%s", fields.value[FIELD_HOST]);
     else rq->base_url = arena_printf(&rq->arena, "http://%s:%d", config->listen_host, config->listen_port);
 
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    const char *fault = head_fault(&fields, info ? info->header_size : 0, strcmp(version, "HTTP/1.0") == 0);
+    const char *fault = head_fault(&fields, info ? info->header_size : 0, strcmp(version, "HTTP/1.0") == 0, &rq->arena);
     if (fault) {
         if (rq->content_length == 0) rq->content_length = -1; /* whether a body follows is anyone's guess */
         pipeline_refuse(rq, STATUS_BAD_REQUEST, "%s", fault);
@@ -344,12 +343,9 @@ enum MHD_Result exchange_on_request(void *cls, struct MHD_Connection *connection
 void exchange_sweep(HttpThread *thread, double now) {
     for (Exchange *x = thread->active; x; x = x->next) {
         if (now < x->deadline) continue;
-        if (x->phase == PHASE_BODY) {
-            pipeline_refuse(&x->rq, STATUS_REQUEST_TIMEOUT, "Request body timed out");
-            reply_write_raw(x);
-        } else if (x->phase != PHASE_LINE) {
-            continue;
-        }
+        if (x->phase != PHASE_BODY && x->phase != PHASE_LINE) continue;
+        pipeline_refuse(&x->rq, STATUS_REQUEST_TIMEOUT, x->phase == PHASE_BODY ? "Request body timed out" : "Request header timed out");
+        reply_write_raw(x);
         x->phase = PHASE_REFUSED;
         shutdown(exchange_socket(x), SHUT_RDWR); /* the library sees the end and calls exchange_on_end */
     }
