@@ -92,8 +92,8 @@ static void test_decoding(void **state) {
     assert_string_equal(match.parameters[1], "two");
     assert_string_equal(find(HTTP_GET, "/api/v1/developer/%70rojects/x"), "getProject");
     assert_string_equal(find(HTTP_GET, "/api/v1/developer/projects/%ff"), "not_found");
-    assert_string_equal(find(HTTP_GET, "/api/v1/developer/projects/a%2"), "bad_request");
-    assert_string_equal(find(HTTP_GET, "/api/v1/developer/projects/a%zz"), "bad_request");
+    assert_string_equal(find(HTTP_GET, "/api/v1/developer/projects/a%2"), "not_found");
+    assert_string_equal(find(HTTP_GET, "/api/v1/developer/projects/a%zz"), "not_found");
     assert_string_equal(find(HTTP_GET, "/api/v1/developer/projects/a%00b"), "not_found");
 }
 
