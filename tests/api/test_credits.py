@@ -1,4 +1,10 @@
+import concurrent.futures
+import random
+import sqlite3
+
 import pytest
+from conftest import contract, picture
+from server import Client
 
 
 def test_balance_history_estimate(owner, server):
@@ -31,3 +37,46 @@ def test_unknown_operations(owner):
 def test_organization_of_the_key(owner):
     mine = owner.get("/organizations/me").json()["organization"]
     assert mine["name"] == "Acme" and mine["subscription_tier"] == "enterprise" and mine["member_count"] == 1
+
+
+def ledger(server, organization):
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+        return db.execute("SELECT amount, balance_after FROM credit_ledger WHERE organization_id = ? ORDER BY sequence", (organization,)).fetchall()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_ledger_is_the_one_truth(server, seed):
+    """Random histories of grants, charges, refusals and refunds, several at a time: each entry carries the sum of all up to it, and none goes below zero."""
+    rng, name = random.Random(seed), f"Ledger {seed}"
+    client = Client(server.url, server.command("org", "create", "--org", name, "--email", f"l{seed}@example.org").strip(), contract())
+    organization = client.get("/organizations/me").json()["organization"]["id"]
+    project = client.project()
+    for i in range(4):
+        client.upload(project, f"{i}.jpg", picture(colour=(40 * i, 9, 9)))
+    server.command("credits", "grant", "--org", name, "--amount", "-1000000")
+    refused = []
+
+    def step(n):
+        kind = rng.choice(["grant", "take", "prompt", "prompt", "prompt", "bad prompt"])
+        if kind in ("grant", "take"):
+            server.command("credits", "grant", "--org", name, "--amount", str(rng.randrange(1, 9) * (1 if kind == "grant" else -1)))
+            return
+        body = {"dataset_name": project["name"], "image_filename": f"{rng.randrange(4)}.jpg", "x": rng.randrange(60), "y": rng.randrange(40), "score_threshold": 0}
+        if kind == "bad prompt":
+            body["x"] = 10**6
+        reply = client.call("POST", "/auto-annotate/sam3/point", json=body)
+        assert reply.status_code in (200, 402, 422, 503), reply.text
+        if reply.status_code == 402:
+            detail = reply.json()["detail"]
+            assert detail["remaining"] < detail["required"]
+            refused.append(n)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(step, range(40)))
+    rows, balance = ledger(server, organization), 0
+    for amount, after in rows:
+        balance += amount
+        assert after == balance >= 0
+    assert client.get("/credits/balance").json()["credits_remaining"] == balance
+    history = client.get("/credits/history?limit=500").json()
+    assert history["total"] == len(rows) and sum(e["amount"] for e in history["entries"]) == balance

@@ -7,7 +7,7 @@ typedef struct Metrics Metrics;
 
 Metrics *metrics_new(void);
 void metrics_free(Metrics *metrics);
-/* One exchange. route may be NULL: no operation. */
-void metrics_observe(Metrics *metrics, const Route *route, int status, double seconds);
-/* pictograph_requests_total and pictograph_request_seconds by operation; operations that were never called are left out. */
+/* One exchange: what was asked (NULL: no operation), how it ended, how long it took, bytes of the two bodies. */
+void metrics_observe(Metrics *metrics, const Route *route, int status, double seconds, int64_t received, int64_t sent);
+/* pictograph_requests_total, pictograph_request_seconds, pictograph_received_bytes_total and pictograph_sent_bytes_total by operation; operations that were never called are left out. */
 void metrics_write(const Metrics *metrics, Buffer *out);

@@ -139,7 +139,8 @@ static StepResult reply(Request *rq, Passage *p) {
 
 static StepResult write_log(Request *rq, Passage *p) {
     double seconds = clock_monotonic() - p->started;
-    metrics_observe(rq->server->metrics, rq->route, rq->response.status, seconds);
+    const Response *r = &rq->response;
+    metrics_observe(rq->server->metrics, rq->route, r->status, seconds, rq->received, r->file_fd >= 0 ? r->file_length : (int64_t)r->body.size);
     access_log_write(rq->server->access_log, rq, seconds);
     return STEP_NEXT;
 }

@@ -68,6 +68,7 @@ typedef struct Request {
     const char *path_parameters[PATH_PARAMETERS_MAXIMUM]; /* decoded, in the order of the template */
     const char *body; /* whole, NUL-terminated body of JSON, form and multipart operations; "" when there is none */
     size_t body_size;
+    int64_t received;       /* bytes of the body that came, streamed ones too */
     int64_t content_length; /* of the announced body; -1 when it comes in chunks, 0 without a body */
     void *input;            /* decoded input, set by route->decode */
     void *http;             /* the adapter's own state */

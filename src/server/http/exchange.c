@@ -296,6 +296,7 @@ static enum MHD_Result take_piece(Exchange *x, const char *data, size_t *size) {
     bool stream = rq->route->body == BODY_BYTES;
     if (stream) buffer_reset(&x->body);
     bool taken = buffer_append(&x->body, data, *size);
+    rq->received += (int64_t)*size;
     *size = 0;
     if (!taken) {
         pipeline_refuse(rq, STATUS_PAYLOAD_TOO_LARGE, "Body exceeds %zu bytes", rq->passage->body_maximum);

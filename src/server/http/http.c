@@ -214,6 +214,8 @@ Status http_open(HttpServer **out, Server *server, Error *err) {
     return STATUS_OK;
 }
 
+size_t http_waiting(const HttpServer *http) { return http ? handler_pool_waiting(http->pool) : 0; }
+
 int http_port(const HttpServer *http) { return http->port; }
 
 static void close_loop(Loop *loop) {

@@ -26,5 +26,7 @@ enum {
 Status http_open(HttpServer **out, Server *server, Error *err);
 /* The port that was bound. */
 int http_port(const HttpServer *http);
+/* Requests that no handler thread has begun. NULL is fine: none. */
+size_t http_waiting(const HttpServer *http);
 /* Stops accepting, lets requests under way end, closes. NULL is fine. */
 void http_close(HttpServer *http);

@@ -1,5 +1,6 @@
 /* Health, readiness, metrics, and the contract itself. */
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "server/api/api_handlers.h"
 #include "server/api/metrics.h"
 #include "server/api/route.h"
+#include "server/http/http.h"
 #include "server/jobs/workers.h"
 
 #include "base/banned.h"
@@ -110,6 +112,25 @@ static long resident_bytes(void) {
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+static void write_jobs(DbSession *db, Buffer *out) {
+    buffer_append_text(out, "# HELP pictograph_jobs Jobs that wait or run, by kind.\n# TYPE pictograph_jobs gauge\n");
+    DbRows rows = db_query(db, NULL, "SELECT kind, state, count(*) FROM jobs WHERE state IN ('pending', 'running') GROUP BY kind, state ORDER BY kind, state");
+    while (db_next(&rows))
+        buffer_printf(out, "pictograph_jobs{kind=\"%s\",state=\"%s\"} %lld\n", db_text_borrowed(&rows, 0), db_text_borrowed(&rows, 1), (long long)db_int(&rows, 2));
+    db_finish(&rows);
+}
+
+static void write_workers(const Server *server, Buffer *out) {
+    buffer_append_text(out, "# HELP pictograph_worker_restarts_total Worker processes that were replaced.\n# TYPE pictograph_worker_restarts_total counter\n");
+    buffer_printf(out, "pictograph_worker_restarts_total{worker=\"media\"} %ld\n", workers_restarts(server->media));
+    buffer_printf(out, "pictograph_worker_restarts_total{worker=\"vision\"} %ld\n", workers_restarts(server->vision));
+}
+
+static double free_bytes(const char *directory) {
+    struct statvfs facts;
+    return statvfs(directory, &facts) == 0 ? (double)facts.f_bavail * (double)facts.f_frsize : 0;
+}
+
 static void write_gauge(Buffer *out, const char *name, const char *help, double value) {
     buffer_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %.17g\n", name, help, name, name, value);
 }
@@ -126,8 +147,10 @@ Status get_metrics(Request *rq) {
     DbSession *db = request_db(rq);
     write_gauge(out, "pictograph_jobs_pending", "Jobs that wait.", (double)db_get_int(db, NULL, 0, "SELECT count(*) FROM jobs WHERE state = 'pending'"));
     write_gauge(out, "pictograph_jobs_running", "Jobs that run.", (double)db_get_int(db, NULL, 0, "SELECT count(*) FROM jobs WHERE state = 'running'"));
-    write_gauge(out, "pictograph_media_restarts", "Media workers that were replaced.", (double)workers_restarts(server->media));
-    write_gauge(out, "pictograph_vision_restarts", "Vision workers that were replaced.", (double)workers_restarts(server->vision));
+    write_jobs(db, out);
+    write_gauge(out, "pictograph_requests_waiting", "Requests that no handler thread has begun.", (double)http_waiting(server->http));
+    write_gauge(out, "pictograph_disk_free_bytes", "Space left for the data folder.", free_bytes(server->config.data_directory));
+    write_workers(server, out);
     metrics_write(server->metrics, out);
     return STATUS_OK;
 }
