@@ -24,6 +24,8 @@ typedef struct Search {
     WorkerCall *call;
     Arena arena;
     const char *path, *image_key; /* image_key NULL: nothing is kept */
+    const char *models;           /* of the operator */
+    const char *segmenter;        /* who saw the shapes; in the arena */
     double threshold, maximum;
     Word *words;
     size_t word_count;
@@ -61,6 +63,7 @@ static Status read_words(Search *s, Error *err) {
 static Status read_search(Search *s, Error *err) {
     yyjson_val *params = s->call->params;
     s->image_key = json_get_string(params, "image_key", NULL);
+    s->models = json_get_string(params, "models_path", NULL);
     Status status = wire_picture(params, &s->path, err);
     if (status == STATUS_OK) status = wire_number(params, "confidence_threshold", 0.3, 0, 1, &s->threshold, err);
     if (status == STATUS_OK) status = wire_number(params, "max_detections", 50, 1, FIND_DETECTIONS_MAX, &s->maximum, err);
@@ -97,11 +100,11 @@ static Polygon rectangle(Arena *arena, Box box) {
 
 /* What the segmenter sees in the box; the box itself where that is nothing. */
 static Status outline(Search *s, Box box, Segmentation *out, Error *err) {
-    const Scene *scene;
-    bool fresh;
-    Status status = scene_cache_get(s->finder->scenes, s->image_key ? s->image_key : s->path, s->path, &scene, &fresh, err);
+    const PromptPicture picture = {.path = s->path, .key = s->image_key ? s->image_key : s->path, .models = s->models};
+    const char *engine = NULL;
+    Status status = prompt_box(&s->finder->prompter, &picture, &s->arena, box, out, &engine, err);
     if (status != STATUS_OK) return status;
-    segment_box(&s->arena, scene, box, NULL, 0, out);
+    if (!s->segmenter) s->segmenter = arena_strdup(&s->arena, engine);
     if (out->found && out->shape_count) return STATUS_OK;
     out->found = false;
     out->shapes = arena_new(&s->arena, TracedShape);
@@ -216,7 +219,7 @@ Status find_answer(Finder *finder, WorkerCall *call, Error *err) {
         status = write_found(&s, err);
         json_field_bool(w, "cached", s.cached);
         json_field_number(w, "seconds", clock_monotonic() - start);
-        json_field_string(w, "engine", finder->detector->architecture);
+        json_field_string(w, "engine", s.segmenter ? arena_printf(&s.arena, "%s+%s", finder->detector->architecture, s.segmenter) : finder->detector->architecture);
         json_end_object(w);
     }
     arena_clear(&s.arena);

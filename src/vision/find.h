@@ -1,4 +1,4 @@
-/* Find: things by what they are called, with a detector and, for shapes, the segmenter inside the detected boxes.
+/* Find: things by what they are called, with a detector and, for shapes, whoever answers box prompts (prompt.h) inside the detected boxes.
  *
  * Each word is looked up among the detector's classes (words.h). Its answer says the class, null for a word that means none, and the best
  * probability that any place of the picture has, null when none reaches FIND_FLOOR, the score from which the published evaluations count. Then
@@ -8,12 +8,14 @@
  * largest part, "point" a point inside near its centre. Where the segmenter finds nothing in a box, outlined is false and the shape is worked out from
  * the box itself: its four corners, its longer axis, its middle.
  *
+ * engine is the detector's architecture, and where shapes were worked out the segmenter's name after a plus: "nanodet_g+graph_cut".
+ *
  * What a detector said of an image_key is kept (found_cache.h), and so is the segmenter's scene: the next word costs no model run.
  */
 #pragma once
 #include "vision/detector.h"
 #include "vision/found_cache.h"
-#include "vision/scene.h"
+#include "vision/prompt.h"
 #include "worker/channel.h"
 
 #define FIND_FLOOR 0.05
@@ -21,7 +23,7 @@ enum { FIND_WORDS_MAX = 200, FIND_DETECTIONS_MAX = 1000 };
 
 typedef struct Finder {
     Detector *detector;
-    SceneCache *scenes;
+    Prompter prompter;
     FoundCache *cache;
 } Finder;
 

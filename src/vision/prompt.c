@@ -14,9 +14,9 @@ typedef struct Prompt {
     WorkerCall *call;
     PromptKind kind;
     double start, threshold;
-    const char *path, *key; /* of the picture */
+    PromptPicture picture;
     SamPrompt asked;
-    Arena arena;
+    Arena *arena;
     Segmentation answer;
     const char *engine;
     bool cached;
@@ -29,7 +29,7 @@ static Status read_points(Prompt *p, Error *err) {
     size_t i, count, positive = 0;
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) > POINTS_MAX)
         return error_set(err, STATUS_VALIDATION_ERROR, "'points' must be a list of at most %d points", POINTS_MAX);
-    PromptPoint *points = arena_new_array(&p->arena, PromptPoint, yyjson_arr_size(list) + 1);
+    PromptPoint *points = arena_new_array(p->arena, PromptPoint, yyjson_arr_size(list) + 1);
     yyjson_arr_foreach(list, i, count, item) {
         points[i] = (PromptPoint){json_get_number(item, "x", NAN), json_get_number(item, "y", NAN), json_get_int(item, "label", 1) != 0};
         if (!isfinite(points[i].x) || !isfinite(points[i].y))
@@ -49,7 +49,7 @@ static bool read_box(yyjson_val *value, Box *out) {
 
 static Status read_boxes(Prompt *p, Error *err) {
     yyjson_val *list = yyjson_obj_get(p->call->params, "negative_boxes"), *item;
-    Box *box = arena_new(&p->arena, Box), *negative = arena_new_array(&p->arena, Box, yyjson_arr_size(list) + 1);
+    Box *box = arena_new(p->arena, Box), *negative = arena_new_array(p->arena, Box, yyjson_arr_size(list) + 1);
     size_t i, count;
     if (!read_box(yyjson_obj_get(p->call->params, "box"), box))
         return error_set(err, STATUS_VALIDATION_ERROR, "'box' must have numbers x, y, and positive w and h");
@@ -66,9 +66,10 @@ static Status read_boxes(Prompt *p, Error *err) {
 static Status read_params(Prompt *p, Error *err) {
     yyjson_val *params = p->call->params;
     Status status = wire_number(params, "threshold", 0, 0, 1, &p->threshold, err);
-    if (status == STATUS_OK) status = wire_picture(params, &p->path, err);
+    if (status == STATUS_OK) status = wire_picture(params, &p->picture.path, err);
     if (status != STATUS_OK) return status;
-    p->key = json_get_string(params, "image_key", p->path);
+    p->picture.key = json_get_string(params, "image_key", p->picture.path);
+    p->picture.models = json_get_string(params, "models_path", NULL);
     return p->kind == PROMPT_BOX ? read_boxes(p, err) : read_points(p, err);
 }
 
@@ -78,10 +79,10 @@ static Status answer_by_segmenter(Prompt *p, Prompter *prompter, Error *err) {
     const Scene *scene = NULL;
     bool fresh = false;
     const SamPrompt *asked = &p->asked;
-    Status status = scene_cache_get(prompter->scenes, p->key, p->path, &scene, &fresh, err);
+    Status status = scene_cache_get(prompter->scenes, p->picture.key, p->picture.path, &scene, &fresh, err);
     if (status != STATUS_OK) return status;
-    if (asked->box) segment_box(&p->arena, scene, *asked->box, asked->without, asked->without_count, &p->answer);
-    else segment_points(&p->arena, scene, asked->points, asked->point_count, &p->answer);
+    if (asked->box) segment_box(p->arena, scene, *asked->box, asked->without, asked->without_count, &p->answer);
+    else segment_points(p->arena, scene, asked->points, asked->point_count, &p->answer);
     p->engine = BUILT_IN_SEGMENTER;
     p->cached = !fresh;
     return STATUS_OK;
@@ -91,7 +92,7 @@ static Status encode(Prompt *p, SamModel *sam, SamImage **out, Error *err) {
     Picture picture;
     int width, height;
     sam_picture_size(sam, &width, &height);
-    Status status = picture_load(p->path, width, height, &picture, err);
+    Status status = picture_load(p->picture.path, width, height, &picture, err);
     if (status != STATUS_OK) return status;
     status = sam_encode(sam, &picture, out, err);
     picture_clear(&picture);
@@ -99,7 +100,7 @@ static Status encode(Prompt *p, SamModel *sam, SamImage **out, Error *err) {
 }
 
 static Status answer_by_model(Prompt *p, Prompter *prompter, OperatorModel *model, Error *err) {
-    const char *key = arena_printf(&p->arena, "%s %s", model->name, p->key);
+    const char *key = arena_printf(p->arena, "%s %s", model->name, p->picture.key);
     const SamImage *image = sam_cache_find(prompter->encoded, key);
     p->engine = model->engine;
     p->cached = image != NULL;
@@ -110,16 +111,24 @@ static Status answer_by_model(Prompt *p, Prompter *prompter, OperatorModel *mode
         sam_cache_add(prompter->encoded, key, fresh);
         image = fresh;
     }
-    return sam_segment(model->sam, image, &p->arena, &p->asked, &p->answer, err);
+    return sam_segment(model->sam, image, p->arena, &p->asked, &p->answer, err);
 }
 
 static Status answer(Prompt *p, Prompter *prompter, Error *err) {
     OperatorModel *model = NULL;
     bool changed = false;
-    Status status = operator_models_for(prompter->models, json_get_string(p->call->params, "models_path", NULL), p->kind, &model, &changed, err);
+    Status status = operator_models_for(prompter->models, p->picture.models, p->kind, &model, &changed, err);
     if (changed) sam_cache_drop_all(prompter->encoded);
     if (status != STATUS_OK) return status;
     return model ? answer_by_model(p, prompter, model, err) : answer_by_segmenter(p, prompter, err);
+}
+
+Status prompt_box(Prompter *prompter, const PromptPicture *picture, Arena *arena, Box box, Segmentation *out, const char **engine, Error *err) {
+    Prompt p = {.kind = PROMPT_BOX, .picture = *picture, .asked = {.box = &box}, .arena = arena};
+    Status status = answer(&p, prompter, err);
+    *out = p.answer;
+    *engine = p.engine;
+    return status;
 }
 
 /* ---- the answer ---- */
@@ -152,11 +161,12 @@ static void write_answer(const Prompt *p) {
 }
 
 Status prompt_answer(Prompter *prompter, PromptKind kind, WorkerCall *call, Error *err) {
-    Prompt p = {.call = call, .kind = kind, .start = clock_monotonic()};
-    arena_init(&p.arena, SIZE_MAX);
+    Arena arena;
+    Prompt p = {.call = call, .kind = kind, .start = clock_monotonic(), .arena = &arena};
+    arena_init(&arena, SIZE_MAX);
     Status status = read_params(&p, err);
     if (status == STATUS_OK) status = answer(&p, prompter, err);
     if (status == STATUS_OK) write_answer(&p);
-    arena_clear(&p.arena);
+    arena_clear(&arena);
     return status;
 }

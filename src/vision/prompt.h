@@ -5,6 +5,7 @@
 #include "vision/operator_models.h"
 #include "vision/sam_cache.h"
 #include "vision/scene.h"
+#include "vision/segment.h"
 #include "worker/channel.h"
 
 #define BUILT_IN_SEGMENTER "graph_cut"
@@ -14,5 +15,14 @@ typedef struct Prompter {
     OperatorModels *models;
     SamCache *encoded;
 } Prompter;
+
+/* A picture that is asked about. */
+typedef struct PromptPicture {
+    const char *path, *key; /* key: names the content, so that the next question on it reads no file */
+    const char *models;     /* the operator's folder, NULL: none */
+} PromptPicture;
+
+/* What lies in a box, by whoever answers box prompts. The answer lies in the arena; *engine is borrowed until the next call. */
+Status prompt_box(Prompter *prompter, const PromptPicture *picture, Arena *arena, Box box, Segmentation *out, const char **engine, Error *err);
 
 Status prompt_answer(Prompter *prompter, PromptKind kind, WorkerCall *call, Error *err);

@@ -160,7 +160,7 @@ static Status find(WorkerCall *call, void *context, Error *err) {
     Vision *v = context;
     Detector *d = NULL;
     Status status = get_detector(v, call->params, &d, err);
-    return status == STATUS_OK ? find_answer(&(Finder){d, v->scenes, v->found}, call, err) : status;
+    return status == STATUS_OK ? find_answer(&(Finder){d, {v->scenes, v->operator_models, v->encoded}, v->found}, call, err) : status;
 }
 
 /* ---- descriptions ---- */

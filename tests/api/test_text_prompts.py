@@ -57,6 +57,7 @@ def test_polygons_lie_in_their_boxes(owner, photos):
     project, _ = photos
     box = ask(owner, project, "motorcycle.png", "motorbikes", output_type="bbox")["annotations"][0]
     polygon = ask(owner, project, "motorcycle.png", "motorbikes")["annotations"][0]
+    assert ask(owner, project, "motorcycle.png", "motorbike")["engine"] == "nanodet_g+graph_cut"
     assert polygon["type"] == "polygon" and polygon["confidence"] == box["confidence"] and polygon["name"] == "motorbikes"
     outer, inner = box["bounding_box"], polygon["bounding_box"]
     assert inner["x"] >= outer["x"] - 2 and inner["y"] >= outer["y"] - 2 and inner["w"] <= outer["w"] + 4 and inner["h"] <= outer["h"] + 4
@@ -128,7 +129,7 @@ def test_a_batch_by_class_names(owner):
                 [("cat", "bbox"), ("person", None), ("people", "polyline"), ("human", "keypoint"), ("unicorn", "bbox")], confidence_threshold=0.4)
     assert job["total_images"] == 4 and job["estimated_credits"] == 3 and job["failed_images"] == 1
     done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
-    assert done["status"] == "completed" and done["processed_images"] == 3 and done["progress"] == 100 and done["engine"] == "nanodet_g"
+    assert done["status"] == "completed" and done["processed_images"] == 3 and done["progress"] == 100 and done["engine"] == "nanodet_g+graph_cut"
     assert done["failures"] == [{"image_filename": "gone.jpg", "image_id": None, "reason": "No image is called so"}]
     assert done["credits_charged"] == 3 and owner.get("/credits/balance").json()["credits_remaining"] == before - 3
     lists = {name: owner.get(f"/annotations/{image['id']}").json()["annotations"] for name, image in images.items()}

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
+from test_operator_models import models, place  # noqa: F401 (fixtures)
 from test_vision import BUILD, Worker
 from torch.nn import functional
 
@@ -186,7 +187,7 @@ def find(vision, image, folder, *words, **more):
 
 def test_words_find_things(vision, tmp_path):
     answer = find(vision, photo("chelsea"), tmp_path, ("kittens", "polygon"), ("unicorn", "box"), ("cat", "line"), ("a cat", "point"), image_key="chelsea")
-    assert [w["class"] for w in answer["words"]] == ["cat", None, "cat", "cat"] and answer["engine"] == "nanodet_g" and not answer["cached"]
+    assert [w["class"] for w in answer["words"]] == ["cat", None, "cat", "cat"] and answer["engine"] == "nanodet_g+graph_cut" and not answer["cached"]
     assert answer["words"][0]["best"] > 0.5 and answer["words"][1]["best"] is None
     polygon, line, point = answer["found"]
     assert (polygon["word"], line["word"], point["word"]) == (0, 2, 3) and polygon["confidence"] == answer["words"][0]["best"]
@@ -194,7 +195,7 @@ def test_words_find_things(vision, tmp_path):
     x, y = point["inside_point"]
     assert polygon["x"] <= x <= polygon["x"] + polygon["w"] and polygon["y"] <= y <= polygon["y"] + polygon["h"]
     again = find(vision, photo("chelsea"), tmp_path, ("dog", "box"), image_key="chelsea", confidence_threshold=0)
-    assert again["cached"] and all(f["confidence"] >= 0.05 for f in again["found"]) and again["seconds"] < answer["seconds"]
+    assert again["cached"] and again["engine"] == "nanodet_g" and all(f["confidence"] >= 0.05 for f in again["found"]) and again["seconds"] < answer["seconds"]
 
 
 def test_thresholds_and_limits(vision, tmp_path):
@@ -204,6 +205,12 @@ def test_thresholds_and_limits(vision, tmp_path):
     assert find(vision, image, tmp_path, ("cup", "box"), confidence_threshold=0.05, max_detections=2)["found"] == cups[:2]
     high = find(vision, image, tmp_path, ("cup", "box"), confidence_threshold=0.99)
     assert high["found"] == [] and high["words"][0]["best"] == cups[0]["confidence"]
+
+
+def test_an_operators_segmenter_draws_the_outlines(vision, place, tmp_path):  # noqa: F811
+    folder = place("sam").parent
+    answer = find(vision, photo("chelsea"), tmp_path, ("cat", "polygon"), image_key="chelsea sam", models_path=str(folder))
+    assert answer["engine"] == "nanodet_g+sam:sam" and len(answer["found"]) == 1 and answer["found"][0]["polygons"]
 
 
 @pytest.mark.parametrize("params", [{"words": []}, {"words": [{"word": "cat", "shape": "blob"}]}, {"words": [{}]}, {"words": [{"word": "cat"}] * 201},
