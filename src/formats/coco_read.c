@@ -248,7 +248,7 @@ static void group_annotations(CocoReader *c, yyjson_val *root, size_t image_coun
         c->next[i] = c->first[image];
         c->first[image] = i;
     }
-    if (lost) reader_warn(c->reader, c->file, "%zu annotations belong to no listed image; left out", lost);
+    if (lost) reader_leave_file_out(c->reader, c->file, "%zu annotations belong to no listed image; left out", lost);
     c->reader->report->left_out += lost;
 }
 
@@ -269,11 +269,11 @@ static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const c
     DatasetImage image;
     TreeFile *file = named ? reader_find_image(r, c->file, named) : NULL;
     if (!named) {
-        reader_warn(r, c->file, "image %zu has no file_name; left out", index);
+        reader_leave_file_out(r, c->file, "image %zu has no file_name; left out", index);
         return STATUS_OK;
     }
     if (file && file->seen) {
-        reader_warn(r, c->file, "image %s is listed twice; the second is left out", named);
+        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out", named);
         return STATUS_OK;
     }
     if (file) {
@@ -322,7 +322,7 @@ Status coco_read_text(Reader *r, const char *file, const char *text, size_t size
     Error why = {0};
     yyjson_doc *doc = json_parse(text, size, &why);
     if (!doc) {
-        reader_warn(r, file, "%s; left out", why.message);
+        reader_leave_file_out(r, file, "%s; left out", why.message);
         return STATUS_OK;
     }
     yyjson_val *root = yyjson_doc_get_root(doc);

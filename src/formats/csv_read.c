@@ -221,7 +221,7 @@ static bool begin_image(CsvReader *c, const char *path, DatasetImage *out) {
     Reader *r = c->reader;
     TreeFile *file = reader_find_image(r, c->file, path);
     if (file && file->seen) {
-        reader_warn(r, c->file, "image %s is listed twice; the second is left out", path);
+        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out", path);
         return false;
     }
     if (file) {

@@ -255,11 +255,11 @@ static void begin_image(CvatReader *c, const Attributes *attributes) {
     c->has_image = false;
     c->shape_count = 0;
     if (!named) {
-        reader_warn(r, c->file, "an image has no name; left out");
+        reader_leave_file_out(r, c->file, "an image has no name; left out");
         return;
     }
     if (file && file->seen) {
-        reader_warn(r, c->file, "image %s is listed twice; the second is left out", named);
+        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out", named);
         return;
     }
     if (file) {
@@ -307,7 +307,7 @@ static void start_element(void *context, const xmlChar *local, const xmlChar *pr
         begin_image(c, &attributes);
     } else if (c->depth == IMAGE_DEPTH && strcmp(name, "track") == 0 && !c->told_tracks) {
         c->told_tracks = true;
-        reader_warn(c->reader, c->file, "tracks of videos are not read; left out");
+        reader_leave_file_out(c->reader, c->file, "tracks of videos are not read; left out");
     } else if (c->depth == SHAPE_DEPTH && c->has_image) {
         read_shape(c, name, &attributes);
     }
@@ -369,7 +369,7 @@ Status cvat_read_text(Reader *r, const char *file, const char *text, size_t size
     buffer_init(&c.text, 1 << 16);
     bool sound = parse(&c, text, size, true);
     if (!c.refused && c.status == STATUS_OK) sound &= parse(&c, text, size, false);
-    if (!sound && c.status == STATUS_OK) reader_warn(r, file, "not a sound XML file; what comes after its fault is left out");
+    if (!sound && c.status == STATUS_OK) reader_leave_file_out(r, file, "not a sound XML file; what comes after its fault is left out");
     buffer_clear(&c.text);
     arena_reset(&r->image_arena);
     return c.status;

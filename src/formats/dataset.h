@@ -83,6 +83,7 @@ enum { DATASET_WARNINGS_MAX = 1000 };
 typedef struct DatasetWarning {
     const char *file; /* relative to the dataset */
     const char *text;
+    bool left_out; /* something was not delivered; else it was mended, or taken with a doubt */
 } DatasetWarning;
 
 /* Start it with dataset_report_init; all it points to lies in the arena. */

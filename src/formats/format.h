@@ -74,6 +74,8 @@ Polygon shape_union(Arena *arena, const DatasetImage *image, Polygon polygon);
 void reader_warn(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same for an annotation that is left out. */
 void reader_leave_out(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For what is left out but no single annotation: a file, an image, something in it. */
+void reader_leave_file_out(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Puts a class into the report if it is not in; returns its name, which lives as long as the report. */
 const char *reader_class(Reader *reader, const char *name);
 /* True for label files that are to be read: all of them, or the one that was opened. */

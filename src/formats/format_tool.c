@@ -2,7 +2,7 @@
  *
  *     format_tool read PATH                          summary as JSON
  *     format_tool list PATH                          one JSON line per image, as the pictograph format writes them
- *     format_tool convert PATH FORMAT OUT.zip        with pixels
+ *     format_tool convert PATH FORMAT OUT.zip        with pixels; the JSON says how long reading and writing took
  *     format_tool bench IMAGES ANNOTATIONS FORMAT OUT.zip   made-up images without pixels; prints seconds
  *
  * A zip is unpacked into a temporary folder that is removed at the end.
@@ -37,6 +37,7 @@ typedef struct Gathered {
     DatasetImage *images;
     size_t count, capacity, next;
     size_t splits[4]; /* train, val, test, none */
+    double read_seconds, write_seconds;
     bool list;        /* print each image instead of keeping it */
     Buffer line;
 } Gathered;
@@ -156,7 +157,7 @@ static void print_report(const char *format, const Gathered *g, const DatasetRep
     print(out);
 }
 
-static void print_written(const DatasetWritten *written, Buffer *out) {
+static void print_written(const Gathered *g, const DatasetWritten *written, Buffer *out) {
     JsonWriter w;
     json_writer_init(&w, out);
     json_begin_object(&w);
@@ -164,6 +165,8 @@ static void print_written(const DatasetWritten *written, Buffer *out) {
     json_field_int(&w, "annotations", (int64_t)written->annotations);
     json_field_int(&w, "files", (int64_t)written->files);
     json_field_int(&w, "bytes", (int64_t)written->bytes);
+    json_field_number(&w, "read_seconds", g->read_seconds);
+    json_field_number(&w, "write_seconds", g->write_seconds);
     for (size_t i = 0; i < written->loss_count; i++) json_field_int(&w, written->losses[i].kind, (int64_t)written->losses[i].count);
     json_end_object(&w);
     print(out);
@@ -175,8 +178,10 @@ static Status convert(Gathered *g, const DatasetReport *report, const char *form
     DatasetSource source = {g, gathered_next, gathered_rewind};
     DatasetWritten written;
     if (!format) return error_set(err, STATUS_BAD_REQUEST, "no format %s", format_name);
+    double start = clock_monotonic();
     Status status = dataset_write(format, &info, &source, out, &written, err);
-    if (status == STATUS_OK) print_written(&written, text);
+    g->write_seconds = clock_monotonic() - start;
+    if (status == STATUS_OK) print_written(g, &written, text);
     return status;
 }
 
@@ -193,8 +198,10 @@ static int on_dataset(int argc, char **argv) {
     dataset_report_init(&report, &g.arena);
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
     options.work_folder = work;
+    double start = clock_monotonic();
     Status status = dataset_open(&dataset, argv[1], &options, &err);
     if (status == STATUS_OK) status = dataset_read(dataset, dataset_format(dataset), &(DatasetSink){&g, gather}, &report, &err);
+    g.read_seconds = clock_monotonic() - start;
     if (status == STATUS_OK && argc == 4) status = convert(&g, &report, argv[2], argv[3], &g.line, &err);
     else if (status == STATUS_OK && !g.list) print_report(dataset_format(dataset) ? dataset_format_name(dataset_format(dataset)) : NULL, &g, &report, &g.line);
     dataset_close(dataset);

@@ -185,7 +185,7 @@ static bool find_image(LabelmeReader *l, yyjson_val *root) {
     TreeFile *file = named && *named ? reader_find_image(r, l->file, named) : NULL;
     if (!file) file = reader_find_image(r, l->file, stem);
     if (file && file->seen) {
-        reader_warn(r, l->file, "a second label file of image %s; left out", file->path);
+        reader_leave_file_out(r, l->file, "a second label file of image %s; left out", file->path);
         return false;
     }
     if (file) {
@@ -220,7 +220,7 @@ Status labelme_read_text(Reader *r, const char *file, const char *text, size_t s
     LabelmeReader l = {.reader = r, .file = file};
     Status status = STATUS_OK;
     string_map_init(&l.groups, &r->image_arena);
-    if (!doc) reader_warn(r, file, "%s; left out", why.message);
+    if (!doc) reader_leave_file_out(r, file, "%s; left out", why.message);
     else if (!yyjson_is_arr(yyjson_obj_get(root, "shapes"))) reader_warn(r, file, "a JSON file, but not of LabelMe; passed over");
     else status = read_root(&l, root, err);
     yyjson_doc_free(doc);

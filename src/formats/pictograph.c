@@ -81,7 +81,7 @@ static void read_annotations(Reader *r, const char *file, yyjson_val *array, Ann
 static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Error *err) {
     const char *filename = json_get_string(root, "filename", NULL);
     if (!filename || !name_is_safe_path(filename) || strchr(filename, '/')) {
-        reader_warn(r, file->path, "does not name its image; left out");
+        reader_leave_file_out(r, file->path, "does not name its image; left out");
         return STATUS_OK;
     }
     /* annotations/a/b.jpg.json -> the image of the same place, else the one that the facts name. */
@@ -91,7 +91,7 @@ static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Erro
     if (image_file) image = reader_image(r, image_file);
     else if (!reader_missing_image(r, file->path, name_join(&r->image_arena, json_get_string(root, "folder", "/"), filename), &image)) return STATUS_OK;
     if (image_file && image_file->seen) {
-        reader_warn(r, file->path, "a second label file of image %s; left out", image_file->path);
+        reader_leave_file_out(r, file->path, "a second label file of image %s; left out", image_file->path);
         return STATUS_OK;
     }
     if (image_file) image_file->seen = true;
@@ -117,7 +117,7 @@ static Status read_file(Reader *r, const TreeFile *file, Error *err) {
     arena_init(&arena, SIZE_MAX);
     yyjson_doc *doc = json_parse_file(tree_full_path(r->tree, &arena, file), r->options->max_label_bytes, &why);
     Status status = STATUS_OK;
-    if (!doc) reader_warn(r, file->path, "%s; left out", why.message);
+    if (!doc) reader_leave_file_out(r, file->path, "%s; left out", why.message);
     else if (yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = read_image(r, file, yyjson_doc_get_root(doc), err);
     yyjson_doc_free(doc);
     arena_clear(&arena);

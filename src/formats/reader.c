@@ -13,26 +13,33 @@
 
 void dataset_report_init(DatasetReport *report, Arena *arena) { *report = (DatasetReport){.arena = arena}; }
 
-static void warn(Reader *r, const char *file, const char *format, va_list args) {
+static void warn(Reader *r, const char *file, bool left_out, const char *format, va_list args) {
     DatasetReport *report = r->report;
     if (report->warning_total++ >= DATASET_WARNINGS_MAX) return;
     if (!report->warnings) report->warnings = arena_new_array(report->arena, DatasetWarning, DATASET_WARNINGS_MAX);
-    report->warnings[report->warning_count++] = (DatasetWarning){arena_strdup(report->arena, file), arena_vprintf(report->arena, format, args)};
+    report->warnings[report->warning_count++] = (DatasetWarning){arena_strdup(report->arena, file), arena_vprintf(report->arena, format, args), left_out};
 }
 
 void reader_warn(Reader *r, const char *file, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    warn(r, file, format, args);
+    warn(r, file, false, format, args);
     va_end(args);
 }
 
 void reader_leave_out(Reader *r, const char *file, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    warn(r, file, format, args);
+    warn(r, file, true, format, args);
     va_end(args);
     r->report->left_out++;
+}
+
+void reader_leave_file_out(Reader *r, const char *file, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    warn(r, file, true, format, args);
+    va_end(args);
 }
 
 const char *reader_class(Reader *r, const char *name) {
@@ -191,7 +198,7 @@ DatasetImage reader_image(Reader *r, const TreeFile *file) {
 bool reader_missing_image(Reader *r, const char *label_path, const char *named, DatasetImage *out) {
     while (named[0] == '.' && named[1] == '/') named += 2;
     if (!name_is_safe_path(named)) {
-        reader_warn(r, label_path, "the image has a name that cannot be used; its labels are left out");
+        reader_leave_file_out(r, label_path, "the image has a name that cannot be used; its labels are left out");
         return false;
     }
     *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(r, named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),

@@ -125,7 +125,7 @@ static Status read_root(Reader *r, const char *file, const xmlNode *root, Error 
     TreeFile *image_file = find_image(r, file, named, stem);
     DatasetImage image;
     if (image_file && image_file->seen) {
-        reader_warn(r, file, "a second label file of image %s; left out", image_file->path);
+        reader_leave_file_out(r, file, "a second label file of image %s; left out", image_file->path);
         return STATUS_OK;
     }
     if (image_file) {
@@ -150,7 +150,7 @@ Status voc_read_text(Reader *r, const char *file, const char *text, size_t size,
     xmlDoc *doc = parse(text, size);
     const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     Status status = STATUS_OK;
-    if (!root) reader_warn(r, file, "not a sound XML file; left out");
+    if (!root) reader_leave_file_out(r, file, "not a sound XML file; left out");
     else if (strcmp((const char *)root->name, "annotation") != 0) reader_warn(r, file, "an XML file, but not of Pascal VOC; passed over");
     else status = read_root(r, file, root, err);
     xmlFreeDoc(doc);

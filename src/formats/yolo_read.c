@@ -278,13 +278,13 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
     DatasetImage image;
     Buffer text;
     if (image_file && image_file->seen) {
-        reader_warn(r, file->path, "a second label file of image %s; left out", image_file->path);
+        reader_leave_file_out(r, file->path, "a second label file of image %s; left out", image_file->path);
         return STATUS_OK;
     }
     if (image_file) image = reader_image(r, image_file);
     else if (!reader_missing_image(r, file->path, stem, &image)) return STATUS_OK;
     if (!reader_find_size(r, &image)) {
-        reader_warn(r, file->path, image_file ? "the size of its image cannot be told; labels left out" : "its image is missing; labels left out");
+        reader_leave_file_out(r, file->path, image_file ? "the size of its image cannot be told; labels left out" : "its image is missing; labels left out");
         return STATUS_OK;
     }
     if (!reader_text(r, file, &text)) return STATUS_OK;

@@ -14,6 +14,7 @@
 #include "server/credits/credits.h"
 #include "server/exports/exports.h"
 #include "server/http/http.h"
+#include "server/imports/imports.h"
 #include "server/jobs/jobs.h"
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
@@ -31,7 +32,7 @@
 
 /* --- job kinds: one row a kind, in the feature that has it --- */
 
-static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB, &FRAME_EXTRACTION_JOB, &IMPORT_JOB, &DESCRIPTION_JOB};
+static const JobKind *const JOB_KINDS[] = {&EXPORT_JOB, &ZIP_IMPORT_JOB, &TRAINING_JOB, &BATCH_ANNOTATION_JOB, &FRAME_EXTRACTION_JOB, &IMPORT_JOB, &DESCRIPTION_JOB};
 
 /* --- upkeep --- */
 
@@ -63,9 +64,12 @@ static Status open_workers(Server *server, Arena *arena, Error *err) {
     video.died = STATUS_SERVICE_UNAVAILABLE; /* the job tries again, from where it was */
     WorkerProgram vision = {.path = arena_printf(arena, "%s/pictograph-vision", programs), .name = "vision", .count = 1, .idle_seconds = 600, .directory = work,
                             .died = STATUS_MODEL_UNAVAILABLE};
+    WorkerProgram importer = {.path = arena_printf(arena, "%s/pictograph-import", programs), .name = "import", .count = 1, .idle_seconds = 10, .directory = work,
+                              .died = STATUS_UNDECODABLE_MEDIA};
     Status status = workers_open(&server->media, &media, err);
     if (status == STATUS_OK) status = workers_open(&server->video, &video, err);
-    return status == STATUS_OK ? workers_open(&server->vision, &vision, err) : status;
+    if (status == STATUS_OK) status = workers_open(&server->vision, &vision, err);
+    return status == STATUS_OK ? workers_open(&server->importer, &importer, err) : status;
 }
 
 static Status open_parts(Server *server, Error *err) {
@@ -111,6 +115,7 @@ void server_close(Server *server) {
     workers_close(server->media);
     workers_close(server->video);
     workers_close(server->vision);
+    workers_close(server->importer);
     if (server->poll_session) db_session_release(server->store, server->poll_session);
     store_close(server->store);
     objects_close(server->objects);

@@ -45,6 +45,7 @@ typedef struct Server {
     WorkerPool *media;
     WorkerPool *video; /* the media program again: frames of long videos do not hold up images */
     WorkerPool *vision;
+    WorkerPool *importer;
     KeyCache *keys;
     RateLimiter *rate_limiter;
     Idempotency *idempotency;

@@ -23,6 +23,7 @@ void sweep_files(Server *server);
     USE("export_snapshots", "object", "1")                                                  \
     USE("models", "object", "1")                                                            \
     USE("videos", "object", "1")                                                            \
+    USE("zip_imports", "object", "1")                                                       \
     USE("frame_extractions", "object", "status = 'processing'")                             \
     USE("training_runs", "export_object", "status IN ('pending', 'queued', 'running')")
 #define OBJECT_OR_USED(table, column, condition) " OR EXISTS (SELECT 1 FROM " table " WHERE " column " = $1 AND " condition ")"

@@ -1,0 +1,362 @@
+/* The job of an import: archive → pictograph-import → images, decoded one by one → a project that appears at once.
+ *
+ * The archive and the labels in it are read by pictograph-import in its sandbox, the pictures by pictograph-media in its own. What comes from
+ * there is one line of JSON an image, whose names, paths and annotations are checked here as if a stranger had sent them.
+ * A killed server starts an import over: what the earlier attempt wrote belonged to nobody and is removed first.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "formats/names.h"
+#include "server/imports/import_rows.h"
+#include "server/imports/imports.h"
+#include "server/jobs/workers.h"
+#include "server/objects/objects.h"
+#include "server/organizations/organizations.h"
+#include "server/server.h"
+#include "base/banned.h"
+
+enum { SLICE = 64, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
+enum { CLASS_NAME_CHARACTERS = 120, FOLDER_CHARACTERS = 1024, FILENAME_CHARACTERS = 255 }; /* limits.yaml, the contract */
+#define SLICE_SECONDS 0.5
+
+typedef struct Run {
+    Job *job;
+    ZipImportRecord record;
+    const char *folder;
+    yyjson_val *summary; /* what pictograph-import said */
+    int64_t total, done; /* lines of images */
+    ClassList classes;
+    const char **class_kinds; /* of each class, of its first annotation; NULL while there is none */
+    StringMap class_index;
+    bool kinds[ANNOTATION_TYPE_COUNT]; /* that occur */
+    StringMap places;                  /* folder and name of the images taken */
+    ZipImportItem items[SLICE];
+    size_t item_count;
+    int64_t sequence; /* lines of the report that are written */
+    int64_t images;   /* taken */
+    double written_at;
+    Arena slice_arena;
+    const char *types;  /* for the last step */
+    int64_t removed;
+} Run;
+
+/* ---- writing ---- */
+
+static Status begin(DbSession *tx, void *context, Error *err) { return zip_import_begin(tx, &((Run *)context)->record, err); }
+
+static Status add_items(DbSession *tx, void *context, Error *err) {
+    Run *r = context;
+    int64_t progress = r->total ? 10 + 89 * r->done / r->total : 10;
+    return zip_import_add(tx, &r->slice_arena, &r->record, r->items, r->item_count, r->sequence, progress, err);
+}
+
+static Status flush(Run *r, Error *err) {
+    Status status = r->item_count ? db_write(r->job->server->store, add_items, r, err) : STATUS_OK;
+    r->sequence += (int64_t)r->item_count;
+    r->item_count = 0;
+    r->written_at = clock_monotonic();
+    arena_reset(&r->slice_arena);
+    return status;
+}
+
+/* The item's texts live in slice_arena. */
+static Status add(Run *r, ZipImportItem item, Error *err) {
+    r->items[r->item_count++] = item;
+    return r->item_count == SLICE || clock_monotonic() - r->written_at > SLICE_SECONDS ? flush(r, err) : STATUS_OK;
+}
+
+static Status drop_slice(DbSession *tx, void *context, Error *err) {
+    Run *r = context;
+    return zip_import_drop(tx, r->record.id, DROP_SLICE, &r->removed, err);
+}
+
+static Status drop(Run *r, Error *err) {
+    Status status;
+    do status = db_write(r->job->server->store, drop_slice, r, err);
+    while (status == STATUS_OK && r->removed == DROP_SLICE);
+    return status;
+}
+
+/* ---- step 1: what the archive holds ---- */
+
+static Status open_archive(Run *r, yyjson_doc **reply, Error *err) {
+    Server *server = r->job->server;
+    Buffer params;
+    JsonWriter w;
+    buffer_init(&params, 65536);
+    json_writer_init(&w, &params);
+    json_begin_object(&w);
+    json_field_string(&w, "path", objects_path(server->objects, r->record.object, r->job->arena));
+    json_field_string(&w, "folder", r->folder);
+    json_field_string(&w, "format", r->record.wanted_format);
+    json_end_object(&w);
+    Status status = workers_call(server->importer, reply, "read", buffer_text(&params), READ_TIMEOUT_SECONDS, job_stop, r->job, err);
+    buffer_clear(&params);
+    return status;
+}
+
+static bool is_color(const char *text) {
+    size_t length = text ? strlen(text) : 0;
+    return (length == 4 || length == 7 || length == 9) && text[0] == '#' && strspn(text + 1, "0123456789abcdefABCDEF") == length - 1;
+}
+
+/* Classes as the contract lets them be; annotations of others are left out, image by image. */
+static void take_classes(Run *r) {
+    Arena *arena = r->job->arena;
+    yyjson_val *list = yyjson_obj_get(r->summary, "classes"), *class;
+    size_t index, count;
+    string_map_init(&r->class_index, arena);
+    r->class_kinds = arena_new_array(arena, const char *, yyjson_arr_size(list));
+    yyjson_arr_foreach(list, index, count, class) {
+        const char *name = json_get_string(class, "name", NULL), *type = json_get_string(class, "type", NULL), *color = json_get_string(class, "color", NULL);
+        AnnotationType known;
+        if (!name || text_is_blank(name) || text_length(name) > CLASS_NAME_CHARACTERS || string_map_get(&r->class_index, name) != STRING_MAP_NONE) continue;
+        if (!type || !annotation_type_from_name(type, &known)) type = NULL;
+        else r->kinds[known] = true;
+        string_map_set(&r->class_index, name, r->classes.count);
+        class_list_add(arena, &r->classes, name, type, is_color(color) ? color : NULL, NULL);
+    }
+}
+
+static Status take_notes(Run *r, Error *err) {
+    yyjson_val *list = yyjson_obj_get(r->summary, "notes"), *note;
+    size_t index, count;
+    Status status = STATUS_OK;
+    yyjson_arr_foreach(list, index, count, note) {
+        if (status != STATUS_OK) break;
+        bool left_out = json_get_bool(note, "left_out", false);
+        status = add(r, (ZipImportItem){.file = json_get_string(note, "file", "."), .message = json_get_string(note, "text", ""),
+                                     .outcome = left_out ? ZIP_IMPORT_OUTCOME_LEFT_OUT : ZIP_IMPORT_OUTCOME_MENDED}, err);
+    }
+    int64_t more = json_get_int(r->summary, "note_total", 0) - (int64_t)count;
+    if (status == STATUS_OK && more > 0)
+        status = add(r, (ZipImportItem){.file = ".", .message = arena_printf(r->job->arena, "%lld more notes like these", (long long)more),
+                                     .outcome = ZIP_IMPORT_OUTCOME_MENDED}, err);
+    return status == STATUS_OK ? flush(r, err) : status;
+}
+
+static Status set_format(DbSession *tx, void *context, Error *err) {
+    Run *r = context;
+    return db_exec(tx, err, "UPDATE zip_imports SET format = $1, progress = 10 WHERE id = $2", DB_TEXT(json_get_string(r->summary, "format", NULL)), DB_TEXT(r->record.id));
+}
+
+static Status take_summary(Run *r, Error *err) {
+    Store *store = r->job->server->store;
+    r->total = json_get_int(r->summary, "images", 0);
+    DbSession *db = db_session(store);
+    Status status = organization_check_room(db, r->record.organization_id, r->total, 0, err); /* the end checks again, with the bytes */
+    db_session_release(store, db);
+    if (status == STATUS_OK) status = db_write(store, set_format, r, err);
+    take_classes(r);
+    return status == STATUS_OK ? take_notes(r, err) : status;
+}
+
+/* ---- step 2: image by image ---- */
+
+static bool has_control(const char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20) return true;
+    return false;
+}
+
+/* Why an image cannot have this name in a project; NULL when it can. */
+static const char *name_fault(const char *folder, const char *filename) {
+    if (!filename || !*filename || strpbrk(filename, "/\\") || has_control(filename) || text_length(filename) > FILENAME_CHARACTERS) return "its name cannot be used";
+    if (!image_extension_is_known(filename)) return "no image type that is known";
+    bool usable = folder[0] == '/' && (!folder[1] || name_is_safe_path(folder + 1)) && text_length(folder) <= FOLDER_CHARACTERS;
+    return usable ? NULL : "the name of its folder cannot be used";
+}
+
+static const char *stage_of(yyjson_val *line) {
+    static const char *const STAGES[] = {"new", "annotate", "review", "complete"};
+    const char *stage = json_get_string(line, "status", "");
+    for (size_t i = 0; i < sizeof STAGES / sizeof *STAGES; i++)
+        if (text_equal(STAGES[i], stage)) return STAGES[i];
+    return NULL;
+}
+
+static size_t take_annotations(Run *r, yyjson_val *line, AnnotationList *out) {
+    FieldErrors errors;
+    field_errors_init(&errors, &r->slice_arena);
+    *out = (AnnotationList){0};
+    yyjson_val *list = yyjson_obj_get(line, "annotations");
+    if (!annotation_list_read(&r->slice_arena, list, NULL, NULL, &errors, out)) {
+        *out = (AnnotationList){0};
+        return yyjson_arr_size(list);
+    }
+    size_t kept = 0, all = out->count;
+    for (size_t i = 0; i < all; i++) {
+        const Annotation *a = &out->items[i];
+        size_t class = string_map_get(&r->class_index, a->name);
+        if (class == STRING_MAP_NONE) continue;
+        if (!r->class_kinds[class]) r->class_kinds[class] = annotation_type_name(a->type);
+        r->kinds[a->type] = true;
+        out->items[kept++] = *a;
+    }
+    out->count = kept;
+    return all - kept;
+}
+
+/* A failure that is the file's own fault: the image is left out, the import goes on. */
+static bool is_fault_of_file(Status status) { return status != STATUS_OK && status != STATUS_CANCELLED && status_info(status)->http < 500; }
+
+static Status take_pixels(Run *r, const char *file, NewImage *image, const char **fault, Error *err) {
+    Server *server = r->job->server;
+    const char *path = arena_printf(&r->slice_arena, "%s/files/%s", r->folder, file);
+    struct stat info;
+    if (!name_is_safe_path(file) || lstat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+        *fault = "its file cannot be read";
+        return STATUS_OK;
+    }
+    if (info.st_size > IMAGE_MAXIMUM_BYTES) {
+        *fault = "larger than 50 MB";
+        return STATUS_OK;
+    }
+    Status status = objects_adopt_file(server->objects, path, &image->object, err);
+    if (status == STATUS_OK) status = image_inspect(server, &r->slice_arena, image, job_stop, r->job, err);
+    if (!is_fault_of_file(status)) return status;
+    *fault = arena_strdup(&r->slice_arena, err->message);
+    *err = (Error){0};
+    return STATUS_OK;
+}
+
+static Status take_image(Run *r, yyjson_val *line, Error *err) {
+    Arena *arena = &r->slice_arena;
+    const char *folder = arena_strdup(arena, json_get_string(line, "folder", "/")), *filename = arena_strdup(arena, json_get_string(line, "filename", ""));
+    const char *file = json_get_string(line, "file", NULL), *fault = name_fault(folder, filename), *id = json_get_string(line, "id", NULL);
+    ZipImportItem item = {.file = name_join(arena, folder, filename), .outcome = ZIP_IMPORT_OUTCOME_LEFT_OUT, .stage = stage_of(line)};
+    NewImage image = {.project_id = r->record.id, .folder = folder, .sent_name = filename, .created_by = r->record.created_by};
+    const char *place = fault ? NULL : arena_printf(r->job->arena, "%s\n%s", folder, image_stored_name(arena, filename));
+    if (!fault && !file) fault = "the archive does not hold its pixels";
+    if (!fault && string_map_get(&r->places, place) != STRING_MAP_NONE) fault = "another image of this name was taken";
+    Status status = fault ? STATUS_OK : take_pixels(r, file, &image, &fault, err);
+    if (status != STATUS_OK) return status;
+    item.message = fault;
+    if (fault) return add(r, item, err);
+    string_map_set(&r->places, place, 1);
+    size_t lost = take_annotations(r, line, &item.annotations);
+    item.outcome = ZIP_IMPORT_OUTCOME_TAKEN;
+    item.image = image;
+    item.wanted_id = id && uuid_is_valid(id) ? arena_strdup(arena, id) : NULL;
+    if (lost) item.message = arena_printf(arena, "%zu annotations have a class name that cannot be used; left out", lost);
+    r->images++;
+    return add(r, item, err);
+}
+
+static Status take_line(Run *r, const char *text, size_t size, Error *err) {
+    yyjson_doc *doc = json_parse(text, size, err);
+    if (!doc) return err->status;
+    r->done++;
+    Status status = take_image(r, yyjson_doc_get_root(doc), err);
+    yyjson_doc_free(doc);
+    return status;
+}
+
+/* Lines of a file that a sandboxed process wrote: none may be larger than that process makes them. */
+static Status take_lines(Run *r, FILE *file, Error *err) {
+    char *line = NULL;
+    size_t capacity = 0;
+    Status status = STATUS_OK;
+    for (ssize_t n; status == STATUS_OK && (n = getline(&line, &capacity, file)) > 0;) {
+        if (job_cancelled(r->job)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
+        else if (n > LINE_MAXIMUM) status = error_set(err, STATUS_BAD_REQUEST, "One image has more annotations than can be taken");
+        else status = take_line(r, line, (size_t)n, err);
+    }
+    free(line);
+    return status == STATUS_OK ? flush(r, err) : status;
+}
+
+static Status take_images(Run *r, Error *err) {
+    const char *path = arena_printf(r->job->arena, "%s/images.jsonl", r->folder);
+    FILE *file = fopen(path, "re");
+    if (!file) return error_set_errno(err, errno, "%s", path);
+    string_map_init(&r->places, r->job->arena);
+    Status status = take_lines(r, file, err);
+    fclose(file);
+    if (status == STATUS_OK && r->images == 0) return error_set(err, STATUS_BAD_REQUEST, "The archive holds no image that could be taken");
+    return status;
+}
+
+/* ---- step 3: the project appears ---- */
+
+static Status publish(DbSession *tx, void *context, Error *err) {
+    Run *r = context;
+    return zip_import_publish(tx, &r->slice_arena, &r->record, r->types, &r->classes, err);
+}
+
+/* What the archive left open: the kind of a class is that of its first annotation. */
+static void complete_classes(Run *r) {
+    const char *types = "";
+    for (size_t t = 0; t < ANNOTATION_TYPE_COUNT; t++)
+        if (r->kinds[t]) types = arena_printf(r->job->arena, "%s%s\"%s\"", types, *types ? "," : "", annotation_type_name((AnnotationType)t));
+    r->types = arena_printf(r->job->arena, "[%s]", *types ? types : "\"bbox\"");
+    for (size_t i = 0; i < r->classes.count; i++)
+        if (!r->classes.items[i].type) r->classes.items[i].type = r->class_kinds[i] ? r->class_kinds[i] : "bbox";
+}
+
+static Status build(Run *r, Error *err) {
+    Store *store = r->job->server->store;
+    yyjson_doc *reply = NULL;
+    Status status = db_write(store, begin, r, err);
+    if (status == STATUS_OK) status = open_archive(r, &reply, err);
+    r->summary = yyjson_obj_get(yyjson_doc_get_root(reply), "result");
+    if (status == STATUS_OK) status = take_summary(r, err);
+    if (status == STATUS_OK) status = take_images(r, err);
+    if (status == STATUS_OK) {
+        complete_classes(r);
+        status = db_write(store, publish, r, err);
+    }
+    yyjson_doc_free(reply);
+    return status;
+}
+
+static bool is_final(ZipImportStatus status) { return status == ZIP_IMPORT_STATUS_COMPLETED || status == ZIP_IMPORT_STATUS_FAILED || status == ZIP_IMPORT_STATUS_CANCELLED; }
+
+static Status run_import(Job *job, Error *err) {
+    Server *server = job->server;
+    Run *r = arena_new(job->arena, Run);
+    DbSession *db = db_session(server->store);
+    Error ignored = {0};
+    r->job = job;
+    Status status = zip_import_load(db, job->arena, NULL, job->id, &r->record, err);
+    db_session_release(server->store, db);
+    if (status == STATUS_NOT_FOUND || (status == STATUS_OK && is_final(r->record.status))) return STATUS_OK;
+    if (status == STATUS_OK) status = drop(r, err); /* what an attempt that was killed left */
+    if (status != STATUS_OK) return status;
+    arena_init(&r->slice_arena, SIZE_MAX);
+    r->folder = objects_work_directory(server->objects, job->id, job->arena, err);
+    status = r->folder ? build(r, err) : err->status;
+    if (r->folder) file_remove_tree(r->folder, NULL);
+    if (status != STATUS_OK) drop(r, &ignored); /* in slices, here; ended() sees to what is left */
+    arena_clear(&r->slice_arena);
+    return status;
+}
+
+static Status zip_import_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
+    int64_t removed;
+    Arena arena;
+    bool cancelled = why == STATUS_CANCELLED;
+    if (why == STATUS_IO) message = "The server could not read or write one of its files; its log says which";
+    arena_init(&arena, 1 << 16);
+    const char *folder = objects_work_path(job->server->objects, job->id, &arena);
+    if (folder) file_remove_tree(folder, NULL); /* what an attempt that was killed left */
+    arena_clear(&arena);
+    Status status = zip_import_drop(tx, job->id, INT64_MAX / 2, &removed, err);
+    if (status == STATUS_OK) status = zip_import_discard_archive(tx, job->id, err);
+    if (status != STATUS_OK) return status;
+    return db_exec(tx, err,
+                   "UPDATE zip_imports SET status = $1, error_message = $2, image_count = 0, annotation_count = 0, completed_at = $3 "
+                   "WHERE id = $4 AND status IN ('pending', 'processing')",
+                   DB_TEXT(cancelled ? "cancelled" : "failed"), DB_TEXT(cancelled ? NULL : message), DB_INT(clock_now_ms()), DB_TEXT(job->id));
+}
+
+const JobKind ZIP_IMPORT_JOB = {.name = "zip_import", .queue = "zip_import", .parallel = 1, .max_attempts = 3, .run = run_import, .ended = zip_import_ended};
