@@ -73,7 +73,7 @@ int cmd_datasets_import(Cli *cli)
     if (labels_read(&labels, cli->arguments[1], &err))
         code = cli_fail_base(&err);
     else if (!labels.format)
-        code = cli_error("%s: no labels found (Pascal VOC, COCO, YOLO or Pictograph)", cli->arguments[1]);
+        code = cli_error("%s: no labels of a known format found", cli->arguments[1]);
     else
         code = import(cli, &labels);
     labels_print_warnings(&labels);

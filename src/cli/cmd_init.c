@@ -22,7 +22,7 @@ static const char template[] =
     "|---|---|\n"
     "| see what is there | `pictograph datasets list --json` |\n"
     "| upload a folder of images | `pictograph datasets upload NAME FOLDER` |\n"
-    "| import labels (Pascal VOC, COCO, YOLO) | `pictograph datasets import NAME FOLDER` |\n"
+    "| import labels of any format | `pictograph datasets import NAME FOLDER` |\n"
     "| label by a trained model | `pictograph auto-annotate batch NAME --model-id ID` |\n"
     "| train | `pictograph train start NAME -p yolox` |\n"
     "| fetch the ONNX file | `pictograph models download ID -o model.onnx` |\n"

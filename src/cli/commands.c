@@ -30,7 +30,7 @@ const CliCommand cli_commands[] = {
      {{0, "flat", CLI_FLAG, NULL, NULL, "ignore subfolders; otherwise the first level becomes virtual folders", 0, 0, false},
       {'w', "workers", CLI_INTEGER, "N", "8", "transfers at once", 1, 20, false}}},
 
-    {"datasets", "import", "NAME PATH", "Reads labels (Pascal VOC, COCO, YOLO, Pictograph) into a dataset's images", cmd_datasets_import, false,
+    {"datasets", "import", "NAME PATH", "Reads labels (any of the seven formats) into a dataset's images", cmd_datasets_import, false,
      {{0, "split", CLI_TEXT, "NAMES", NULL, "only these splits, separated by commas, such as train,val", 0, 0, false},
       {0, "overwrite", CLI_FLAG, NULL, NULL, "replace annotations that are there; otherwise such images are skipped", 0, 0, false}}},
 
