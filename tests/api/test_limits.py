@@ -35,7 +35,8 @@ def test_prices(owner, slug):
 
 
 PAGES = {"listProjects": "projects", "listDatasets": "datasets", "listDatasetDownloads": "dataset_download", "listExports": "exports", "listTrainingRuns": "training",
-         "listModels": "models", "listCreditHistory": "credit_history", "searchByTags": "search"}
+         "listModels": "models", "listCreditHistory": "credit_history", "searchByTags": "search",
+         "listZipImports": "imports", "listZipImportFiles": "import_files"}
 
 
 @pytest.mark.parametrize("name", [n for n in PAGES if n in contract().operations])
