@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "train/vector8.h"
 #include "base/banned.h"
 
 enum {
-    LANES = 8,
     PANEL = 2 * LANES,    /* columns of a tile */
     TILE = 6,             /* rows of a tile: 12 sums, 2 columns and a row's number fill the 16 registers */
     WEIGHT_TILE = 4,      /* divides every number of channels */
@@ -18,19 +18,6 @@ enum {
     BLOCK_ROWS = 64,      /* of both maps that weights are summed over before the sums go to memory */
     FAR = 256             /* floats; rows so far apart or farther compete for the same lines of the cache: a panel of them is copied */
 };
-typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
-
-static inline __attribute__((always_inline)) Vector load(const float *from)
-{
-    Vector value;
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-
-static inline __attribute__((always_inline)) void store(float *to, Vector value)
-{
-    memcpy(to, &value, sizeof value);
-}
 
 /* rows x (vectors * LANES) numbers of c = a b; b is a panel: depth rows of that width, one after another. */
 static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth,

@@ -9,6 +9,7 @@
 #include <vector>
 
 extern "C" {
+#include "train/depthwise.h"
 #include "train/product.h"
 #include "train/torch_shim.h"
 }
@@ -104,6 +105,44 @@ bool is_our_product(const at::Tensor &weight)
     return weight.size(0) % 8 == 0 && weight.size(1) % 8 == 0 && product_available() && at::get_num_threads() == 1;
 }
 
+// Whether depthwise.h's kernels take it. Maps from here are dense, or made so.
+bool is_our_depthwise(const at::Tensor &x, const at::Tensor &weight, int64_t stride, int64_t groups)
+{
+    bool even = x.size(2) % stride == 0 && x.size(3) % stride == 0;
+    return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 && weight.size(3) == 3 && groups == x.size(1) &&
+           groups == weight.size(0) && groups % 8 == 0 && stride <= 2 && even && product_available() && at::get_num_threads() == 1;
+}
+
+DepthwiseShape depthwise_shape(const at::Tensor &x, int64_t stride)
+{
+    return {static_cast<int>(x.size(0)), static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), static_cast<int>(x.size(1)), static_cast<int>(stride)};
+}
+
+at::Tensor empty_map(at::IntArrayRef sizes, const at::Tensor &like)
+{
+    return at::empty(sizes, like.options(), at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor depthwise_map(const at::Tensor &map, const at::Tensor &weight, int64_t stride)
+{
+    at::Tensor x = map.contiguous(at::MemoryFormat::ChannelsLast), y = empty_map({x.size(0), x.size(1), x.size(2) / stride, x.size(3) / stride}, x);
+    depthwise_forward(y.data_ptr<float>(), x.data_ptr<float>(), weight.data_ptr<float>(), depthwise_shape(x, stride));
+    return y;
+}
+
+void depthwise_map_backward(at::Tensor *by_x, at::Tensor *by_weight, const at::Tensor &gradient, const at::Tensor &map, const at::Tensor &weight,
+                            int64_t stride)
+{
+    at::Tensor x = map.contiguous(at::MemoryFormat::ChannelsLast);
+    DepthwiseShape shape = depthwise_shape(x, stride);
+    if (by_x) {
+        *by_x = empty_map(x.sizes(), x);
+        depthwise_by_input(by_x->data_ptr<float>(), gradient.data_ptr<float>(), weight.data_ptr<float>(), shape);
+    }
+    *by_weight = at::empty(weight.sizes(), weight.options());
+    depthwise_by_weights(by_weight->data_ptr<float>(), gradient.data_ptr<float>(), x.data_ptr<float>(), shape);
+}
+
 ProductShape product_shape(const at::Tensor &matrix, const at::Tensor &weight)
 {
     return {static_cast<size_t>(matrix.size(0)), static_cast<int>(weight.size(1)), static_cast<int>(weight.size(0))};
@@ -138,6 +177,8 @@ void product_map_backward(at::Tensor *by_x, at::Tensor *by_weight, const at::Ten
 
 at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, int64_t stride, int64_t padding, int64_t groups)
 {
+    if (!bias.defined() && is_our_depthwise(x, weight, stride, groups))
+        return depthwise_map(x, weight, stride);
     if (!is_product(x, weight, static_cast<int>(stride), static_cast<int>(groups)))
         return at::conv2d(x, weight, bias, {stride, stride}, {padding, padding}, {1, 1}, groups).contiguous(at::MemoryFormat::ChannelsLast);
     if (!bias.defined() && is_our_product(weight))
@@ -301,7 +342,9 @@ void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gra
         int64_t padding = padding_of(weight), s = stride;
         at::Tensor dense = gradient->value.contiguous(at::MemoryFormat::ChannelsLast), w = weight->value, by_x, by_weight, by_bias;
         bool product = is_product(x->value, w, stride, groups);
-        if (product && !bias_gradient && is_our_product(w)) {
+        if (!bias_gradient && is_our_depthwise(x->value, w, s, groups)) {
+            depthwise_map_backward(x_gradient ? &by_x : nullptr, &by_weight, dense, x->value, w, s);
+        } else if (product && !bias_gradient && is_our_product(w)) {
             product_map_backward(x_gradient ? &by_x : nullptr, &by_weight, dense, x->value, w);
         } else if (product) {
             at::Tensor matrix = as_matrix(dense);
