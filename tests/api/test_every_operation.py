@@ -183,15 +183,15 @@ def test_slow_bodies(tmp_path):
     server = Server(tmp_path / "data").start(PICTOGRAPHD_BODY_TIMEOUT="1")
     try:
         waiting = []
-        for op in (op for op in ALL if op.content and op.name != "putObject" and 408 in op.statuses and not op.in_path()):
+        for op in (op for op in ALL if op.content and op.name != "putObject" and 408 in op.statuses):
             s = dial(server)
-            s.sendall(head_of(op, {}, server.key, "Content-Length: 100") + b"{")
+            s.sendall(head_of(op, {"token": "A" * 43}, server.key if op.role != "none" else None, "Content-Length: 100") + b"{")
             waiting.append((op, s))
         time.sleep(1.2)
         for op, s in waiting:
-            answer = Answer(read_all(s), server.key)
+            answer = Answer(read_all(s), server.key if op.role != "none" else None)
             s.close()
-            contract().check(op.method, op.url({})[1:], answer)
+            contract().check(op.method, op.url({"token": "A" * 43})[1:], answer)
             assert answer.status_code == 408, (op.name, answer.status_code)
         owner = Client(server.url, server.key, contract())
         assert owner.get("/projects/").json()["total"] == 0

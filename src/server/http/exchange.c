@@ -233,6 +233,7 @@ static void work(HandlerTask *task) {
     Exchange *x = (Exchange *)(void *)((char *)task - offsetof(Exchange, task));
     if (x->phase == PHASE_PIECE_WAITING) {
         write_piece(x);
+        atomic_store(&x->piece_done, true);
     } else {
         PipelineState state = pipeline_run(&x->rq, true);
         if (state == PIPELINE_PARKED) return; /* another thread may run x already */
@@ -245,6 +246,7 @@ static void work(HandlerTask *task) {
 
 static enum MHD_Result hand_over(Exchange *x, ExchangePhase phase) {
     x->phase = phase;
+    atomic_store(&x->piece_done, false);
     x->thread->suspended++;
     MHD_suspend_connection(x->connection);
     x->task.run = work;
@@ -341,8 +343,21 @@ enum MHD_Result exchange_on_request(void *cls, struct MHD_Connection *connection
     }
 }
 
+/* A piece is written and no further byte has come, so that the library has not called: the wait for the next piece begins, or its failure is
+ * answered. */
+static void settle_piece(Exchange *x, double now) {
+    if (x->phase != PHASE_PIECE_WAITING || !atomic_load(&x->piece_done) || is_suspended(x)) return;
+    x->thread->suspended--;
+    x->phase = PHASE_BODY;
+    x->deadline = now + x->thread->server->config.body_timeout;
+    if (x->state != PIPELINE_REPLY) return;
+    refuse_body(x);
+    shutdown(exchange_socket(x), SHUT_RDWR);
+}
+
 void exchange_sweep(HttpThread *thread, double now) {
     for (Exchange *x = thread->active; x; x = x->next) {
+        settle_piece(x, now);
         if (now < x->deadline) continue;
         if (x->phase != PHASE_BODY && x->phase != PHASE_LINE) continue;
         pipeline_refuse(&x->rq, STATUS_REQUEST_TIMEOUT, x->phase == PHASE_BODY ? "Request body timed out" : "Request header timed out");

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include <microhttpd.h>
+#include <stdatomic.h>
 
 #include "base/buffer.h"
 #include "server/api/pipeline.h"
@@ -39,6 +40,7 @@ typedef struct Exchange {
     ExchangePhase phase;
     PipelineState state;    /* what the handler thread's run ended with */
     Buffer body;            /* collected body, or the present piece of a stream */
+    atomic_bool piece_done; /* the handler thread is through with the piece; the library may have nothing to call for */
     double deadline;        /* clock_monotonic at which a body that has not come is refused */
     int linger_fd;          /* duplicate of a socket whose body was refused; -1: none */
     struct Exchange *previous, *next; /* all of the thread that are under way */

@@ -121,8 +121,8 @@ static Status remove_or_archive(DbSession *tx, void *context, Error *err) {
     Status status = image_load(tx, &rq->arena, rq->principal.organization_id, d->image_id, &row, err);
     if (status != STATUS_OK) return status;
     if (!d->permanent) return image_archive(tx, &row, true, err);
-    if (!request_owns(rq, row.created_by) && (status = request_require_role(rq, ACCESS_ADMIN)) != STATUS_OK)
-        return error_set(err, status, "%s", rq->error.message);
+    if (!request_owns(rq, row.created_by) && request_require_role(rq, ACCESS_ADMIN) != STATUS_OK)
+        return error_set(err, STATUS_NOT_OWNER, "Only its uploader or an admin may delete this image for good");
     return image_remove(tx, &row, err);
 }
 

@@ -100,8 +100,8 @@ static Status archive(DbSession *tx, void *context, Error *err) {
     Status status = load(tx, a->rq, a->id, &row, err);
     if (status == STATUS_OK && !text_equal(row.model.organization_id, a->rq->principal.organization_id)) status = error_set(err, STATUS_NOT_FOUND, "Model not found");
     if (status != STATUS_OK) return status;
-    if (!request_owns(a->rq, row.model.created_by)) status = request_require_role(a->rq, ACCESS_ADMIN);
-    if (status != STATUS_OK) return error_set(err, status, "%s", a->rq->error.message);
+    if (!request_owns(a->rq, row.model.created_by) && request_require_role(a->rq, ACCESS_ADMIN) != STATUS_OK)
+        return error_set(err, STATUS_NOT_OWNER, "Only its creator or an admin may archive this model");
     return db_exec(tx, err, "UPDATE models SET status = 'archived', updated_at = $1 WHERE id = $2", DB_INT(clock_now_ms()), DB_TEXT(a->id));
 }
 
