@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "server/api/patterns.h"
 #include "server/http/client_address.h"
 #include "server/http/http.h"
 
@@ -62,6 +63,22 @@ static Status take_url(const char **out, Loading *l, const char *value, Error *e
 static Status set_listen(Loading *l, const char *v, Error *err) { return take_listen(l, v, err); }
 static Status set_public_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->public_url, l, v, err); }
 static Status set_upgrade_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->upgrade_url, l, v, err); }
+static Status take_smtp_url(const char **out, Loading *l, const char *value, Error *err) {
+    if (!text_starts_with(value, "smtp://") && !text_starts_with(value, "smtps://"))
+        return error_set(err, STATUS_CONFIGURATION, "an address such as smtp://mail.example.org:587 is needed");
+    return take_text(out, l->arena, value);
+}
+
+/* The bare address: it goes into the envelope. */
+static Status take_address(const char **out, Loading *l, const char *value, Error *err) {
+    if (!PATTERN_EMAIL.matches(value)) return error_set(err, STATUS_CONFIGURATION, "an e-mail address is needed, not '%s'", value);
+    return take_text(out, l->arena, value);
+}
+
+static Status set_smtp_url(Loading *l, const char *v, Error *err) { return take_smtp_url(&l->config->smtp_url, l, v, err); }
+static Status set_smtp_from(Loading *l, const char *v, Error *err) { return take_address(&l->config->smtp_from, l, v, err); }
+static Status set_smtp_user(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->smtp_user, l->arena, v); }
+static Status set_smtp_password(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->smtp_password, l->arena, v); }
 static Status set_v7_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->v7_url, l, v, err); }
 static Status set_roboflow_url(Loading *l, const char *v, Error *err) { return take_url(&l->config->roboflow_url, l, v, err); }
 static Status set_programs(Loading *l, const char *v, Error *err) { return (void)err, take_text(&l->config->program_directory, l->arena, v); }
@@ -92,6 +109,10 @@ static const Setting SETTINGS[] = {
     {"handler_threads", "PICTOGRAPHD_HANDLER_THREADS", set_handler_threads, "threads for requests that wait (32)"},
     {"body_timeout", "PICTOGRAPHD_BODY_TIMEOUT", set_body_timeout, "seconds that a request's body may take (60)"},
     {"trusted_proxies", "PICTOGRAPHD_TRUSTED_PROXIES", set_trusted_proxies, "addresses or networks whose X-Forwarded-For names the client (none)"},
+    {"smtp.url", "PICTOGRAPHD_SMTP_URL", set_smtp_url, "server that sends invites, smtp://host:587 or smtps://host (none: the answer's address is all)"},
+    {"smtp.from", "PICTOGRAPHD_SMTP_FROM", set_smtp_from, "address that invites come from (none)"},
+    {"smtp.user", "PICTOGRAPHD_SMTP_USER", set_smtp_user, "name for the mail server, which is then spoken to over TLS alone (none)"},
+    {"smtp.password", "PICTOGRAPHD_SMTP_PASSWORD", set_smtp_password, "password for the mail server (none)"},
     {"connectors.v7_url", "PICTOGRAPHD_CONNECTORS_V7_URL", set_v7_url, "where imports find V7 (https://darwin.v7labs.com/api)"},
     {"connectors.roboflow_url", "PICTOGRAPHD_CONNECTORS_ROBOFLOW_URL", set_roboflow_url, "where imports find Roboflow (https://api.roboflow.com)"},
     {"access_log", "PICTOGRAPHD_ACCESS_LOG", set_access_log, "a line a request on standard error (true)"},
@@ -221,6 +242,7 @@ Status config_load(Config *out, const char *data_directory, const ConfigFlag *fl
         status = take_setting(&loading, flags[i].name, flags[i].value, err);
         if (status != STATUS_OK) error_prefix(err, "--%s", flags[i].name);
     }
+    if (status == STATUS_OK && !out->smtp_url != !out->smtp_from) status = error_set(err, STATUS_CONFIGURATION, "smtp.url and smtp.from belong together");
     if (!out->builtin_models) out->builtin_models = arena_printf(arena, "%s/../models", out->program_directory);
     out->builtin_models = absolute_path(out->builtin_models, arena);
     return status;

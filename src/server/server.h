@@ -28,6 +28,7 @@ typedef struct Config {
     const char *program_directory; /* where pictograph-media and the other workers lie */
     const char *builtin_models;    /* folder of the models that set-up makes, see builtin_model_path; it need not exist */
     const char *upgrade_url;       /* shown in 402 answers; may be NULL */
+    const char *smtp_url, *smtp_from, *smtp_user, *smtp_password; /* for invites; NULL: no mail, no login */
     const char *v7_url, *roboflow_url; /* of the sources of imports; NULL: their public addresses */
     int http_threads;
     int handler_threads;

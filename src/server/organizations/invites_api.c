@@ -1,14 +1,15 @@
 /* Invites. The token in an invite's address is derived from the invite's id and the installation's secret: the table holds only its hash, and
  * whoever reads the table alone can join nothing; admins can still be shown the address again. */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "server/api/api_handlers.h"
 #include "server/api/tiers.h"
 #include "server/api_keys/api_keys.h"
 #include "server/objects/objects.h"
+#include "server/organizations/mail.h"
 #include "server/organizations/organizations.h"
 
 #include "base/banned.h"
@@ -16,7 +17,7 @@
 enum { TOKEN_SIZE = HASH_BASE64_SIZE(SHA256_SIZE), DAY_MS = 24 * 3600 * 1000 };
 
 #define OPEN_INVITE "accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $2"
-#define INVITE_COLUMNS "i.id, i.organization_id, i.email, i.role, i.invited_by, i.expires_at, i.created_at, i.accepted_at, i.revoked_at"
+#define INVITE_COLUMNS "i.id, i.organization_id, i.email, i.role, i.invited_by, i.expires_at, i.created_at, i.accepted_at, i.revoked_at, i.email_sent"
 
 static const char *make_token(Request *rq, const char *id) {
     unsigned char secret[SHA256_SIZE];
@@ -37,7 +38,7 @@ static OrganizationInvite read_invite(Request *rq, const DbRows *rows) {
     OrganizationInvite i = {
         .id = db_text(rows, 0, arena), .organization_id = db_text(rows, 1, arena), .email = db_text(rows, 2, arena), .role = invite_role_from_name(db_text_borrowed(rows, 3)),
         .invited_by = db_text(rows, 4, arena), .expires_at = db_int(rows, 5), .created_at = db_int(rows, 6), .accepted_at = db_int(rows, 7),
-        .has_accepted_at = !db_is_null(rows, 7), .has_email_sent = true};
+        .has_accepted_at = !db_is_null(rows, 7), .email_sent = db_int(rows, 9) != 0, .has_email_sent = true};
     i.status = i.has_accepted_at ? INVITE_STATUS_ACCEPTED : !db_is_null(rows, 8) ? INVITE_STATUS_REVOKED
              : i.expires_at <= clock_now_ms() ? INVITE_STATUS_EXPIRED : INVITE_STATUS_PENDING;
     if (i.status == INVITE_STATUS_PENDING && rq->principal.role >= ACCESS_ADMIN)
@@ -88,7 +89,7 @@ static Status insert_invite(DbSession *tx, void *context, Error *err) {
     const char *organization = n->rq->principal.organization_id;
     Status status = require_place(tx, n, err);
     if (status != STATUS_OK) return status;
-    if (db_get_int(tx, err, 0, "SELECT 1 FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1 AND lower(u.email) = $2", DB_TEXT(organization),
+    if (db_get_int(tx, err, 0, "SELECT 1 FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1 AND u.email = $2", DB_TEXT(organization),
                    DB_TEXT(n->email)))
         return error_set(err, STATUS_ALREADY_MEMBER, "%s is a member already", n->email);
     if (db_get_int(tx, err, 0, "SELECT 1 FROM invites WHERE organization_id = $1 AND " OPEN_INVITE " AND email = $3", DB_TEXT(organization), DB_INT(n->now), DB_TEXT(n->email)))
@@ -98,13 +99,29 @@ static Status insert_invite(DbSession *tx, void *context, Error *err) {
                    DB_INT(n->expires_at), DB_INT(n->now));
 }
 
-static const char *plain_address(Arena *arena, const char *text) {
-    while (isspace((unsigned char)*text)) text++;
-    size_t size = strlen(text);
-    while (size && isspace((unsigned char)text[size - 1])) size--;
-    char *address = arena_strndup(arena, text, size);
-    for (char *p = address; *p; p++) *p = (char)tolower((unsigned char)*p);
-    return address;
+/* Once the invite is there: a message that does not go out takes nothing back, for the address is in the answer. */
+static Status mark_sent(DbSession *tx, void *context, Error *err) {
+    return db_exec(tx, err, "UPDATE invites SET email_sent = 1 WHERE id = $1", DB_TEXT(((NewInvite *)context)->id));
+}
+
+static bool send_invite(NewInvite *n, const char *url) {
+    Request *rq = n->rq;
+    const Config *config = &rq->server->config;
+    Error err = {0};
+    char until[CLOCK_TEXT_SIZE];
+    if (!mail_is_configured(config)) return false;
+    const char *organization = "an organization";
+    DbRows rows = db_query(request_db(rq), NULL, "SELECT name FROM organizations WHERE id = $1", DB_TEXT(rq->principal.organization_id));
+    if (db_next(&rows)) organization = db_text(&rows, 0, &rq->arena);
+    db_finish(&rows);
+    Mail mail = {.to = n->email, .subject = arena_printf(&rq->arena, "Invitation to %s on Pictograph", organization),
+                 .text = arena_printf(&rq->arena, "You are invited to %s on Pictograph, as %s.\n\nThis address works once, until %.10s:\n\n%s\n\n"
+                                      "Whoever has it can join in your place: keep it to yourself. If you expected no invitation, leave it alone.\n",
+                                      organization, n->role, clock_format(n->expires_at, until), url)};
+    Status status = mail_send(config, &rq->arena, &mail, &err);
+    if (status == STATUS_OK) status = db_write(rq->server->store, mark_sent, n, &err);
+    if (status != STATUS_OK) log_event(LOG_WARNING, "invite_not_mailed", "invite", n->id, "reason", err.message, NULL);
+    return status == STATUS_OK;
 }
 
 Status create_invite(Request *rq, const CreateInviteInput *in, InviteEnvelope *out) {
@@ -113,13 +130,14 @@ Status create_invite(Request *rq, const CreateInviteInput *in, InviteEnvelope *o
     const char *token = make_token(rq, id);
     hash_token(token, hash);
     int64_t now = clock_now_ms();
-    NewInvite n = {rq, plain_address(&rq->arena, in->body->email), invite_role_name(in->body->role), id, hash, now + in->body->expires_in_days * DAY_MS, now};
+    NewInvite n = {rq, organization_plain_address(&rq->arena, in->body->email), invite_role_name(in->body->role), id, hash, now + in->body->expires_in_days * DAY_MS, now};
     Status status = request_write(rq, insert_invite, &n);
     if (status != STATUS_OK) return status;
+    const char *url = arena_printf(&rq->arena, "%s/api/v1/invites/%s", rq->base_url, token);
     out->invite = (OrganizationInvite){
         .id = id, .organization_id = rq->principal.organization_id, .email = n.email, .role = in->body->role, .status = INVITE_STATUS_PENDING,
         .invited_by = request_creator(rq), .expires_at = n.expires_at, .created_at = now,
-        .invite_url = arena_printf(&rq->arena, "%s/api/v1/invites/%s", rq->base_url, token), .has_email_sent = true};
+        .invite_url = url, .email_sent = send_invite(&n, url), .has_email_sent = true};
     request_reply_is_secret(rq, "invite_id", id);
     return STATUS_OK;
 }
@@ -160,8 +178,8 @@ static Status find_open(Request *rq, DbSession *session, const char *token, Open
     bool found = db_next(&rows);
     if (found) {
         out->invite = read_invite(rq, &rows);
-        out->organization = (InviteAcceptResponseOrganization){out->invite.organization_id, db_text(&rows, 9, &rq->arena), db_text(&rows, 10, &rq->arena)};
-        out->requests_per_hour = tier_find(db_text_borrowed(&rows, 11))->requests_per_hour;
+        out->organization = (InviteAcceptResponseOrganization){out->invite.organization_id, db_text(&rows, 10, &rq->arena), db_text(&rows, 11, &rq->arena)};
+        out->requests_per_hour = tier_find(db_text_borrowed(&rows, 12))->requests_per_hour;
     }
     Status status = db_finish(&rows);
     if (status != STATUS_OK) return status;

@@ -61,7 +61,16 @@ static void make_free_slug(DbSession *tx, const char *name, char *out, size_t si
     for (int i = 2; db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE slug = $1", DB_TEXT(out)); i++) snprintf(out, size, "%s-%d", base, i);
 }
 
-Status organization_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err) {
+const char *organization_plain_address(Arena *arena, const char *text) {
+    while (isspace((unsigned char)*text)) text++;
+    size_t size = strlen(text);
+    while (size && isspace((unsigned char)text[size - 1])) size--;
+    char *address = arena_strndup(arena, text, size);
+    for (char *p = address; *p; p++) *p = (char)tolower((unsigned char)*p);
+    return address;
+}
+
+static Status find_or_make_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err) {
     char id[UUID_SIZE];
     Status status = db_exec(tx, err, "INSERT INTO users (id, email, created_at) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING", DB_TEXT(uuid_new(id)),
                             DB_TEXT(email), DB_INT(now));
@@ -69,6 +78,14 @@ Status organization_user(DbSession *tx, const char *email, int64_t now, char out
     DbRows rows = db_query(tx, err, "SELECT id FROM users WHERE email = $1", DB_TEXT(email));
     if (db_next(&rows)) snprintf(out, UUID_SIZE, "%s", db_text_borrowed(&rows, 0));
     return db_finish(&rows);
+}
+
+Status organization_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err) {
+    Arena arena;
+    arena_init(&arena, 1 << 16);
+    Status status = find_or_make_user(tx, organization_plain_address(&arena, email), now, out, err);
+    arena_clear(&arena);
+    return status;
 }
 
 Status organization_create(DbSession *tx, NewOrganization *o, Error *err) {

@@ -29,5 +29,7 @@ Status organization_create(DbSession *tx, NewOrganization *organization, Error *
 Status organization_find(DbSession *session, const char *name, char out[37], Error *err);
 /* Inside a transaction: the plan and its monthly allowance. STATUS_BAD_REQUEST for an unknown tier. */
 Status organization_set_tier(DbSession *tx, const char *organization_id, const char *tier, Error *err);
-/* Inside a transaction: the user of an address, made unless there is one. out needs 37 bytes. */
+/* The one spelling of an e-mail address under which people are kept: without blanks around it, in lower case (ASCII). In the arena. */
+const char *organization_plain_address(Arena *arena, const char *text);
+/* Inside a transaction: the user of an address, however it is spelled, made unless there is one. out needs 37 bytes. */
 Status organization_user(DbSession *tx, const char *email, int64_t now, char out[37], Error *err);
