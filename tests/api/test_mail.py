@@ -35,7 +35,7 @@ def test_invite_is_mailed(owner, place, box):
     (envelope, message), = box.messages
     assert envelope == {"from": "FROM:<pictograph@example.org>", "to": ["TO:<kim@example.org>"]}
     assert message["Subject"] == "Invitation to Zellbiologie Köln – Ärzte & Söhne, eine sehr lange Zeile on Pictograph"
-    assert message["To"] == "<kim@example.org>" and message["From"] == "<pictograph@example.org>" and message["Date"] and message["Message-ID"]
+    assert message["To"] == "kim@example.org" and message["From"] == "pictograph@example.org" and message["Date"] and message["Message-ID"]
     text = message.get_content()
     assert made["invite_url"] in text and "as member" in text and "Köln" in text
     listed = owner.get(INVITES).json()["invites"]
@@ -82,7 +82,7 @@ def test_login_is_never_sent_in_the_clear(tmp_path, box):
                                       {"PICTOGRAPHD_SMTP_URL": "smtp://127.0.0.1", "PICTOGRAPHD_SMTP_FROM": "a@example.org> SIZE=1"}])
 def test_wrong_settings(tmp_path, settings):
     server = Server(tmp_path / "data")
-    with pytest.raises(AssertionError, match="smtp"):
+    with pytest.raises(AssertionError, match="(?i)smtp"):
         server.start(**settings)
 
 
