@@ -132,13 +132,13 @@ static void read_folder(OperatorModels *m, const char *folder) {
 static void refresh(OperatorModels *m, const char *folder) {
     Arena scratch;
     arena_init(&scratch, 1 << 20);
-    uint64_t state = folder ? folder_state(&scratch, folder) : 0;
+    uint64_t state = folder_state(&scratch, folder);
     arena_clear(&scratch);
-    if (folder ? m->folder && text_equal(folder, m->folder) && state == m->state : !m->folder) return;
+    if (text_equal(folder, m->folder) && state == m->state) return;
     forget(m);
     m->changed = true;
     m->state = state;
-    if (folder) read_folder(m, folder);
+    read_folder(m, folder);
 }
 
 /* ---- one model ---- */
@@ -158,10 +158,12 @@ static Status load(OperatorModels *m, OperatorModel *model, Error *err) {
 }
 
 Status operator_models_for(OperatorModels *models, const char *folder, PromptKind kind, OperatorModel **out, bool *changed, Error *err) {
+    *out = NULL;
+    *changed = false;
+    if (!folder) return STATUS_OK;
     refresh(models, folder);
     *changed = models->changed;
     models->changed = false;
-    *out = NULL;
     for (int i = 0; i < models->count; i++) {
         OperatorModel *model = models->models[i];
         if (!model->present || (model->read && !answers(model, kind))) continue; /* a wrong manifest may have been meant for this kind */

@@ -30,7 +30,7 @@ typedef struct OperatorModel {
     const char *problem; /* NULL: none known */
 } OperatorModel;
 
-/* The model in `folder` (NULL: none) that answers a kind of prompt, loaded; NULL where no model does. *changed says that models were read anew
+/* The model in `folder` (NULL: no folder) that answers a kind of prompt, loaded; NULL where no model does. *changed says that models were read anew
  * since the last call. STATUS_MODEL_UNAVAILABLE names model, file and what is wrong. Borrowed until the next call. */
 Status operator_models_for(OperatorModels *models, const char *folder, PromptKind kind, OperatorModel **out, bool *changed, Error *err);
 

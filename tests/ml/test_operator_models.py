@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from export_models import PROMPTS, SIZES, picture
-from test_vision import BUILD, ROOT, Worker
+from test_vision import BUILD, ROOT, Worker, constant_model
 
 PYTHON = ROOT / "build" / "deps" / "models-venv" / "bin" / "python"
 
@@ -142,6 +142,18 @@ def test_negative_boxes_stay_background(vision, place, tmp_path):
     answer = vision.result("segment_box", image_key="negative", pixels_path=path, models_path=str(folder), box={"x": 5, "y": 5, "w": 290, "h": 190},
                            negative_boxes=[{"x": 0, "y": 0, "w": 150, "h": 200}])
     assert not mask_of(answer, 300, 200)[:, :149].any()
+
+
+def test_what_a_detector_finds_is_outlined_by_the_model(vision, place, tmp_path):
+    folder = place("sam2").parent
+    path = pixels(tmp_path / "a.pixels", picture(300, 200))
+    detector = constant_model(tmp_path / "m.onnx", [[30, 20, 40, 30, 1, 0.9, 0, 0]])
+    common = {"model_path": detector, "image_key": "find", "pixels_path": path, "words": [{"word": "cat", "shape": "polygon"}]}
+    mine, built_in = vision.result("find", **common, models_path=str(folder)), vision.result("find", **common)
+    assert mine["engine"] == "tiny+sam2:sam2" and built_in["engine"] == "tiny+graph_cut"
+    (found,) = mine["found"]
+    box = vision.result("segment_box", image_key="find", pixels_path=path, models_path=str(folder), box={k: found[k] for k in "xywh"})
+    assert box["cached"] and found["outlined"] and found["polygons"] == box["polygons"]
 
 
 def test_a_large_picture_gets_a_bounded_mask(vision, place, tmp_path):
