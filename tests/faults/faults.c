@@ -1,0 +1,53 @@
+/* Preloaded into pictographd by test_faults.py: a share of the calls that change regular files fails with EIO or ENOSPC. FAULTS_FILE is a shared
+ * page: faults so far, then the rate in calls of a million, which the test may change while the server runs. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct Shared {
+    _Atomic uint64_t faults, rate;
+} *shared;
+
+__attribute__((constructor)) static void start(void) {
+    const char *path = getenv("FAULTS_FILE");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    void *page = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (page != MAP_FAILED) shared = page;
+}
+
+static int fails(void) {
+    static _Thread_local uint64_t seed;
+    if (!shared || !shared->rate) return 0;
+    if (!seed) seed = (uint64_t)(uintptr_t)&seed ^ (uint64_t)clock();
+    seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+    if ((seed >> 33) % 1000000 >= shared->rate) return 0;
+    shared->faults++;
+    errno = seed >> 63 ? EIO : ENOSPC;
+    return 1;
+}
+
+static int file_fails(int fd) {
+    struct stat st;
+    int before = errno;
+    int hit = fd > 2 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fails();
+    if (!hit) errno = before;
+    return hit;
+}
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+ssize_t write(int fd, const void *data, size_t size) { return file_fails(fd) ? -1 : NEXT(write)(fd, data, size); }
+ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return file_fails(fd) ? -1 : NEXT(pwrite)(fd, data, size, at); }
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) { return file_fails(fd) ? -1 : NEXT(pwrite64)(fd, data, size, at); }
+int fsync(int fd) { return file_fails(fd) ? -1 : NEXT(fsync)(fd); }
+int fdatasync(int fd) { return file_fails(fd) ? -1 : NEXT(fdatasync)(fd); }
+int rename(const char *from, const char *to) { return fails() ? -1 : NEXT(rename)(from, to); }
