@@ -1,5 +1,5 @@
 /* The job that describes what waits. It takes one image of each waiting project in turn, so that a large upload does not hold up the others; it is
- * paced while images arrive, and its calls let everybody else's go first. kill -9 at any moment costs nothing: an image leaves the queue in
+ * paced, more so while images arrive, and its calls let everybody else's go first. kill -9 at any moment costs nothing: an image leaves the queue in
  * the transaction that stores its description.
  */
 #include <stdatomic.h>
@@ -103,8 +103,9 @@ static Status run_descriptions(Job *job, Error *err) {
         if (status == STATUS_OK) status = next_image(job->server, &arena, after, &image, &found, err);
         if (status == STATUS_OK && found) {
             snprintf(after, sizeof after, "%s", image.project_id);
+            double start = clock_monotonic();
             status = describe(job, &image, err);
-            if (images_arrive(job->server)) clock_sleep(BUSY_PAUSE_SECONDS);
+            clock_sleep(images_arrive(job->server) ? BUSY_PAUSE_SECONDS : clock_monotonic() - start); /* never more than half of a core's time */
         }
         arena_clear(&arena);
     }

@@ -104,8 +104,7 @@ void indexes_free(VectorIndexes *indexes) {
 
 static void grow(ProjectIndex *x) {
     size_t stride = scan_stride(x->dimensions), capacity = x->capacity ? x->capacity + x->capacity / 2 : FIRST_CAPACITY;
-    int8_t *codes = aligned_alloc(SCAN_ALIGNMENT, capacity * stride); /* there is no aligned realloc */
-    if (!codes) abort();
+    int8_t *codes = scan_alloc(capacity * stride); /* there is no aligned realloc */
     if (x->count) memcpy(codes, x->codes, x->count * stride);
     free(x->codes);
     x->codes = codes;

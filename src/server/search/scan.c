@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/arena.h"
 
@@ -13,9 +14,17 @@
 
 #include "base/banned.h"
 
-enum { THREADS_MAXIMUM = 16, VECTORS_A_THREAD = 8192 };
+enum { THREADS_MAXIMUM = 16, VECTORS_A_THREAD = 8192, LARGE_PAGE = 2 << 20 };
 
 /* ---- codes ---- */
+
+int8_t *scan_alloc(size_t size) {
+    size_t alignment = size >= 2 * LARGE_PAGE ? LARGE_PAGE : SCAN_ALIGNMENT, rounded = (size + alignment - 1) / alignment * alignment;
+    int8_t *memory = aligned_alloc(alignment, rounded);
+    if (!memory) abort(); /* as xmalloc */
+    if (alignment == LARGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE);
+    return memory;
+}
 
 float scan_encode(const float *vector, int dimensions, int8_t *code) {
     float largest = 0;
@@ -48,16 +57,20 @@ static int32_t product_plain(const int8_t *a, const int8_t *b, size_t n) {
 
 #if defined(__x86_64__)
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") != 0; }
-static bool has_avx512(void) { return __builtin_cpu_supports("avx512bw") != 0; }
+static bool has_avx512(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 
-/* Bytes are widened to 16 bits, whose pairwise products are summed in 32: nothing saturates. Two sums hide the latency of the additions. */
+/* The instruction multiplies unsigned by signed bytes and adds pairs in 16 bits: a's signs are moved to b first, and as no number of a code is -128, a
+ * pair is at most 2 * 127 * 127, which 16 bits hold. Two sums hide the latency of the additions. */
+__attribute__((target("avx2"))) static inline __m256i pairs_avx2(const int8_t *a, const int8_t *b) {
+    __m256i x = _mm256_load_si256((const __m256i *)a), y = _mm256_load_si256((const __m256i *)b);
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(y, x)), _mm256_set1_epi16(1));
+}
+
 __attribute__((target("avx2"))) static int32_t product_avx2(const int8_t *a, const int8_t *b, size_t n) {
     __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-    for (size_t i = 0; i < n; i += 32) {
-        __m256i a0 = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(a + i))), b0 = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(b + i)));
-        __m256i a1 = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(a + i + 16))), b1 = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(b + i + 16)));
-        even = _mm256_add_epi32(even, _mm256_madd_epi16(a0, b0));
-        odd = _mm256_add_epi32(odd, _mm256_madd_epi16(a1, b1));
+    for (size_t i = 0; i < n; i += 64) {
+        even = _mm256_add_epi32(even, pairs_avx2(a + i, b + i));
+        odd = _mm256_add_epi32(odd, pairs_avx2(a + i + 32, b + i + 32));
     }
     __m256i sum = _mm256_add_epi32(even, odd);
     __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
@@ -67,15 +80,13 @@ __attribute__((target("avx2"))) static int32_t product_avx2(const int8_t *a, con
 }
 
 __attribute__((target("avx512f,avx512bw"))) static int32_t product_avx512(const int8_t *a, const int8_t *b, size_t n) {
-    __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
+    __m512i sum = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += 64) {
-        __m512i a0 = _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)(a + i))), b0 = _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)(b + i)));
-        __m512i a1 = _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)(a + i + 32)));
-        __m512i b1 = _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)(b + i + 32)));
-        even = _mm512_add_epi32(even, _mm512_madd_epi16(a0, b0));
-        odd = _mm512_add_epi32(odd, _mm512_madd_epi16(a1, b1));
+        __m512i x = _mm512_load_si512(a + i), y = _mm512_load_si512(b + i);
+        __m512i signs_moved = _mm512_mask_sub_epi8(y, _mm512_movepi8_mask(x), _mm512_setzero_si512(), y);
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_abs_epi8(x), signs_moved), _mm512_set1_epi16(1)));
     }
-    return _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd));
+    return _mm512_reduce_add_epi32(sum);
 }
 #endif
 
@@ -165,9 +176,8 @@ size_t scan_nearest(const ScanTable *table, const float *vector, const bool *wan
     if (table->count == 0 || most == 0) return 0;
     int parts = part_count(table->count, threads);
     Part part[THREADS_MAXIMUM];
-    int8_t *code = aligned_alloc(SCAN_ALIGNMENT, scan_stride(table->dimensions));
+    int8_t *code = scan_alloc(scan_stride(table->dimensions));
     ScanHit *all = xmalloc((size_t)parts * most * sizeof *all);
-    if (!code) abort();
     float scale = scan_encode(vector, table->dimensions, code);
     for (int i = 0; i < parts; i++)
         part[i] = (Part){.table = table, .code = code, .wanted = wanted, .product = variant->product, .scale = scale, .from = table->count * (size_t)i / (size_t)parts,

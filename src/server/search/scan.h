@@ -15,10 +15,12 @@ enum { SCAN_NO_GROUP = -1 };
 
 static inline size_t scan_stride(int dimensions) { return ((size_t)dimensions + SCAN_ALIGNMENT - 1) / SCAN_ALIGNMENT * SCAN_ALIGNMENT; }
 
+/* Memory for so many bytes of codes, aligned; in large pages where the system has them, as a scan is as fast as memory is read. free() frees it. */
+int8_t *scan_alloc(size_t size);
 /* Encodes a vector into scan_stride(dimensions) bytes. Returns the scale. */
 float scan_encode(const float *vector, int dimensions, int8_t *code);
 
-/* A dot product of two codes of n bytes, n a multiple of SCAN_ALIGNMENT. */
+/* A dot product of two aligned codes of n bytes, n a multiple of SCAN_ALIGNMENT. No byte is -128. */
 typedef int32_t (*ScanProduct)(const int8_t *a, const int8_t *b, size_t n);
 typedef struct ScanVariant {
     const char *name; /* "avx512", "avx2", "plain" */
