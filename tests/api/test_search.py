@@ -324,6 +324,24 @@ def test_without_the_model(alone):
     assert tagged(client, attributes=["portrait"])["total"] == 3
 
 
+def test_check_has_lost_and_given_up_images_described(alone):
+    import sqlite3
+    alone.start()
+    client = client_of(alone)
+    project = client.project()
+    images = [client.upload(project, f"{n}.jpg", encoded(waves(n)))["id"] for n in range(3)]
+    wait_described(client, images)
+    alone.stop()
+    with sqlite3.connect(alone.folder / "pictograph.db") as db:
+        db.execute("DELETE FROM image_vectors WHERE image_id IN (?, ?)", images[:2])
+        db.execute("DELETE FROM image_tags WHERE image_id IN (?, ?)", images[:2])
+        db.execute("INSERT INTO description_queue (image_id, project_id, attempts, queued_at) VALUES (?, ?, 3, 0)", (images[0], project["id"]))
+    assert "MENDED    description of 0.jpg" in alone.command("check") and "MENDED" not in alone.command("check")
+    alone.start()
+    wait_described(client, images)
+    assert len(similar(client, images[2], threshold=0.5)) == 2
+
+
 def test_killed_vision_workers(alone):
     alone.start()
     client = client_of(alone)

@@ -263,6 +263,44 @@ static void as_many_processes_as_allowed_share_the_work(void **state) {
     assert_int_not_equal(other, 0);
 }
 
+typedef struct Turn {
+    Fixture *fixture;
+    WorkersCall *call;
+    Status status;
+    double ended;
+} Turn;
+
+static void *take_turn(void *context) {
+    Turn *t = context;
+    yyjson_doc *answer;
+    t->status = t->call(t->fixture->pool, &answer, "slow", "{\"seconds\": 0.2}", 10, NULL, NULL, NULL);
+    t->ended = clock_monotonic();
+    yyjson_doc_free(answer);
+    return NULL;
+}
+
+/* Of those that wait, whoever asked first: a patient one is served when nobody else waits. */
+static void a_patient_call_comes_last(void **state) {
+    Fixture *f = *state;
+    enum { TURNS = 5, PATIENT = 1 };
+    Turn turns[TURNS];
+    pthread_t threads[TURNS];
+    WorkerProgram one = program(f);
+    one.count = 1;
+    reopen(f, one);
+    for (int i = 0; i < TURNS; i++) {
+        turns[i] = (Turn){.fixture = f, .call = i == PATIENT ? workers_call_patiently : workers_call};
+        assert_int_equal(pthread_create(&threads[i], NULL, take_turn, &turns[i]), 0);
+        clock_sleep(i == 0 ? 0.1 : 0.005); /* the first has the worker, the others wait for it */
+    }
+    for (int i = 0; i < TURNS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(turns[i].status, STATUS_OK);
+    }
+    for (int i = 0; i < TURNS; i++)
+        if (i != PATIENT) assert_true(turns[i].ended < turns[PATIENT].ended);
+}
+
 static bool is_alive(pid_t pid) {
     char path[64];
     Buffer text;
@@ -434,6 +472,7 @@ int main(int argc, char **argv) {
         WORKERS_TEST(a_worker_that_died_idle_is_replaced_silently),
         WORKERS_TEST(a_call_can_be_stopped),
         WORKERS_TEST(as_many_processes_as_allowed_share_the_work),
+        WORKERS_TEST(a_patient_call_comes_last),
         WORKERS_TEST(idle_workers_end),
         WORKERS_TEST(a_program_that_does_not_start_is_said_so_at_once),
         WORKERS_TEST(a_worker_inherits_little),

@@ -136,7 +136,13 @@ typedef struct Sum {
 
 #define RUNNING "WITH running AS (SELECT id, sum(amount) OVER (PARTITION BY organization_id ORDER BY sequence) AS balance FROM credit_ledger) "
 
+/* An image is described, or waits for that; one that was given up is tried again. */
+#define UNDESCRIBED "FROM images t WHERE NOT EXISTS (SELECT 1 FROM image_vectors WHERE image_id = t.id) AND " \
+                    "NOT EXISTS (SELECT 1 FROM description_queue WHERE image_id = t.id AND attempts < 3)"
+
 static const Sum SUMS[] = {
+    {"description", "SELECT t.filename " UNDESCRIBED,
+     "INSERT INTO description_queue (image_id, project_id, queued_at) SELECT t.id, t.project_id, 0 " UNDESCRIBED " ON CONFLICT (image_id) DO UPDATE SET attempts = 0"},
     SUM("projects", "name", "image_count", "(SELECT count(*) " OF_PROJECT " AND i.is_archived = 0)"),
     SUM("projects", "name", "completed_image_count", "(SELECT count(*) " OF_PROJECT " AND i.is_archived = 0 AND i.stage = 'complete')"),
     SUM("projects", "name", "total_size", "(SELECT coalesce(sum(i.file_size), 0) " OF_PROJECT " AND i.is_archived = 0)"),

@@ -132,14 +132,14 @@ Status search_by_tags(Request *rq, const SearchByTagsInput *in, TagSearchRespons
     ProjectRecord project;
     TagQuery q = {.organization_id = rq->principal.organization_id, .objects = words_text(rq, in->has_objects, &in->objects),
                   .scenes = words_text(rq, in->has_scenes, &in->scenes), .attributes = words_text(rq, in->has_attributes, &in->attributes)};
-    if (!q.objects && !q.scenes && !q.attributes) {
-        request_field_error(rq, "empty_filter", "At least one object, scene or attribute is needed", "query", NULL);
-        return request_fail(rq, STATUS_EMPTY_FILTER, "At least one object, scene or attribute is needed");
-    }
     if (in->dataset_name) {
         Status status = project_load(request_db(rq), &rq->arena, q.organization_id, in->dataset_name, &project, &rq->error);
         if (status != STATUS_OK) return status;
         q.project_id = project.id;
+    }
+    if (!q.objects && !q.scenes && !q.attributes) {
+        request_field_error(rq, "empty_filter", "At least one object, scene or attribute is needed", "query", NULL);
+        return request_fail(rq, STATUS_EMPTY_FILTER, "At least one object, scene or attribute is needed");
     }
     Status status = require_descriptions(rq, &q);
     if (status == STATUS_OK) status = read_page(rq, &q, in->limit, in->offset, &out->results);
