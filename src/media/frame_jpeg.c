@@ -161,7 +161,7 @@ Status frame_write_jpeg(FrameConverter *converter, const AVFrame *frame, int ori
     Encoding *encoding = calloc(1, sizeof *encoding);
     Status status = STATUS_OK;
     if (!to_rgb(converter, frame, orientation, &rgb)) status = error_set(err, STATUS_UNDECODABLE_MEDIA, "A frame of video '%s' cannot be turned into RGB", name);
-    else if (!encoding || !encode(encoding, &rgb)) status = error_set(err, STATUS_OUT_OF_MEMORY, "A frame of video '%s' cannot be written as JPEG", name);
+    else if (!encoding || !encode(encoding, &rgb)) status = error_set(err, STATUS_UNDECODABLE_MEDIA, "A frame of video '%s' cannot be written as JPEG", name);
     else status = write_file(path, encoding->bytes, encoding->size, err);
     *out = (FrameFile){upright_width(&rgb), upright_height(&rgb)};
     if (encoding) {

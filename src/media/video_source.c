@@ -216,9 +216,9 @@ static Status open_decoder(VideoSource *source, Error *err) {
     const AVCodec *codec = find_decoder(parameters->codec_id);
     if (!codec) return error_set(err, STATUS_UNSUPPORTED_MEDIA_TYPE, "Video '%s' is coded in %s, which is not read", source->name, avcodec_get_name(parameters->codec_id));
     if (parameters->width <= 0 || parameters->height <= 0) return error_set(err, STATUS_UNDECODABLE_MEDIA, "Video '%s' has no picture size", source->name);
-    if ((int64_t)parameters->width * parameters->height > VIDEO_MAX_PIXELS)
-        return error_set(err, STATUS_IMAGE_TOO_LARGE, "Video '%s' has %d x %d pixels; the limit is %d megapixels", source->name, parameters->width,
-                         parameters->height, VIDEO_MAX_PIXELS / 1000000);
+    if ((int64_t)parameters->width * parameters->height > VIDEO_MAX_PIXELS || parameters->width > VIDEO_MAX_SIDE || parameters->height > VIDEO_MAX_SIDE)
+        return error_set(err, STATUS_IMAGE_TOO_LARGE, "Video '%s' has %d x %d pixels; the limit is %d megapixels and %d a side", source->name, parameters->width,
+                         parameters->height, VIDEO_MAX_PIXELS / 1000000, VIDEO_MAX_SIDE);
     source->decoder = avcodec_alloc_context3(codec);
     if (!source->decoder) return damage(source, AVERROR(ENOMEM), err);
     int code = avcodec_parameters_to_context(source->decoder, parameters);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 
 #define VIDEO_MAX_PIXELS (8192 * 4352) /* of a frame: 8K */
+enum { VIDEO_MAX_SIDE = 16384 };
 
 typedef struct VideoFacts {
     double duration;     /* seconds; 0 when it cannot be told */
