@@ -184,6 +184,7 @@ def test_a_balance_too_small(stranger, server):
         assert reply["detail"]["required"] == 3 and reply["detail"]["remaining"] == 2
     assert stranger.get("/credits/balance").json()["credits_remaining"] == 2
     server.command("credits", "grant", "--org", "Other", "--amount", str(balance - 2))
+    stranger.delete(f"/projects/{project['name']}")
 
 
 def many(client, count):

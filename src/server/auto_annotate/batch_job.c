@@ -98,14 +98,12 @@ static Status find_once(BatchImage *item, Error *err) {
     if (status != STATUS_OK) return status;
     VisionCall call;
     yyjson_val *result = NULL;
-    status = vision_call_begin(&call, server, item->arena, &image, err);
-    if (status == STATUS_OK) {
-        json_field_string(&call.writer, "model_path", batch->engine.model_path);
-        json_field_number(&call.writer, "confidence_threshold", batch->threshold);
-        json_field_int(&call.writer, "max_detections", THINGS_MAX);
-        wanted_write(&call.writer, batch->wanted, batch->wanted_count);
-        status = vision_call_run(&call, batch->engine.method, IMAGE_TIMEOUT_SECONDS, stop_asked, batch->job, &result, err);
-    }
+    vision_call_begin(&call, server, item->arena, &image);
+    json_field_string(&call.writer, "model_path", batch->engine.model_path);
+    json_field_number(&call.writer, "confidence_threshold", batch->threshold);
+    json_field_int(&call.writer, "max_detections", THINGS_MAX);
+    wanted_write(&call.writer, batch->wanted, batch->wanted_count);
+    status = vision_call_run(&call, batch->engine.method, IMAGE_TIMEOUT_SECONDS, stop_asked, batch->job, &result, err);
     if (status == STATUS_OK) {
         found_append(&item->list, item->arena, result, batch->wanted, batch->wanted_count, batch->created_by);
         item->engine = arena_strdup(item->arena, json_get_string(result, "engine", NULL));

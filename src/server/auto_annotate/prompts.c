@@ -81,7 +81,8 @@ static Status settle(Prompt *p, Status status) {
 /* Charges, and opens the call to the worker. */
 static Status open_call(Prompt *p) {
     Status status = request_write(p->rq, charge, p);
-    return status == STATUS_OK ? settle(p, vision_call_begin(&p->call, p->rq->server, &p->rq->arena, &p->image, &p->rq->error)) : status;
+    if (status == STATUS_OK) vision_call_begin(&p->call, p->rq->server, &p->rq->arena, &p->image);
+    return status;
 }
 
 static Status begin(Prompt *p, const char *dataset_name, const char *filename) {

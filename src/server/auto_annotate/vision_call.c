@@ -5,7 +5,6 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/text.h"
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "base/banned.h"
@@ -30,11 +29,11 @@ static Status decode_pixels(VisionCall *call, Error *err) {
     Status status = workers_call(call->server->media, &reply, "decode", buffer_text(&params), DECODE_TIMEOUT_SECONDS, NULL, NULL, err);
     yyjson_doc_free(reply);
     buffer_clear(&params);
-    json_field_string(&call->writer, "pixels_path", pixels); /* goes before image_path */
+    json_field_string(&call->writer, "pixels_path", pixels); /* stands above image_path */
     return status;
 }
 
-Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const ImageRecord *image, Error *err) {
+void vision_call_begin(VisionCall *call, Server *server, Arena *arena, const ImageRecord *image) {
     *call = (VisionCall){.server = server, .arena = arena, .image = image};
     buffer_init(&call->params, 1 << 20);
     json_writer_init(&call->writer, &call->params);
@@ -42,7 +41,6 @@ Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const I
     json_field_string(&call->writer, "image_key", image->object);
     json_field_string(&call->writer, "image_path", objects_path(server->objects, image->object, arena));
     json_field_string(&call->writer, "models_path", arena_printf(arena, "%s/models", server->config.data_directory)); /* of the operator */
-    return text_equal(image->mime_type, "image/jpeg") ? STATUS_OK : decode_pixels(call, err);
 }
 
 static Status call_once(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, Error *err) {
@@ -56,7 +54,7 @@ static Status call_once(VisionCall *call, const char *method, double timeout_sec
 
 Status vision_call_run(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, yyjson_val **result, Error *err) {
     Status status = call_once(call, method, timeout_seconds, stop, context, err);
-    if (status == STATUS_UNSUPPORTED_MEDIA_TYPE && !call->work) { /* a JPEG with four inks, which only the media worker reads */
+    if (status == STATUS_UNSUPPORTED_MEDIA_TYPE && !call->work) {
         status = decode_pixels(call, err);
         if (status == STATUS_OK) status = call_once(call, method, timeout_seconds, stop, context, err);
     }

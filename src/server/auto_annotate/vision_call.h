@@ -5,8 +5,9 @@
 #include "server/images/images.h"
 #include "server/server.h"
 
-/* The parameters of a call on an image: {"image_key": …, "image_path": …, …}. JPEG is read by the vision worker itself; every other type is
- * decoded by the media worker first, into a file that vision_call_end removes. The image record must outlive the call. */
+/* The parameters of a call on an image: {"image_key": …, "image_path": …, …}. What the vision worker cannot read itself (all but
+ * JPEG, and JPEG with four inks) and does not know from an earlier call, it refuses; the media worker then decodes it into a file that vision_call_end
+ * removes, and the call is made again. The image record must outlive the call. */
 typedef struct VisionCall {
     Server *server;
     Arena *arena;
@@ -14,11 +15,11 @@ typedef struct VisionCall {
     Buffer params;
     JsonWriter writer; /* the caller adds members */
     bool patient;      /* set after vision_call_begin: everybody else's calls go first, see workers_call_patiently */
-    const char *work;  /* folder of the decoded pixels, NULL for JPEG */
+    const char *work;  /* folder of the decoded pixels, NULL while none are needed */
     yyjson_doc *reply;
 } VisionCall;
 
-Status vision_call_begin(VisionCall *call, Server *server, Arena *arena, const ImageRecord *image, Error *err);
+void vision_call_begin(VisionCall *call, Server *server, Arena *arena, const ImageRecord *image);
 /* Runs the method; *result is its answer, borrowed until vision_call_end. */
 Status vision_call_run(VisionCall *call, const char *method, double timeout_seconds, bool (*stop)(void *), void *context, yyjson_val **result, Error *err);
 void vision_call_end(VisionCall *call);

@@ -137,10 +137,10 @@ static Status look(Server *server, Arena *arena, NewDescription *d, bool patient
     VisionCall call;
     Status status = description_model(server, arena, &path, err);
     if (status != STATUS_OK) return status;
-    status = vision_call_begin(&call, server, arena, d->image, err);
+    vision_call_begin(&call, server, arena, d->image);
     call.patient = patient;
     json_field_string(&call.writer, "model_path", path);
-    if (status == STATUS_OK) status = vision_call_run(&call, "describe", DESCRIBE_TIMEOUT_SECONDS, stop, context, &result, err);
+    status = vision_call_run(&call, "describe", DESCRIBE_TIMEOUT_SECONDS, stop, context, &result, err);
     if (status == STATUS_OK) status = read_answer(result, arena, d, err);
     vision_call_end(&call);
     return status;
