@@ -66,6 +66,15 @@ assert moved.processed == 1
 client.batch.copy(name, [str(images[0].id)], target_folder_path="/copied", copy_annotations=True)
 client.batch.update(name, [str(images[1].id)], status="review")
 
+# search, once the images are described
+deadline = time.monotonic() + 60
+while len(tagged := client.search.by_tag(attributes=["square", "panorama"], dataset_name=name)) < 9 and time.monotonic() < deadline:
+    time.sleep(0.1)
+assert len(tagged) == 9 and "square" in str(tagged[0].image_auto_tags)
+assert client.search.by_tag(objects=["zebra"], attributes=["square"], dataset_name=name) == []
+alike = client.search.by_similarity(str(images[0].id), threshold=0.0, folder_path="/")
+assert len(alike) == 8 and alike[0].similarity > 0.999 and alike[0].filename == images[0].filename  # its copy
+
 # export, download
 export = client.exports.create(name, "first", format="coco", include_images=True)
 export = client.exports.wait_for_completion(name, "first", poll_interval=0.1)
