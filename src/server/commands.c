@@ -224,6 +224,7 @@ static void examine_programs(const Config *config, Arena *arena) {
     bool media = has_program(config, "pictograph-media", arena), vision = has_program(config, "pictograph-vision", arena),
          train = has_program(config, "pictograph-train", arena);
     say(media, "pictograph-media", "images can be uploaded and looked at", "no image can be registered: build it with 'tools/setup build && make'");
+    say(has_program(config, "pictograph-import", arena), "pictograph-import", "archives become projects", "no imports of archives: build it with 'tools/setup build && make'");
     say(vision, "pictograph-vision", "batches with a trained model_id; see the prompts below", "no automatic annotation: build it with 'tools/setup build && make'");
     say(train, "pictograph-train", "YOLOX can be trained", "no training: build it with 'tools/setup train && make'");
     bool describer = builtin_model_path(config, "efficientnet_lite0", arena) != NULL;
@@ -241,7 +242,7 @@ static Status examine_database(Store *store, Error *err) {
     bool sound = db_next(&rows) && text_equal(db_text_borrowed(&rows, 0), "ok");
     Status status = db_finish(&rows);
     if (status == STATUS_OK) {
-        int64_t organizations = db_get_int(session, err, 0, "SELECT count(*) FROM organizations");
+        int64_t organizations = db_get_int(session, err, 0, "SELECT count(*) FROM organizations WHERE slug <> '.imports'"); /* not the one of imports that run */
         int64_t images = db_get_int(session, err, 0, "SELECT count(*) FROM images");
         printf("%-9s %-18s %lld organizations, %lld images\n", sound ? "ok" : "DAMAGED", "database", (long long)organizations, (long long)images);
         if (!sound) status = error_set(err, STATUS_CONFIGURATION, "the database is damaged: put a backup of pictograph.db in its place");
