@@ -38,6 +38,7 @@ class Sources:
         self.slow = 0.0        # seconds that a file takes
         self.export_waits = 1  # so many times an export is "still being made"
         self.echo_key = False
+        self.revoked = False   # V7's key is good no more
         self.seen = []         # (path with query, headers)
         self.lock = threading.Lock()
         handler = type("Handler", (Handler,), {"sources": self})
@@ -140,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def v7(self, parts, query):
         s = self.sources
-        if self.headers.get("Authorization") != f"ApiKey {V7_KEY}":
+        if s.revoked or self.headers.get("Authorization") != f"ApiKey {V7_KEY}":
             words = f"no such key: {self.headers.get('Authorization')}" if s.echo_key else "invalid API key"
             return self.reply(401, {"errors": {"message": words}})
         if parts == ["users", "token_info"]:

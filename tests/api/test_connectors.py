@@ -325,7 +325,23 @@ def test_project_deleted_while_it_fills(owner, sources):
     assert job["status"] == "error" and "deleted" in job["error_message"] and job["datasets"][0]["project_id"] == ""
 
 
-def test_source_goes_down_and_key_is_revoked(owner, sources):
+def test_key_is_revoked_in_the_middle(owner, sources):
+    sources.v7_set(191, "Revoked", 18)
+    sources.slow = 0.3
+    started = start(owner, "v7", V7_KEY, [v7_row(sources, 191)])
+    while owner.get(f"/connectors/import/status/{started['import_id']}").json()["imported_images"] < 1:
+        time.sleep(0.05)
+    sources.revoked = True
+    try:
+        job = finish(owner, started)
+    finally:
+        sources.revoked = False
+    assert job["status"] == "error" and "rejected the key" in job["error_message"] and job["imported_images"] < 18 and V7_KEY not in str(job)
+    done = finish(owner, start(owner, "v7", V7_KEY, [v7_row(sources, 191)]))
+    assert (done["status"], done["imported_images"], done["datasets"][0]["name"]) == ("completed", 18, "Revoked")
+
+
+def test_source_is_down_for_a_moment(owner, sources):
     sources.v7_set(190, "Goes down", 3)
     started = start(owner, "v7", V7_KEY, [v7_row(sources, 190)])
     with sources.lock:
