@@ -16,6 +16,7 @@ enum {
     WEIGHT_TILE = 4,      /* divides every number of channels */
     BLOCK_FLOATS = 12288, /* of rows that are read again for each panel */
     BLOCK_ROWS = 64,      /* of both maps that weights are summed over before the sums go to memory */
+    BAND_PIXELS = 128,    /* at least, that weights of a 3 x 3 convolution are summed over likewise */
     FAR = 256             /* floats; rows so far apart or farther compete for the same lines of the cache: a panel of them is copied */
 };
 
@@ -99,18 +100,26 @@ void product_by_input(float *x_gradient, size_t x_stride, const float *gradient,
     free(panels);
 }
 
-/* WEIGHT_TILE x (vectors * LANES) numbers of w += a^T b over rows. */
-static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, const float *a, size_t a_stride, const float *b,
-                                                              size_t b_stride, size_t rows, int vectors)
+/* Rows of one of two maps that go together: line by line, each of some pixels. */
+typedef struct Rows {
+    const float *first;
+    size_t line, pixel; /* floats from one to the next */
+} Rows;
+
+/* WEIGHT_TILE x (vectors * LANES) numbers of w += a^T b over lines of pixels. */
+static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, Rows left, Rows right, size_t lines, size_t pixels, int vectors)
 {
     Vector sums[WEIGHT_TILE][2] = {0};
-    for (size_t r = 0; r < rows; r++, a += a_stride, b += b_stride) {
-        Vector columns[2] = {load(b), vectors > 1 ? load(b + LANES) : (Vector){0}};
+    for (size_t l = 0; l < lines; l++) {
+        const float *a = left.first + l * left.line, *b = right.first + l * right.line;
+        for (size_t p = 0; p < pixels; p++, a += left.pixel, b += right.pixel) {
+            Vector columns[2] = {load(b), vectors > 1 ? load(b + LANES) : (Vector){0}};
 #pragma GCC unroll 4
-        for (int i = 0; i < WEIGHT_TILE; i++) {
+            for (int i = 0; i < WEIGHT_TILE; i++) {
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++)
-                sums[i][v] += a[i] * columns[v];
+                for (int v = 0; v < vectors; v++)
+                    sums[i][v] += a[i] * columns[v];
+            }
         }
     }
 #pragma GCC unroll 4
@@ -147,11 +156,64 @@ void product_by_weights(float *weight_gradient, const float *gradient, size_t gr
             }
             for (int m = 0; m < shape.out; m += WEIGHT_TILE) {
                 float *to = weight_gradient + (size_t)m * in + n;
+                Rows left = {g + m, 0, gradient_stride}, right = {columns, 0, stride};
                 if (n + PANEL <= shape.in)
-                    weight_tile(to, in, g + m, gradient_stride, columns, stride, rows, 2);
+                    weight_tile(to, in, left, right, 1, rows, 2);
                 else
-                    weight_tile(to, in, g + m, gradient_stride, columns, stride, rows, 1);
+                    weight_tile(to, in, left, right, 1, rows, 1);
             }
         }
     }
+}
+
+/* A panel of some input lines from line `first` on, with a pixel of zeros at both ends and lines of zeros for those outside. */
+static void pad_panel(float *panel, const float *image, SquareShape s, int first, int lines, int channel)
+{
+    size_t width = (size_t)s.width, in = (size_t)s.in, line = (width + 2) * PANEL;
+    size_t channels = s.in - channel < PANEL ? (size_t)(s.in - channel) : PANEL;
+    for (int l = 0; l < lines; l++, panel += line) {
+        if (first + l < 0 || first + l >= s.height) {
+            memset(panel, 0, line * sizeof *panel);
+            continue;
+        }
+        const float *from = image + (size_t)(first + l) * width * in + channel;
+        for (size_t p = 1; p <= width; p++, from += in) /* what lies beyond the channels and at the ends stays zero */
+            memcpy(panel + p * PANEL, from, channels * sizeof *panel);
+        memset(panel, 0, PANEL * sizeof *panel);
+        memset(panel + (width + 1) * PANEL, 0, PANEL * sizeof *panel);
+    }
+}
+
+/* Adds a band of the gradient's lines to sums: tap, output channel, input channel. */
+static void add_band(float *sums, size_t sums_stride, const float *panel, const float *gradient, SquareShape s, size_t lines)
+{
+    size_t wide = (size_t)(s.width / s.stride), out = (size_t)s.out, line = (size_t)(s.width + 2) * PANEL, stride = (size_t)s.stride;
+    for (size_t m = 0; m < out; m += WEIGHT_TILE) {
+        for (size_t tap = 0; tap < 9; tap++) {
+            Rows left = {gradient + m, wide * out, out};
+            Rows right = {panel + tap / 3 * line + tap % 3 * PANEL, stride * line, stride * PANEL};
+            weight_tile(sums + (tap * out + m) * sums_stride, sums_stride, left, right, lines, wide, 2);
+        }
+    }
+}
+
+void square_by_weights(float *weight_gradient, const float *gradient, const float *x, SquareShape s)
+{
+    int wide = s.width / s.stride, high = s.height / s.stride, band = wide < BAND_PIXELS ? BAND_PIXELS / wide : 1;
+    size_t in = (size_t)s.in, out = (size_t)s.out, stride = (in + PANEL - 1) / PANEL * PANEL, line = (size_t)(s.width + 2) * PANEL;
+    float *sums = xcalloc(9 * out * stride, sizeof *sums), *panel = xcalloc((size_t)(band * s.stride + 2) * line, sizeof *panel);
+    for (int n = 0; n < s.count; n++) {
+        const float *image = x + (size_t)n * (size_t)s.height * (size_t)s.width * in, *g = gradient + (size_t)n * (size_t)(high * wide) * out;
+        for (int first = 0; first < high; first += band) {
+            int lines = high - first < band ? high - first : band;
+            for (int c = 0; c < s.in; c += PANEL) {
+                pad_panel(panel, image, s, first * s.stride - 1, (lines - 1) * s.stride + 3, c);
+                add_band(sums + c, stride, panel, g + (size_t)(first * wide) * out, s, (size_t)lines);
+            }
+        }
+    }
+    for (size_t i = 0; i < out * in * 9; i++)
+        weight_gradient[i] = sums[(i % 9 * out + i / 9 / in) * stride + i / 9 % in];
+    free(sums);
+    free(panel);
 }

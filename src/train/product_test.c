@@ -83,8 +83,40 @@ static void products_are_sums(void **state)
     check(2050, 16, 16);
 }
 
+static void check_square(SquareShape s)
+{
+    int high = s.height / s.stride, wide = s.width / s.stride;
+    size_t x_count = (size_t)(s.count * s.height * s.width * s.in), g_count = (size_t)(s.count * high * wide * s.out), weights = (size_t)(s.in * s.out * 9);
+    float *x = numbers_new(x_count, 1), *g = numbers_new(g_count, 2), *dw = numbers_new(weights, 3);
+    square_by_weights(dw, g, x, s);
+    for (int w = 0; w < (int)weights; w++) {
+        int tap = w % 9, i = w / 9 % s.in, o = w / 9 / s.in;
+        double sum = 0;
+        for (int p = 0; p < s.count * high * wide; p++) {
+            int iy = p / wide % high * s.stride + tap / 3 - 1, ix = p % wide * s.stride + tap % 3 - 1, n = p / wide / high;
+            if (iy >= 0 && iy < s.height && ix >= 0 && ix < s.width)
+                sum += (double)g[p * s.out + o] * (double)x[((n * s.height + iy) * s.width + ix) * s.in + i];
+        }
+        assert_sum(dw[w], sum, s.count * high * wide);
+    }
+    free(x);
+    free(g);
+    free(dw);
+}
+
+static void square_products_are_sums(void **state)
+{
+    (void)state;
+    if (!product_available())
+        skip();
+    check_square((SquareShape){2, 9, 7, 12, 8, 1});
+    check_square((SquareShape){1, 3, 130, 24, 16, 1});
+    check_square((SquareShape){2, 16, 32, 16, 8, 2});
+    check_square((SquareShape){1, 1, 1, 8, 4, 1});
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products_are_sums)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(products_are_sums), cmocka_unit_test(square_products_are_sums)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,6 +130,22 @@ at::Tensor depthwise_map(const at::Tensor &map, const at::Tensor &weight, int64_
     return y;
 }
 
+// Whether square_by_weights() takes it, and is worth it: not for the twelve channels of the pictures.
+bool is_our_square(const at::Tensor &x, const at::Tensor &weight, int64_t stride, int64_t groups)
+{
+    return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 && weight.size(3) == 3 && groups == 1 && stride <= 2 &&
+           weight.size(0) % 8 == 0 && x.size(1) % 8 == 0 && x.size(2) % stride == 0 && x.size(3) % stride == 0 && product_available() && at::get_num_threads() == 1;
+}
+
+at::Tensor square_weights(const at::Tensor &gradient, const at::Tensor &map, const at::Tensor &weight, int64_t stride)
+{
+    at::Tensor x = map.contiguous(at::MemoryFormat::ChannelsLast), result = at::empty(weight.sizes(), weight.options());
+    SquareShape shape = {static_cast<int>(x.size(0)), static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), static_cast<int>(x.size(1)),
+                         static_cast<int>(weight.size(0)), static_cast<int>(stride)};
+    square_by_weights(result.data_ptr<float>(), gradient.data_ptr<float>(), x.data_ptr<float>(), shape);
+    return result;
+}
+
 void depthwise_map_backward(at::Tensor *by_x, at::Tensor *by_weight, const at::Tensor &gradient, const at::Tensor &map, const at::Tensor &weight,
                             int64_t stride)
 {
@@ -354,10 +370,14 @@ void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gra
             if (bias_gradient)
                 by_bias = matrix.sum(0);
         } else {
+            bool square = !bias_gradient && is_our_square(x->value, w, s, groups);
             std::vector<int64_t> bias_size{w.size(0)};
-            std::tie(by_x, by_weight, by_bias) =
-                at::convolution_backward(dense, x->value, w, at::IntArrayRef(bias_size), {s, s}, {padding, padding}, {1, 1}, false, {0, 0},
-                                         groups, {x_gradient != nullptr, true, bias_gradient != nullptr});
+            if (!square || x_gradient)
+                std::tie(by_x, by_weight, by_bias) =
+                    at::convolution_backward(dense, x->value, w, at::IntArrayRef(bias_size), {s, s}, {padding, padding}, {1, 1}, false, {0, 0}, groups,
+                                             {x_gradient != nullptr, !square, bias_gradient != nullptr});
+            if (square)
+                by_weight = square_weights(dense, x->value, w, s);
         }
         *weight_gradient = keep(torch, by_weight);
         if (x_gradient)
