@@ -29,10 +29,10 @@ def run(folder, *arguments):
     server = Server(pathlib.Path(folder) / "data").start(PICTOGRAPHD_ACCESS_LOG="false", **sources.settings)
     try:
         client = Client(server.url, server.key, contract())
-        environment = {**os.environ, "SCHEMATHESIS_KNOWN": json.dumps(known(client)), "PYTHONPATH": str(HERE)}
+        environment = {**os.environ, "SCHEMATHESIS_KNOWN": json.dumps(known(client)), "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "hooks"}
         command = [pathlib.Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run", f"{server.url}/openapi.json",
                    "-H", f"X-API-Key: {server.key}", "--checks", "all", "--no-color", *arguments]
-        done = subprocess.run(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert server.process.poll() is None, "pictographd ended"
         return done.returncode, done.stdout
     finally:
