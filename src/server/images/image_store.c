@@ -32,8 +32,9 @@ Status image_find_by_name(DbSession *session, Arena *arena, const char *project_
     const char *slash = strrchr(name, '/');
     const char *base = slash ? slash + 1 : name;
     const char *folder = !slash ? NULL : slash == name ? "/" : arena_strndup(arena, name, (size_t)(slash - name));
+    /* Not "is_archived = 0": SQLite would walk the whole project along images_by_place or images_by_stage instead of asking images_by_name. */
     DbRows rows = db_query(session, err,
-                           "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.project_id = $1 AND i.filename = $2 AND i.is_archived = 0 "
+                           "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.project_id = $1 AND i.filename = $2 AND i.is_archived + 0 = 0 "
                            "AND ($3 IS NULL OR i.folder = $3) ORDER BY i.folder LIMIT $4",
                            DB_TEXT(project_id), DB_TEXT(base), DB_TEXT(folder), DB_INT(BEARERS));
     size_t capacity = 0;
