@@ -37,8 +37,8 @@ static void find_rows(const float *rows[3], const float *image, const float *zer
 }
 
 /* Sum over columns first … end - 1 of the taps; at is the offset of the middle one. */
-static inline __attribute__((always_inline)) Vector sum_taps(const float *const rows[3], const Vector weights[TAPS], size_t at, size_t pixel, int first,
-                                                             int end)
+static inline __attribute__((always_inline)) Vector sum_taps(const float *const rows[3], const Vector weights[TAPS], size_t at, size_t pixel,
+                                                             int first, int end)
 {
     Vector sum = {0};
 #pragma GCC unroll 3
@@ -140,8 +140,8 @@ void depthwise_by_input(float *x_gradient, const float *gradient, const float *w
     free(taps);
 }
 
-static inline __attribute__((always_inline)) void add_taps(Vector sums[TAPS], Vector g, const float *const rows[3], size_t at, size_t pixel, int first,
-                                                          int end)
+static inline __attribute__((always_inline)) void add_taps(Vector sums[TAPS], Vector g, const float *const rows[3], size_t at, size_t pixel,
+                                                          int first, int end)
 {
 #pragma GCC unroll 3
     for (int ky = 0; ky < 3; ky++) {

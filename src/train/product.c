@@ -107,7 +107,8 @@ typedef struct Rows {
 } Rows;
 
 /* WEIGHT_TILE x (vectors * LANES) numbers of w += a^T b over lines of pixels. */
-static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, Rows left, Rows right, size_t lines, size_t pixels, int vectors)
+static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, Rows left, Rows right, size_t lines,
+                                                              size_t pixels, int vectors)
 {
     Vector sums[WEIGHT_TILE][2] = {0};
     for (size_t l = 0; l < lines; l++) {

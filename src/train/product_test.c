@@ -86,7 +86,8 @@ static void products_are_sums(void **state)
 static void check_square(SquareShape s)
 {
     int high = s.height / s.stride, wide = s.width / s.stride;
-    size_t x_count = (size_t)(s.count * s.height * s.width * s.in), g_count = (size_t)(s.count * high * wide * s.out), weights = (size_t)(s.in * s.out * 9);
+    size_t x_count = (size_t)(s.count * s.height * s.width * s.in), g_count = (size_t)(s.count * high * wide * s.out);
+    size_t weights = (size_t)(s.in * s.out * 9);
     float *x = numbers_new(x_count, 1), *g = numbers_new(g_count, 2), *dw = numbers_new(weights, 3);
     square_by_weights(dw, g, x, s);
     for (int w = 0; w < (int)weights; w++) {

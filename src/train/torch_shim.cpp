@@ -115,7 +115,8 @@ bool is_our_depthwise(const at::Tensor &x, const at::Tensor &weight, int64_t str
 
 DepthwiseShape depthwise_shape(const at::Tensor &x, int64_t stride)
 {
-    return {static_cast<int>(x.size(0)), static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), static_cast<int>(x.size(1)), static_cast<int>(stride)};
+    return {static_cast<int>(x.size(0)), static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), static_cast<int>(x.size(1)),
+            static_cast<int>(stride)};
 }
 
 at::Tensor empty_map(at::IntArrayRef sizes, const at::Tensor &like)
@@ -134,7 +135,8 @@ at::Tensor depthwise_map(const at::Tensor &map, const at::Tensor &weight, int64_
 bool is_our_square(const at::Tensor &x, const at::Tensor &weight, int64_t stride, int64_t groups)
 {
     return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 && weight.size(3) == 3 && groups == 1 && stride <= 2 &&
-           weight.size(0) % 8 == 0 && x.size(1) % 8 == 0 && x.size(2) % stride == 0 && x.size(3) % stride == 0 && product_available() && at::get_num_threads() == 1;
+           weight.size(0) % 8 == 0 && x.size(1) % 8 == 0 && x.size(2) % stride == 0 && x.size(3) % stride == 0 &&
+           product_available() && at::get_num_threads() == 1;
 }
 
 at::Tensor square_weights(const at::Tensor &gradient, const at::Tensor &map, const at::Tensor &weight, int64_t stride)
@@ -374,7 +376,8 @@ void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gra
             std::vector<int64_t> bias_size{w.size(0)};
             if (!square || x_gradient)
                 std::tie(by_x, by_weight, by_bias) =
-                    at::convolution_backward(dense, x->value, w, at::IntArrayRef(bias_size), {s, s}, {padding, padding}, {1, 1}, false, {0, 0}, groups,
+                    at::convolution_backward(dense, x->value, w, at::IntArrayRef(bias_size), {s, s}, {padding, padding}, {1, 1}, false,
+                                             {0, 0}, groups,
                                              {x_gradient != nullptr, !square, bias_gradient != nullptr});
             if (square)
                 by_weight = square_weights(dense, x->value, w, s);
