@@ -24,7 +24,7 @@ static void print_option(const CliOption *option)
         snprintf(note, sizeof note, " (required)");
     else if (option->fallback)
         snprintf(note, sizeof note, " (default %s)", option->fallback);
-    printf("  %-28s %s%s\n", left, option->help, note);
+    printf("  %-27s  %s%s\n", left, option->help, note);
 }
 
 static void print_command_help(const CliCommand *command)

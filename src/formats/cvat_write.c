@@ -136,20 +136,27 @@ static Status write_image(CvatWriter *c, const DatasetImage *image, const char *
     return out->size >= FLUSH_SIZE || out->failed ? flush(c, err) : STATUS_OK;
 }
 
-/* CVAT's own importer takes labels from here when a task is made of the file; other readers insist on it. */
-static void write_meta(CvatWriter *c) {
+/* CVAT's own importer takes labels from here when a task is made of the file; other readers insist on it. A dataset with splits is what CVAT calls a
+ * project: a task a split, which is the images' subset. */
+static void write_meta(CvatWriter *c, bool has_splits) {
     const DatasetInfo *info = c->writer->info;
+    const char *kind = has_splits ? "project" : "task";
     Buffer *out = &c->text;
-    buffer_append_text(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n    <task>\n");
+    buffer_printf(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n    <%s>\n", kind);
     markup_element(out, "      ", "name", info->name ? info->name : "");
-    buffer_append_text(out, "      <mode>annotation</mode>\n      <overlap>0</overlap>\n      <labels>\n");
+    if (!has_splits) buffer_append_text(out, "      <mode>annotation</mode>\n      <overlap>0</overlap>\n");
+    if (has_splits) buffer_append_text(out, "      <tasks>\n");
+    for (size_t i = 0; has_splits && i < SPLIT_COUNT; i++)
+        buffer_printf(out, "        <task>\n          <id>%zu</id>\n          <name>%s</name>\n          <subset>%s</subset>\n        </task>\n", i, SPLITS[i], SPLITS[i]);
+    if (has_splits) buffer_append_text(out, "      </tasks>\n");
+    buffer_append_text(out, "      <labels>\n");
     for (size_t i = 0; i < info->class_count; i++) {
         buffer_append_text(out, "        <label>\n");
         markup_element(out, "          ", "name", info->classes[i].name);
         if (info->classes[i].color) markup_element(out, "          ", "color", info->classes[i].color);
         buffer_append_text(out, "          <type>any</type>\n          <attributes>\n          </attributes>\n        </label>\n");
     }
-    buffer_append_text(out, "      </labels>\n    </task>\n  </meta>\n");
+    buffer_printf(out, "      </labels>\n    </%s>\n  </meta>\n", kind);
 }
 
 static Status copy_pixels(Writer *w, const DatasetImage *image, const char *name, Error *err) { return writer_pixels(w, "images", name, image, err); }
@@ -159,7 +166,6 @@ Status cvat_write(Writer *w, Error *err) {
     CvatWriter c = {.writer = w};
     w->notes = NOTES;
     buffer_init(&c.text, (size_t)1 << 31);
-    write_meta(&c);
     Status status = zip_writer_begin(w->zip, "annotations.xml", err);
     while (status == STATUS_OK) {
         DatasetImage image;
@@ -167,8 +173,10 @@ Status cvat_write(Writer *w, Error *err) {
         const char *name;
         status = writer_next(w, &image, &name, &more, err);
         if (status != STATUS_OK || !more) break;
+        if (c.image_index == 0) write_meta(&c, image.split != NULL);
         status = write_image(&c, &image, name, err);
     }
+    if (c.image_index == 0) write_meta(&c, false);
     buffer_append_text(&c.text, "</annotations>\n");
     if (status == STATUS_OK) status = flush(&c, err);
     if (status == STATUS_OK) status = zip_writer_end(w->zip, err);

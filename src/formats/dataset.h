@@ -25,6 +25,10 @@ typedef struct DatasetClass {
     const char *color; /* CSS; NULL when unknown */
 } DatasetClass;
 
+/* The names of splits, wherever a format spells them otherwise. */
+enum { SPLIT_COUNT = 3 };
+extern const char *const SPLITS[SPLIT_COUNT]; /* "train", "val", "test" */
+
 /* One image with its labels. Everything is borrowed: it is valid until the call that handed it out returns (sink) or the next call
  * (source). */
 typedef struct DatasetImage {

@@ -42,7 +42,6 @@ typedef struct Gathered {
     Buffer line;
 } Gathered;
 
-static const char *const SPLITS[] = {"train", "val", "test"};
 
 static void print_image(Gathered *g, const DatasetImage *image) {
     JsonWriter w;

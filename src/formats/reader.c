@@ -177,7 +177,7 @@ static const char *virtual_path(const Reader *r, const char *path) {
     return path;
 }
 
-static const char *const SPLITS[] = {"train", "val", "test"};
+const char *const SPLITS[SPLIT_COUNT] = {"train", "val", "test"};
 
 void reader_set_split(Reader *r, const TreeFile *file, const char *split) {
     size_t index = 0;

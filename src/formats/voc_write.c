@@ -15,8 +15,6 @@ typedef struct VocWriter {
     Buffer all, lists[3]; /* names of all images; of train, val, test */
 } VocWriter;
 
-static const char *const SPLITS[3] = {"train", "val", "test"};
-
 /* Whole pixels in the image, at least one on each axis. */
 typedef struct Corners {
     long xmin, ymin, xmax, ymax;

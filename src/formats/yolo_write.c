@@ -18,7 +18,6 @@ typedef struct YoloWriter {
     Buffer lists[3];       /* images of train, val, test */
 } YoloWriter;
 
-static const char *const SPLITS[3] = {"train", "val", "test"};
 
 static void look(void *context, const DatasetImage *image) {
     YoloWriter *y = context;

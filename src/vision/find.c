@@ -70,21 +70,23 @@ static Status read_search(Search *s, Error *err) {
     return status == STATUS_OK ? read_words(s, err) : status;
 }
 
+/* What is kept of a picture reaches down to FIND_FLOOR; a caller who wants less than that has the model run for itself. */
 static Status detect(Search *s, Error *err) {
     Detector *d = s->finder->detector;
+    bool shared = s->image_key && s->threshold >= FIND_FLOOR;
     Picture picture;
     Detection *fresh = NULL;
-    if (s->image_key) s->found = found_cache_get(s->finder->cache, s->image_key, d->serial, &s->count);
+    if (shared) s->found = found_cache_get(s->finder->cache, s->image_key, d->serial, &s->count);
     s->cached = s->found != NULL;
     if (s->cached) return STATUS_OK;
     DetectOptions options = DETECT_DEFAULTS;
-    options.confidence_threshold = FIND_FLOOR;
+    options.confidence_threshold = s->threshold < FIND_FLOOR ? s->threshold : FIND_FLOOR;
     options.max_detections = FIND_DETECTIONS_MAX;
     Status status = picture_load(s->path, d->width, d->height, &picture, err);
     if (status != STATUS_OK) return status;
     status = detector_run(d, &s->arena, &picture, options, &fresh, &s->count, err);
     picture_clear(&picture);
-    if (status == STATUS_OK && s->image_key) found_cache_put(s->finder->cache, s->image_key, d->serial, fresh, s->count);
+    if (status == STATUS_OK && shared) found_cache_put(s->finder->cache, s->image_key, d->serial, fresh, s->count);
     s->found = fresh;
     return status;
 }

@@ -428,7 +428,7 @@ static void test_writers(void **state) {
 
     json_writer_init(&w, &text);
     write_point_prompt_result(&w, &(PointPromptResult){.status = PROMPT_STATUS_NO_DETECTION});
-    check_written(&text, "{\"status\":\"no_detection\",\"annotation\":null,\"annotations\":[],\"score\":null,\"inference_time\":null}");
+    check_written(&text, "{\"status\":\"no_detection\",\"annotation\":null,\"annotations\":[],\"score\":null,\"inference_time\":null,\"engine\":null}");
 
     json_writer_init(&w, &text);
     write_health_status(&w, &(HealthStatus){0});

@@ -49,7 +49,7 @@ static void routes(void **state) {
     TestServer *test = *state;
     expect(test_request(test, "GET", "/nothing", test->key, NULL, NULL), 404, "\"error_code\":\"not_found\"");
     expect(test_request(test, "GET", "/api/v1/developer/projects", test->key, NULL, NULL), 200, NULL);
-    expect(test_request(test, "GET", PROJECTS "%ff", test->key, NULL, NULL), 400, "bad_request");
+    expect(test_request(test, "GET", PROJECTS "%ff", test->key, NULL, NULL), 404, "not_found");
     TestReply *reply = test_request(test, "PUT", PROJECTS, test->key, NULL, NULL);
     assert_string_equal(test_header(reply, "Allow"), "GET, HEAD, POST");
     expect(reply, 405, "method_not_allowed");

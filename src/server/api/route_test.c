@@ -101,7 +101,7 @@ static void test_no_such_path(void **state) {
     (void)state;
     static const char *const PATHS[] = {"", "/", "//", "x", "/api", "/api/v1/developer", "/api/v1/developer//projects", "/api/v1/developer/projects//",
                                         "/api/v1/developer/projects/x/y", "/API/v1/developer/projects", "/healthz/x", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q",
-                                        "/{}", "/api/v1/developer/search/similar", "/api/v1/developer/auto-annotate/sam3/text"};
+                                        "/{}", "/api/v1/developer/search/unlike", "/api/v1/developer/auto-annotate/sam3/circle"};
     for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++) {
         if (strcmp(find(HTTP_GET, PATHS[i]), "not_found") != 0) fail_msg("'%s' is %s", PATHS[i], find(HTTP_GET, PATHS[i]));
         assert_null(match.route);
