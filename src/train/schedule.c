@@ -20,9 +20,10 @@ double schedule_rate(const Schedule *s, int64_t step)
 
 int schedule_sizes(SizeStage stages[SIZE_STAGES], int epochs, int first_side, int last_side)
 {
+    static const int ENDS[SIZE_STAGES] = {4, 7, 10}; /* tenths of the epochs */
     int middle = (first_side + last_side) / 2 / 32 * 32, sides[SIZE_STAGES] = {first_side, middle, last_side}, count = 0;
     for (int i = epochs < LEAST_EPOCHS_TO_GROW ? SIZE_STAGES - 1 : 0; i < SIZE_STAGES; i++) {
-        int end = i == SIZE_STAGES - 1 ? epochs : epochs * 3 * (i + 1) / 10, first = count ? stages[count - 1].end_epoch : 0;
+        int end = epochs * ENDS[i] / 10, first = count ? stages[count - 1].end_epoch : 0;
         if (count > 0 && stages[count - 1].side == sides[i])
             stages[count - 1].end_epoch = end;
         else

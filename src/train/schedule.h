@@ -20,6 +20,6 @@ typedef struct SizeStage {
 
 enum { SIZE_STAGES = 3, LEAST_EPOCHS_TO_GROW = 10 };
 
-/* Fills stages and returns how many there are, 1 to SIZE_STAGES: three tenths of the epochs at first_side, three tenths half-way between,
+/* Fills stages and returns how many there are, 1 to SIZE_STAGES: four tenths of the epochs at first_side, three tenths half-way between,
  * the rest at last_side. Both sides are multiples of 32. A run of fewer than LEAST_EPOCHS_TO_GROW epochs has one size. */
 int schedule_sizes(SizeStage stages[SIZE_STAGES], int epochs, int first_side, int last_side);

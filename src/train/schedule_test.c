@@ -89,9 +89,9 @@ static void check_sizes(int epochs, int first_side, int last_side, int count, co
 static void sizes_grow(void **state)
 {
     (void)state;
-    check_sizes(80, 192, 256, 3, (SizeStage[]){{0, 24, 192}, {24, 48, 224}, {48, 80, 256}});
-    check_sizes(15, 320, 416, 3, (SizeStage[]){{0, 4, 320}, {4, 9, 352}, {9, 15, 416}});
-    check_sizes(11, 224, 256, 2, (SizeStage[]){{0, 6, 224}, {6, 11, 256}});
+    check_sizes(80, 192, 256, 3, (SizeStage[]){{0, 32, 192}, {32, 56, 224}, {56, 80, 256}});
+    check_sizes(15, 320, 416, 3, (SizeStage[]){{0, 6, 320}, {6, 10, 352}, {10, 15, 416}});
+    check_sizes(11, 224, 256, 2, (SizeStage[]){{0, 7, 224}, {7, 11, 256}});
     check_sizes(80, 256, 256, 1, (SizeStage[]){{0, 80, 256}});
     check_sizes(9, 192, 256, 1, (SizeStage[]){{0, 9, 256}});
     check_sizes(1, 32, 32, 1, (SizeStage[]){{0, 1, 32}});

@@ -36,6 +36,7 @@ class Sources:
         self.limited_files = 0
         self.broken = 0        # so many calls more are answered 503
         self.slow = 0.0        # seconds that a file takes
+        self.silent = 0.0      # seconds that a call takes
         self.export_waits = 1  # so many times an export is "still being made"
         self.echo_key = False
         self.revoked = False   # V7's key is good no more
@@ -116,6 +117,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         query = urllib.parse.parse_qs(query)
         if parts[0] == "signed":
             return self.file(parts[1])
+        time.sleep(s.silent)
         with s.lock:
             if s.limited > 0:
                 s.limited -= 1

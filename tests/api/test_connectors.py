@@ -1,4 +1,5 @@
 """Imports from V7 and Roboflow against stand-ins (sources.py)."""
+import concurrent.futures
 import time
 
 import pytest
@@ -19,7 +20,7 @@ def sources():
 @pytest.fixture(autouse=True)
 def fresh(sources):
     """No test leaves its knobs to the next one."""
-    sources.page, sources.limited, sources.limited_files, sources.broken, sources.slow, sources.export_waits, sources.echo_key = 3, 0, 0, 0, 0.0, 1, False
+    sources.page, sources.limited, sources.limited_files, sources.broken, sources.slow, sources.silent, sources.export_waits, sources.echo_key = 3, 0, 0, 0, 0.0, 0.0, 1, False
     sources.seen.clear()
 
 
@@ -115,6 +116,30 @@ def test_source_misbehaves(owner, place, sources, tmp_path):
     sources.broken = 0
     sources.limited = 1  # one pause of a second, then it works
     assert owner.post("/connectors/validate", {"provider": "roboflow", "api_key": ROBOFLOW_KEY}).json()["valid"]
+
+
+def test_source_is_down_when_an_import_starts(owner, sources):
+    sources.broken = 1000
+    try:
+        assert start(owner, "v7", V7_KEY, [{"id": "101", "name": "Down", "slug": "down"}], 502)["error_code"] == "upstream_error"
+    finally:
+        sources.broken = 0
+
+
+def test_source_does_not_answer(owner, sources):
+    """Both calls give up before their clients do, at 30 s."""
+    def ask(path, **more):
+        began = time.monotonic()
+        body = Client(owner.url, owner.key, owner.contract).post(path, {"provider": "v7", "api_key": V7_KEY, **more}, 504).json()
+        return body["error_code"] == "upstream_timeout" and time.monotonic() - began < 28
+
+    sources.silent = 25
+    try:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(ask, "/connectors/validate"), pool.submit(ask, "/connectors/import/start", datasets=[{"id": "1", "name": "n", "slug": "s"}])]
+            assert all(one.result() for one in both)
+    finally:
+        sources.silent = 0
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------------

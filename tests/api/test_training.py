@@ -77,7 +77,7 @@ def test_a_run_ends_in_a_model(owner, filled, trained):
     assert owner.get("/models/?model_type=classification").json()["models"] == []
 
 
-def test_batch_annotation_by_the_model(owner, filled, trained):
+def test_batch_annotation_by_the_model(owner, with_role, filled, trained):
     images = [owner.upload(filled, f"new{i}.jpg", scene(100 + i)[0]) for i in range(3)]
     owner.patch("/batch/images/update", {"dataset_name": filled["name"], "image_ids": [images[0]["id"]], "updates": {"status": "review"}})
     job = owner.post("/auto-annotate/batch", {"dataset_name": filled["name"], "image_filenames": [i["filename"] for i in images] * 2, "model_id": trained["model_id"],
@@ -89,6 +89,7 @@ def test_batch_annotation_by_the_model(owner, filled, trained):
     assert first["annotations"] and first["status"] == "in_progress"  # review stays review
     for a in first["annotations"]:
         assert a["name"] == "square" and a["type"] == "bbox" and 0 <= a["confidence"] <= 1 and a["bounding_box"]["w"] > 0
+    with_role("viewer").post(f"/auto-annotate/batch/{job['job_id']}/cancel", expect=403)
     assert owner.post(f"/auto-annotate/batch/{job['job_id']}/cancel").json()["status"] == "completed"  # a final state never changes
 
 
@@ -129,7 +130,7 @@ def test_refused_runs(owner, filled, jpeg):
     assert start(owner, small, expect=422)["error_code"] == "dataset_too_small"
 
 
-def test_cancelling_gives_credits_back(owner, filled):
+def test_cancelling_gives_credits_back(owner, with_role, filled):
     before = owner.get("/credits/balance").json()["credits_remaining"]
     run = start(owner, filled, config={**SMALL, "epochs": 10000}, gpu_type="h100")
     deadline = time.monotonic() + 60
@@ -138,6 +139,7 @@ def test_cancelling_gives_credits_back(owner, filled):
         time.sleep(0.1)
     time.sleep(1)
     begin = time.monotonic()
+    with_role("viewer").post(f"/training/{run['id']}/cancel", expect=403)
     cancelled = owner.post(f"/training/{run['id']}/cancel").json()["training_run"]
     assert cancelled["status"] == "cancelled" and time.monotonic() - begin < 5
     assert cancelled["credits_refunded"] == cancelled["credits_charged"] - 120  # one started minute
