@@ -37,6 +37,7 @@ asan: setup
 ## make bench    figures beside a peer or a bare limit
 bench: build
 	@tools/setup bench
+	@ninja -C build/meson bench/bare_http
 	@bench/run
 
 ## make schemathesis   the served contract under schemathesis, EXAMPLES (200) an operation

@@ -112,7 +112,8 @@ static void write_annotation(CocoWriter *c, const DatasetImage *image, const Ann
     writer_lose_extras(c->writer, a, false);
 }
 
-static Status write_image(CocoWriter *c, const DatasetImage *image, const char *name, Error *err) {
+static Status write_image(void *context, const DatasetImage *image, const char *name, Error *err) {
+    CocoWriter *c = context;
     JsonWriter j;
     buffer_reset(&c->line);
     json_writer_init(&j, &c->line);
@@ -165,8 +166,6 @@ static Status end_document(CocoWriter *c, Error *err) {
     return status == STATUS_OK ? zip_writer_end(c->writer->zip, err) : status;
 }
 
-static Status copy_pixels(Writer *w, const DatasetImage *image, const char *name, Error *err) { return writer_pixels(w, "images", name, image, err); }
-
 Status coco_write(Writer *w, Error *err) {
     CocoWriter c = {.writer = w, .images = tmpfile()};
     if (!c.images) return error_set_errno(err, errno, "temporary file");
@@ -175,17 +174,9 @@ Status coco_write(Writer *w, Error *err) {
     json_writer_init(&c.json, &c.text);
     begin_document(&c);
     Status status = zip_writer_begin(w->zip, "annotations/instances.json", err);
-    while (status == STATUS_OK) {
-        DatasetImage image;
-        bool more;
-        const char *name;
-        status = writer_next(w, &image, &name, &more, err);
-        if (status != STATUS_OK || !more) break;
-        status = write_image(&c, &image, name, err);
-    }
+    if (status == STATUS_OK) status = writer_each(w, write_image, &c, err);
     if (status == STATUS_OK) status = end_document(&c, err);
-    /* The entry of the text was open from the first image to the last: pixels come afterwards, in a second look. */
-    if (status == STATUS_OK && w->info->include_images) status = writer_second_look(w, copy_pixels, err);
+    if (status == STATUS_OK) status = writer_pixels_of_all(w, "images", err);
     buffer_clear(&c.text);
     buffer_clear(&c.line);
     fclose(c.images);

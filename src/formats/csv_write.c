@@ -88,7 +88,8 @@ static Status flush(CsvWriter *c, Error *err) {
     return status;
 }
 
-static Status write_image(CsvWriter *c, const DatasetImage *image, const char *name, Error *err) {
+static Status write_image(void *context, const DatasetImage *image, const char *name, Error *err) {
+    CsvWriter *c = context;
     size_t lines = 0;
     for (size_t i = 0; i < image->annotations.count; i++) lines += write_annotation(c, image, name, &image->annotations.items[i]);
     if (!lines) {
@@ -98,8 +99,6 @@ static Status write_image(CsvWriter *c, const DatasetImage *image, const char *n
     return c->text.size >= FLUSH_SIZE || c->text.failed ? flush(c, err) : STATUS_OK;
 }
 
-static Status copy_pixels(Writer *w, const DatasetImage *image, const char *name, Error *err) { return writer_pixels(w, "images", name, image, err); }
-
 Status csv_write(Writer *w, Error *err) {
     static const char *const NOTES[] = {"Texts that begin with = + - @ have an apostrophe before them, so that spreadsheets do not run them.", NULL};
     CsvWriter c = {.writer = w};
@@ -107,18 +106,10 @@ Status csv_write(Writer *w, Error *err) {
     buffer_init(&c.text, (size_t)1 << 31);
     buffer_append_text(&c.text, "image_id,filename,folder,width,height,status,annotation_id,name,x,y,w,h,confidence,created_by\r\n");
     Status status = zip_writer_begin(w->zip, "annotations.csv", err);
-    while (status == STATUS_OK) {
-        DatasetImage image;
-        bool more;
-        const char *name;
-        status = writer_next(w, &image, &name, &more, err);
-        if (status != STATUS_OK || !more) break;
-        status = write_image(&c, &image, name, err);
-    }
+    if (status == STATUS_OK) status = writer_each(w, write_image, &c, err);
     if (status == STATUS_OK) status = flush(&c, err);
     if (status == STATUS_OK) status = zip_writer_end(w->zip, err);
-    /* The entry of the text was open from the first image to the last: pixels come afterwards, in a second look. */
-    if (status == STATUS_OK && w->info->include_images) status = writer_second_look(w, copy_pixels, err);
+    if (status == STATUS_OK) status = writer_pixels_of_all(w, "images", err);
     buffer_clear(&c.text);
     return status;
 }

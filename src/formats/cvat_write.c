@@ -124,18 +124,6 @@ static void write_annotation(CvatWriter *c, const DatasetImage *image, const Ann
     writer_count(w, class, shapes);
 }
 
-static Status write_image(CvatWriter *c, const DatasetImage *image, const char *name, Error *err) {
-    Buffer *out = &c->text;
-    buffer_printf(out, "  <image id=\"%zu\" name=\"", c->image_index++);
-    markup_text(out, name);
-    buffer_append_byte(out, '"');
-    if (image->split) buffer_printf(out, " subset=\"%s\"", image->split);
-    buffer_printf(out, " width=\"%u\" height=\"%u\">\n", image->width, image->height);
-    for (size_t i = 0; i < image->annotations.count; i++) write_annotation(c, image, &image->annotations.items[i]);
-    buffer_append_text(out, "  </image>\n");
-    return out->size >= FLUSH_SIZE || out->failed ? flush(c, err) : STATUS_OK;
-}
-
 /* CVAT's own importer takes labels from here when a task is made of the file; other readers insist on it. A dataset with splits is what CVAT calls a
  * project: a task a split, which is the images' subset. */
 static void write_meta(CvatWriter *c, bool has_splits) {
@@ -159,7 +147,19 @@ static void write_meta(CvatWriter *c, bool has_splits) {
     buffer_printf(out, "      </labels>\n    </%s>\n  </meta>\n", kind);
 }
 
-static Status copy_pixels(Writer *w, const DatasetImage *image, const char *name, Error *err) { return writer_pixels(w, "images", name, image, err); }
+static Status write_image(void *context, const DatasetImage *image, const char *name, Error *err) {
+    CvatWriter *c = context;
+    Buffer *out = &c->text;
+    if (c->image_index == 0) write_meta(c, image->split != NULL);
+    buffer_printf(out, "  <image id=\"%zu\" name=\"", c->image_index++);
+    markup_text(out, name);
+    buffer_append_byte(out, '"');
+    if (image->split) buffer_printf(out, " subset=\"%s\"", image->split);
+    buffer_printf(out, " width=\"%u\" height=\"%u\">\n", image->width, image->height);
+    for (size_t i = 0; i < image->annotations.count; i++) write_annotation(c, image, &image->annotations.items[i]);
+    buffer_append_text(out, "  </image>\n");
+    return out->size >= FLUSH_SIZE || out->failed ? flush(c, err) : STATUS_OK;
+}
 
 Status cvat_write(Writer *w, Error *err) {
     static const char *const NOTES[] = {"Coordinates are rounded to two decimals.", NULL};
@@ -167,21 +167,12 @@ Status cvat_write(Writer *w, Error *err) {
     w->notes = NOTES;
     buffer_init(&c.text, (size_t)1 << 31);
     Status status = zip_writer_begin(w->zip, "annotations.xml", err);
-    while (status == STATUS_OK) {
-        DatasetImage image;
-        bool more;
-        const char *name;
-        status = writer_next(w, &image, &name, &more, err);
-        if (status != STATUS_OK || !more) break;
-        if (c.image_index == 0) write_meta(&c, image.split != NULL);
-        status = write_image(&c, &image, name, err);
-    }
+    if (status == STATUS_OK) status = writer_each(w, write_image, &c, err);
     if (c.image_index == 0) write_meta(&c, false);
     buffer_append_text(&c.text, "</annotations>\n");
     if (status == STATUS_OK) status = flush(&c, err);
     if (status == STATUS_OK) status = zip_writer_end(w->zip, err);
-    /* The entry of the text was open from the first image to the last: pixels come afterwards, in a second look. */
-    if (status == STATUS_OK && w->info->include_images) status = writer_second_look(w, copy_pixels, err);
+    if (status == STATUS_OK) status = writer_pixels_of_all(w, "images", err);
     buffer_clear(&c.text);
     return status;
 }

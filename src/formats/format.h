@@ -111,12 +111,18 @@ Status reader_deliver_rest(Reader *reader, Error *err);
 void reader_set_split(Reader *reader, const TreeFile *file, const char *split);
 /* Whole text of a file of the tree within max_label_bytes; a failure is told as a warning and gives false. */
 bool reader_text(Reader *reader, const TreeFile *file, Buffer *out);
+/* For formats with a label file per image, which bears its name: each file that is taken claims its image, then each is read. */
+Status reader_label_files(Reader *reader, bool (*takes)(const Dataset *dataset, const TreeFile *file),
+                          Status (*read)(Reader *reader, const char *file, const char *text, size_t size, Error *err), Error *err);
 
 /* ---- helpers for writers ---- */
 
 /* Next image and its path in the archive ("a/b/photo.jpg", in image_arena); *more false at the end. Counts it. Images whose name no archive
  * can hold are passed over as a loss. */
 Status writer_next(Writer *writer, DatasetImage *out, const char **name, bool *more, Error *err);
+/* Calls for each image until there is none or one fails. */
+typedef Status WriterImage(void *context, const DatasetImage *image, const char *name, Error *err);
+Status writer_each(Writer *writer, WriterImage *image, void *context, Error *err);
 /* Index of an annotation's class, STRING_MAP_NONE (and the loss is counted) when the dataset lacks it. */
 size_t writer_class(Writer *writer, const Annotation *annotation);
 /* Counts labels as written. */
@@ -130,14 +136,13 @@ void writer_lose_extras(Writer *writer, const Annotation *annotation, bool confi
 void writer_lose(Writer *writer, const char *kind, const char *text, size_t count);
 /* Copies the pixels to "<folder>/<name>" (folder NULL: to name) if the dataset is written with them and the image has a file. */
 Status writer_pixels(Writer *writer, const char *folder, const char *name, const DatasetImage *image, Error *err);
+/* The same for every image, after their text: formats with one text for all have its entry open from the first image to the last. */
+Status writer_pixels_of_all(Writer *writer, const char *folder, Error *err);
 
 /* Text between tags or in an attribute; characters that XML cannot hold at all become U+FFFD. */
 void markup_text(Buffer *out, const char *text);
 /* A line: indent, <name>text</name>. */
 void markup_element(Buffer *out, const char *indent, const char *name, const char *text);
-
-/* Rewinds the source and calls for each image that writer_next handed out. */
-Status writer_second_look(Writer *writer, Status (*image)(Writer *writer, const DatasetImage *image, const char *name, Error *err), Error *err);
 
 /* Names without extension, for formats whose label files drop it: "a/b/photo". Images that share one become "a/b/photo_jpg" and
  * "a/b/photo_png", pixels and labels alike, since readers of these formats find one by the name of the other. */

@@ -230,17 +230,5 @@ Status labelme_read_text(Reader *r, const char *file, const char *text, size_t s
 
 Status labelme_read(Reader *r, Error *err) {
     r->keeps_folders = true;
-    for (size_t i = 0; i < r->tree->count; i++) {
-        const TreeFile *file = &r->tree->files[i];
-        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
-    }
-    Status status = STATUS_OK;
-    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
-        const TreeFile *file = &r->tree->files[i];
-        Buffer text;
-        if (!takes(r->dataset, file) || !reader_text(r, file, &text)) continue;
-        status = labelme_read_text(r, file->path, buffer_text(&text), text.size, err);
-        buffer_clear(&text);
-    }
-    return status;
+    return reader_label_files(r, takes, labelme_read_text, err);
 }

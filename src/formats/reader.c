@@ -297,3 +297,21 @@ bool reader_text(Reader *r, const TreeFile *file, Buffer *out) {
     buffer_clear(out);
     return false;
 }
+
+Status reader_label_files(Reader *r, bool (*takes)(const Dataset *dataset, const TreeFile *file),
+                          Status (*read)(Reader *reader, const char *file, const char *text, size_t size, Error *err), Error *err) {
+    for (size_t i = 0; i < r->tree->count; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+    }
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        Buffer text;
+        if (!takes(r->dataset, file) || !reader_text(r, file, &text)) continue;
+        status = read(r, file->path, buffer_text(&text), text.size, err);
+        buffer_clear(&text);
+        arena_reset(&r->image_arena);
+    }
+    return status;
+}

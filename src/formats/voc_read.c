@@ -194,18 +194,5 @@ static void read_splits(Reader *r) {
 Status voc_read(Reader *r, Error *err) {
     xmlInitParser();
     read_splits(r);
-    for (size_t i = 0; i < r->tree->count; i++) {
-        const TreeFile *file = &r->tree->files[i];
-        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
-    }
-    Status status = STATUS_OK;
-    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
-        const TreeFile *file = &r->tree->files[i];
-        Buffer text;
-        if (!takes(r->dataset, file) || !reader_text(r, file, &text)) continue;
-        status = voc_read_text(r, file->path, buffer_text(&text), text.size, err);
-        buffer_clear(&text);
-        arena_reset(&r->image_arena);
-    }
-    return status;
+    return reader_label_files(r, takes, voc_read_text, err);
 }

@@ -121,7 +121,19 @@ Status stem_table_fill(StemTable *table, Writer *w, void (*looked)(void *context
     return w->source->rewind(w->source->context, err);
 }
 
-Status writer_second_look(Writer *w, Status (*image)(Writer *w, const DatasetImage *image, const char *name, Error *err), Error *err) {
+Status writer_each(Writer *w, WriterImage *image, void *context, Error *err) {
+    for (;;) {
+        DatasetImage next;
+        bool more;
+        const char *name;
+        Status status = writer_next(w, &next, &name, &more, err);
+        if (status == STATUS_OK && more) status = image(context, &next, name, err);
+        if (status != STATUS_OK || !more) return status;
+    }
+}
+
+Status writer_pixels_of_all(Writer *w, const char *folder, Error *err) {
+    if (!w->info->include_images) return STATUS_OK;
     Status status = w->source->rewind(w->source->context, err);
     while (status == STATUS_OK) {
         DatasetImage next;
@@ -129,7 +141,7 @@ Status writer_second_look(Writer *w, Status (*image)(Writer *w, const DatasetIma
         status = pull(w, &next, &more, err);
         if (status != STATUS_OK || !more) break;
         const char *name = name_of(w, &next);
-        if (name) status = image(w, &next, name, err);
+        if (name) status = writer_pixels(w, folder, name, &next, err);
     }
     return status;
 }
