@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-enum { RUN_MAXIMUM = 1 << 20 };
+enum { RUN_MAXIMUM = 1 << 20, LEAST_SIZE_TO_GROW = 192 /* of smaller inputs too little would be left */ };
 
 typedef struct NumberRow {
     const char *name;
@@ -161,7 +161,8 @@ static int round_size(int size)
 /* Random weights learn the coarse first, from three quarters of the size; given ones know it. */
 static int choose_start_size(const Settings *s)
 {
-    int size = s->start_size > 0 ? s->start_size : s->weights ? s->image_size : s->image_size * 3 / 4;
+    bool grows = !s->weights && s->image_size >= LEAST_SIZE_TO_GROW;
+    int size = s->start_size > 0 ? s->start_size : grows ? s->image_size * 3 / 4 : s->image_size;
     return size < s->image_size ? round_size(size) : s->image_size;
 }
 

@@ -26,7 +26,7 @@ typedef struct Search {
     const char *path, *image_key; /* image_key NULL: nothing is kept */
     const char *models;           /* of the operator */
     const char *segmenter;        /* who saw the shapes; in the arena */
-    double threshold, maximum;
+    double threshold, floor, maximum;
     Word *words;
     size_t word_count;
     const Detection *found;
@@ -66,21 +66,21 @@ static Status read_search(Search *s, Error *err) {
     s->models = json_get_string(params, "models_path", NULL);
     Status status = wire_picture(params, &s->path, err);
     if (status == STATUS_OK) status = wire_number(params, "confidence_threshold", 0.3, 0, 1, &s->threshold, err);
+    if (status == STATUS_OK) status = wire_number(params, "floor", FIND_FLOOR, 0, 1, &s->floor, err);
     if (status == STATUS_OK) status = wire_number(params, "max_detections", 50, 1, FIND_DETECTIONS_MAX, &s->maximum, err);
     return status == STATUS_OK ? read_words(s, err) : status;
 }
 
-/* What is kept of a picture reaches down to FIND_FLOOR; a caller who wants less than that has the model run for itself. */
 static Status detect(Search *s, Error *err) {
     Detector *d = s->finder->detector;
-    bool shared = s->image_key && s->threshold >= FIND_FLOOR;
     Picture picture;
     Detection *fresh = NULL;
+    bool shared = s->image_key && s->floor >= FIND_FLOOR; /* what is kept of a picture reaches down to there */
     if (shared) s->found = found_cache_get(s->finder->cache, s->image_key, d->serial, &s->count);
     s->cached = s->found != NULL;
     if (s->cached) return STATUS_OK;
     DetectOptions options = DETECT_DEFAULTS;
-    options.confidence_threshold = s->threshold < FIND_FLOOR ? s->threshold : FIND_FLOOR;
+    options.confidence_threshold = shared ? FIND_FLOOR : s->floor;
     options.max_detections = FIND_DETECTIONS_MAX;
     Status status = picture_load(s->path, d->width, d->height, &picture, err);
     if (status != STATUS_OK) return status;

@@ -26,6 +26,7 @@ typedef struct Batch {
     Job *job;
     const char *id, *organization_id, *project_id, *created_by;
     double threshold;
+    bool is_trained; /* the engine is a model of the organization's own */
     TextEngine engine;
     Wanted *wanted;
     size_t wanted_count;
@@ -77,6 +78,7 @@ static Status load_batch(Batch *batch, Error *err) {
     if (!found || !batch->project_id) return error_set(err, STATUS_NOT_FOUND, "The dataset is gone");
     if (!model_id) return text_engine_choose(&batch->engine, server, arena, err);
     if (!object) return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model has no weights");
+    batch->is_trained = true;
     batch->engine = (TextEngine){.method = "find", .model_path = objects_path(server->objects, object, arena)};
     return STATUS_OK;
 }
@@ -101,6 +103,7 @@ static Status find_once(BatchImage *item, Error *err) {
     vision_call_begin(&call, server, item->arena, &image);
     json_field_string(&call.writer, "model_path", batch->engine.model_path);
     json_field_number(&call.writer, "confidence_threshold", batch->threshold);
+    if (batch->is_trained) json_field_number(&call.writer, "floor", batch->threshold);
     json_field_int(&call.writer, "max_detections", THINGS_MAX);
     wanted_write(&call.writer, batch->wanted, batch->wanted_count);
     status = vision_call_run(&call, batch->engine.method, IMAGE_TIMEOUT_SECONDS, stop_asked, batch->job, &result, err);
