@@ -87,7 +87,7 @@ assert loaded.success and loaded.images_downloaded == 9, loaded
 # training, model, batch annotation by it
 client.exports.create(name, "train", format="pictograph", include_images=True)
 client.exports.wait_for_completion(name, "train", poll_interval=0.1)
-run = client.training.create(name, "train", pipeline_type="yolox", name="tiny run", config={"epochs": 20, "image_size": 64, "batch_size": 4, "model_size": "nano"})
+run = client.training.create(name, "train", pipeline_type="yolox", name="tiny run", config={"epochs": 60, "image_size": 64, "batch_size": 4, "model_size": "nano"})
 run = client.training.wait_for_completion(str(run.id), poll_interval=0.3, timeout=300)
 assert run.status == "completed" and run.model_id
 client.models.download(str(run.model_id), folder / "model.onnx")
