@@ -67,6 +67,7 @@ static Status read_search(Search *s, Error *err) {
     Status status = wire_picture(params, &s->path, err);
     if (status == STATUS_OK) status = wire_number(params, "confidence_threshold", 0.3, 0, 1, &s->threshold, err);
     if (status == STATUS_OK) status = wire_number(params, "floor", FIND_FLOOR, 0, 1, &s->floor, err);
+    if (s->floor > FIND_FLOOR) s->floor = FIND_FLOOR;
     if (status == STATUS_OK) status = wire_number(params, "max_detections", 50, 1, FIND_DETECTIONS_MAX, &s->maximum, err);
     return status == STATUS_OK ? read_words(s, err) : status;
 }
@@ -75,12 +76,12 @@ static Status detect(Search *s, Error *err) {
     Detector *d = s->finder->detector;
     Picture picture;
     Detection *fresh = NULL;
-    bool shared = s->image_key && s->floor >= FIND_FLOOR; /* what is kept of a picture reaches down to there */
+    bool shared = s->image_key && s->floor == FIND_FLOOR; /* what is kept of a picture reaches down to there */
     if (shared) s->found = found_cache_get(s->finder->cache, s->image_key, d->serial, &s->count);
     s->cached = s->found != NULL;
     if (s->cached) return STATUS_OK;
     DetectOptions options = DETECT_DEFAULTS;
-    options.confidence_threshold = shared ? FIND_FLOOR : s->floor;
+    options.confidence_threshold = s->floor;
     options.max_detections = FIND_DETECTIONS_MAX;
     Status status = picture_load(s->path, d->width, d->height, &picture, err);
     if (status != STATUS_OK) return status;

@@ -4,7 +4,7 @@
  * probability that any place of the picture has, null when none reaches FIND_FLOOR, the score from which the published evaluations count. Then
  * come the things found with at least the wanted probability, word by word, surest first, at most max_detections a word.
  *
- * floor (FIND_FLOOR when absent) is the least score that is looked at; a trained model's owner may want less.
+ * floor (FIND_FLOOR when absent, and at most) is the least score that is looked at; a trained model's owner may want less.
  *
  * shape "box" (or none) asks for x, y, w, h alone; "polygon" adds the outline as polygons (as in segment_box), "line" the centre line of its
  * largest part, "point" a point inside near its centre. Where the segmenter finds nothing in a box, outlined is false and the shape is worked out from
