@@ -1,54 +1,57 @@
 #include "vision/found_cache.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "vision/recent.h"
 #include "base/banned.h"
 
-typedef struct Entry {
-    char *image_key; /* NULL: free */
-    long serial, used;
-    Detection *detections;
+typedef struct Found {
     size_t count;
-} Entry;
+    Detection detections[];
+} Found;
 
 struct FoundCache {
-    long clock;
-    Entry entries[FOUND_CACHE_PICTURES];
+    Recent *pictures;
 };
 
-FoundCache *found_cache_new(void) { return xcalloc(1, sizeof(FoundCache)); }
+/* Detector and picture in one text; free it. */
+static char *key_of(const char *image_key, long serial) {
+    size_t size = strlen(image_key) + 32;
+    char *key = xmalloc(size);
+    snprintf(key, size, "%ld %s", serial, image_key);
+    return key;
+}
 
-static void entry_clear(Entry *entry) {
-    free(entry->image_key);
-    free(entry->detections);
-    *entry = (Entry){0};
+FoundCache *found_cache_new(void) {
+    FoundCache *cache = xcalloc(1, sizeof *cache);
+    cache->pictures = recent_new(0, FOUND_CACHE_PICTURES, free);
+    return cache;
 }
 
 void found_cache_free(FoundCache *cache) {
     if (!cache) return;
-    for (int i = 0; i < FOUND_CACHE_PICTURES; i++) entry_clear(&cache->entries[i]);
+    recent_free(cache->pictures);
     free(cache);
 }
 
 const Detection *found_cache_get(FoundCache *cache, const char *image_key, long serial, size_t *count) {
-    for (int i = 0; i < FOUND_CACHE_PICTURES; i++) {
-        Entry *entry = &cache->entries[i];
-        if (!entry->image_key || entry->serial != serial || strcmp(entry->image_key, image_key) != 0) continue;
-        entry->used = ++cache->clock;
-        *count = entry->count;
-        return entry->detections;
-    }
-    return NULL;
+    char *key = key_of(image_key, serial);
+    const Found *found = recent_find(cache->pictures, key);
+    free(key);
+    if (!found) return NULL;
+    *count = found->count;
+    return found->detections;
 }
 
 void found_cache_put(FoundCache *cache, const char *image_key, long serial, const Detection *detections, size_t count) {
-    Entry *oldest = &cache->entries[0];
-    for (int i = 1; i < FOUND_CACHE_PICTURES; i++)
-        if (cache->entries[i].used < oldest->used) oldest = &cache->entries[i];
-    entry_clear(oldest);
-    *oldest = (Entry){.image_key = xstrdup(image_key), .serial = serial, .used = ++cache->clock, .count = count,
-                      .detections = xmalloc((count + 1) * sizeof *detections)};
-    if (count) memcpy(oldest->detections, detections, count * sizeof *detections);
+    size_t bytes = sizeof(Found) + count * sizeof *detections;
+    Found *found = xmalloc(bytes);
+    char *key = key_of(image_key, serial);
+    found->count = count;
+    if (count) memcpy(found->detections, detections, count * sizeof *detections);
+    recent_add(cache->pictures, key, found, bytes);
+    free(key);
 }

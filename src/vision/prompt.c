@@ -101,14 +101,14 @@ static Status encode(Prompt *p, SamModel *sam, SamImage **out, Error *err) {
 
 static Status answer_by_model(Prompt *p, Prompter *prompter, OperatorModel *model, Error *err) {
     const char *key = arena_printf(p->arena, "%s %s", model->name, p->picture.key);
-    const SamImage *image = sam_cache_find(prompter->encoded, key);
+    const SamImage *image = recent_find(prompter->encoded, key);
     p->engine = model->engine;
     p->cached = image != NULL;
     if (!image) {
         SamImage *fresh = NULL;
         Status status = encode(p, model->sam, &fresh, err);
         if (status != STATUS_OK) return status;
-        sam_cache_add(prompter->encoded, key, fresh);
+        recent_add(prompter->encoded, key, fresh, fresh->bytes);
         image = fresh;
     }
     return sam_segment(model->sam, image, p->arena, &p->asked, &p->answer, err);
@@ -118,7 +118,7 @@ static Status answer(Prompt *p, Prompter *prompter, Error *err) {
     OperatorModel *model = NULL;
     bool changed = false;
     Status status = operator_models_for(prompter->models, p->picture.models, p->kind, &model, &changed, err);
-    if (changed) sam_cache_drop_all(prompter->encoded);
+    if (changed) recent_clear(prompter->encoded);
     if (status != STATUS_OK) return status;
     return model ? answer_by_model(p, prompter, model, err) : answer_by_segmenter(p, prompter, err);
 }

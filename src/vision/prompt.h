@@ -3,7 +3,7 @@
  */
 #pragma once
 #include "vision/operator_models.h"
-#include "vision/sam_cache.h"
+#include "vision/recent.h"
 #include "vision/scene.h"
 #include "vision/segment.h"
 #include "worker/channel.h"
@@ -13,7 +13,7 @@
 typedef struct Prompter {
     SceneCache *scenes;
     OperatorModels *models;
-    SamCache *encoded;
+    Recent *encoded; /* SamImage under model and content, so that the second click on an image runs the decoder only */
 } Prompter;
 
 /* A picture that is asked about. */

@@ -2,9 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
+#include "vision/recent.h"
 #include "base/banned.h"
 
 static Level level_new(const Raster *raster) {
@@ -55,87 +55,39 @@ size_t scene_bytes(const Scene *scene) {
     return bytes;
 }
 
-/* ---- cache: a list, latest first; few entries, so it is searched ---- */
-
-typedef struct Entry {
-    struct Entry *next;
-    char *key;
-    Scene *scene;
-} Entry;
+/* ---- cache ---- */
 
 struct SceneCache {
-    Entry *latest;
-    size_t bytes, maximum;
-    int count;
+    Recent *scenes;
 };
+
+static void free_scene(void *scene) { scene_free(scene); }
 
 SceneCache *scene_cache_new(size_t maximum_bytes) {
     SceneCache *cache = xcalloc(1, sizeof *cache);
-    cache->maximum = maximum_bytes;
+    cache->scenes = recent_new(maximum_bytes, 0, free_scene);
     return cache;
-}
-
-static void drop(SceneCache *cache, Entry **link) {
-    Entry *entry = *link;
-    *link = entry->next;
-    cache->bytes -= scene_bytes(entry->scene);
-    cache->count--;
-    scene_free(entry->scene);
-    free(entry->key);
-    free(entry);
 }
 
 void scene_cache_free(SceneCache *cache) {
     if (!cache) return;
-    while (cache->latest) drop(cache, &cache->latest);
+    recent_free(cache->scenes);
     free(cache);
 }
 
-/* Drops the oldest until the bound holds or only the latest is left. */
-static void keep_bound(SceneCache *cache) {
-    while (cache->bytes > cache->maximum && cache->count > 1) {
-        Entry **link = &cache->latest;
-        while ((*link)->next) link = &(*link)->next;
-        drop(cache, link);
-    }
-}
-
-static Entry *find_and_lift(SceneCache *cache, const char *key) {
-    for (Entry **link = &cache->latest; *link; link = &(*link)->next) {
-        Entry *entry = *link;
-        if (strcmp(entry->key, key) != 0) continue;
-        *link = entry->next;
-        entry->next = cache->latest;
-        return cache->latest = entry;
-    }
-    return NULL;
-}
-
-static Entry *insert(SceneCache *cache, const char *key, Scene *scene) {
-    Entry *entry = xcalloc(1, sizeof *entry);
-    *entry = (Entry){.next = cache->latest, .key = xstrdup(key), .scene = scene};
-    cache->latest = entry;
-    cache->bytes += scene_bytes(scene);
-    cache->count++;
-    keep_bound(cache);
-    return entry;
-}
-
 Status scene_cache_get(SceneCache *cache, const char *key, const char *path, const Scene **out, bool *fresh, Error *err) {
-    Entry *entry = find_and_lift(cache, key);
-    *fresh = !entry;
-    if (!entry) {
+    Scene *scene = recent_find(cache->scenes, key);
+    *fresh = !scene;
+    if (!scene) {
         Picture picture;
         Status status = picture_load(path, SCENE_LONGEST_SIDE, SCENE_LONGEST_SIDE, &picture, err);
         if (status != STATUS_OK) return status;
-        entry = insert(cache, key, scene_new(&picture));
+        scene = scene_new(&picture);
         picture_clear(&picture);
+        recent_add(cache->scenes, key, scene, scene_bytes(scene));
     }
-    *out = entry->scene;
+    *out = scene;
     return STATUS_OK;
 }
 
-int scene_cache_count(const SceneCache *cache, size_t *bytes) {
-    *bytes = cache->bytes;
-    return cache->count;
-}
+int scene_cache_count(const SceneCache *cache, size_t *bytes) { return recent_count(cache->scenes, bytes); }

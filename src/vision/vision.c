@@ -28,15 +28,17 @@ struct Vision {
     FoundCache *found;
     Describer *describer; /* the last one asked for; NULL: none yet */
     OperatorModels *operator_models;
-    SamCache *encoded;
+    Recent *encoded;
 };
+
+static void free_sam_image(void *image) { sam_image_free(image); }
 
 Vision *vision_new(void) {
     Vision *v = xcalloc(1, sizeof *v);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     v->scenes = scene_cache_new(SCENE_CACHE_BYTES);
     v->found = found_cache_new();
-    v->encoded = sam_cache_new(ENCODED_CACHE_BYTES);
+    v->encoded = recent_new(ENCODED_CACHE_BYTES, 0, free_sam_image);
     int threads = cores < THREADS_MAX ? 1 : THREADS_MAX;
     if (runtime_open(&v->runtime, &v->failure) == STATUS_OK) {
         v->detectors = detector_cache_new(v->runtime, threads);
@@ -50,7 +52,7 @@ void vision_free(Vision *vision) {
     if (!vision) return;
     detector_cache_free(vision->detectors);
     describer_close(vision->describer);
-    sam_cache_free(vision->encoded);
+    recent_free(vision->encoded);
     operator_models_free(vision->operator_models);
     runtime_close(vision->runtime);
     scene_cache_free(vision->scenes);
@@ -268,7 +270,7 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     const Vision *v = context;
     JsonWriter *w = call->result;
     size_t bytes, encoded_bytes;
-    int scenes = scene_cache_count(v->scenes, &bytes), encoded = sam_cache_count(v->encoded, &encoded_bytes);
+    int scenes = scene_cache_count(v->scenes, &bytes), encoded = recent_count(v->encoded, &encoded_bytes);
     json_begin_object(w);
     json_key(w, "engines");
     json_begin_object(w);
