@@ -1,6 +1,6 @@
 /* Team: the threads that work on one batch together, a replica of the network each. They meet at barriers and add numbers up.
  *
- * Members wait by spinning a little, then by yielding the processor, as a wait lasts microseconds when all of them run.
+ * Members wait by watching for a while, as a wait lasts microseconds when all of them run, then asleep.
  */
 #pragma once
 #include <stdbool.h>
