@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jpeglib.h>
@@ -109,10 +110,12 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
     Status status = trainer_new(&trainer, net, weights, &options, err);
     StepRates rates = {.learning_rate = 1e-4, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.99, .statistics_part = YOLOX_NORM_MOMENTUM};
     double start = clock_monotonic(), waited = 0;
+    clock_t used = clock();
     int64_t images = 0;
     for (int step = 0; status == STATUS_OK && (step < 2 * WARM_STEPS || clock_monotonic() - start < LEAST_SECONDS); step++) {
         if (step == WARM_STEPS) {
             start = clock_monotonic();
+            used = clock();
             waited = train_loader_waited(loader);
             images = 0;
         }
@@ -125,11 +128,12 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
         images += batch->count;
         train_batch_release(loader, batch);
     }
-    double seconds = clock_monotonic() - start;
+    double seconds = clock_monotonic() - start, processor_seconds = (double)(clock() - used) / CLOCKS_PER_SEC;
     if (status == STATUS_OK)
-        printf("%s %d batch %d %s: %.2f images/s (%d replicas of %d threads, %.1f %% of the time spent waiting for data)\n",
+        printf("%s %d batch %d %s: %.2f images/s (%d replicas of %d threads, %.1f %% of the time spent waiting for data; %.1f ms of processor time an image)\n",
                yolox_size_name(request->model_size), side, (int)request->batch, request->type == TORCH_FLOAT32 ? "float32" : "bfloat16",
-               (double)images / seconds, options.replicas, options.threads, 100 * (train_loader_waited(loader) - waited) / seconds);
+               (double)images / seconds, options.replicas, options.threads, 100 * (train_loader_waited(loader) - waited) / seconds,
+               1000 * processor_seconds / (double)images);
     trainer_free(trainer);
     train_loader_free(loader);
     train_cache_free(cache);

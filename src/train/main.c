@@ -63,14 +63,13 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Activations of megabytes come and go with each step: handing them back to the system and faulting them in again costs a third of the
- * time. Kept are all sizes in one arena, from which pages are not returned. */
+/* What comes and goes with each step and is not libtorch's (pool.h has that) stays with the process: handing pages back to the system and
+ * faulting them in again costs time. Each thread keeps an arena of its own, as libraries allocate small things a thousand times a step. */
 static void tune_allocator(void)
 {
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 0x7fffffff);
     mallopt(M_TOP_PAD, 64 << 20);
-    mallopt(M_ARENA_MAX, 1);
 }
 
 static int train(const char *path)

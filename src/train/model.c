@@ -8,6 +8,8 @@
 
 #include "base/arena.h"
 #include "train/norm_silu.h"
+#include "train/pool.h"
+#include "train/weight_order.h"
 #include "base/banned.h"
 
 typedef struct NodeState {
@@ -26,7 +28,7 @@ struct Model {
     const float *weights;
     Torch *torch;
     Tensor *flat;      /* all weights, on the device */
-    Tensor *half;      /* convolution weights as bfloat16, NULL when floats are used */
+    Tensor *half;      /* convolution weights as bfloat16, each in memory order out, height, width, in; NULL when floats are used */
     Tensor *host;      /* the owner's array */
     Tensor **views;    /* per tensor of the net: its part of flat */
     Tensor **compute;  /* per tensor: what convolutions use, of flat or half */
@@ -193,6 +195,23 @@ static Tensor *norm_backward(Model *model, int index)
     return result;
 }
 
+static WeightShape weight_shape(const YoloxTensor *tensor)
+{
+    return (WeightShape){tensor->shape[0], tensor->shape[1], tensor->shape[2] * tensor->shape[3]};
+}
+
+/* Takes a weight's gradient over to its place among all gradients. */
+static void put_weight_gradient(Model *model, int tensor, Tensor *gradient)
+{
+    const YoloxTensor *t = &model->net->tensors[tensor];
+    bool half_on_host = gradient && tensor_type(gradient) == TORCH_BFLOAT16 && tensor_data(gradient);
+    if (half_on_host && tensor_pixel_stride(gradient) == (size_t)t->shape[1])
+        weights_from_half(model->gradient + t->offset, tensor_data(gradient), weight_shape(t));
+    else
+        tensor_copy(model->torch, model->gradient_views[tensor], gradient);
+    tensor_release(model->torch, gradient);
+}
+
 static void conv_backward(Model *model, int index)
 {
     const YoloxNode *node = node_at(model, index);
@@ -200,8 +219,7 @@ static void conv_backward(Model *model, int index)
     bool wanted = node_at(model, node->inputs[0])->op != YOLOX_FOCUS; /* the images need none */
     tensor_conv_backward(model->torch, wanted ? &x_gradient : NULL, &weight_gradient, NULL, gradient, input_of(model, index, 0),
                          model->compute[node->first_tensor], node->stride, node->groups);
-    tensor_copy(model->torch, model->gradient_views[node->first_tensor], weight_gradient);
-    tensor_release(model->torch, weight_gradient);
+    put_weight_gradient(model, node->first_tensor, weight_gradient);
     tensor_release(model->torch, gradient);
     if (wanted)
         give_gradient(model, node->inputs[0], x_gradient);
@@ -399,6 +417,8 @@ static void make_room(Model *model)
 Status model_forward(Model *model, const uint8_t *images, int count, int height, int width, bool training, Error *err)
 {
     release_all(model);
+    if (height != model->height || width != model->width || count != model->count)
+        pool_trim();
     model->images = images;
     model->count = count;
     model->height = height;
@@ -454,11 +474,16 @@ void model_refresh(Model *model)
 {
     if (model->flat != model->host)
         tensor_copy(model->torch, model->flat, model->host);
-    if (!model->half)
-        return;
-    Tensor *decayed = tensor_view(model->torch, model->flat, 0, 1, (int[]){(int)model->net->decayed});
-    tensor_copy(model->torch, model->half, decayed);
-    tensor_release(model->torch, decayed);
+    uint16_t *half = model->half ? tensor_data(model->half) : NULL; /* NULL on a GPU too */
+    for (int i = 0; model->half && i < model->net->tensor_count; i++) {
+        const YoloxTensor *t = &model->net->tensors[i];
+        if (t->kind != YOLOX_WEIGHT)
+            continue;
+        if (half)
+            weights_to_half(half + t->offset, model->weights + t->offset, weight_shape(t));
+        else
+            tensor_copy(model->torch, model->compute[i], model->views[i]);
+    }
 }
 
 static void bind_weights(Model *model)
@@ -478,7 +503,7 @@ static void bind_weights(Model *model)
         const YoloxTensor *t = &net->tensors[i];
         model->views[i] = tensor_view(torch, model->flat, t->offset, t->rank, t->shape);
         bool halved = model->half && t->kind == YOLOX_WEIGHT;
-        model->compute[i] = halved ? tensor_view(torch, model->half, t->offset, t->rank, t->shape) : model->views[i];
+        model->compute[i] = halved ? tensor_view_map(torch, model->half, t->offset, t->shape) : model->views[i];
         if (t->offset < net->trained)
             model->gradient_views[i] = tensor_view(torch, gradient, t->offset, t->rank, t->shape);
     }

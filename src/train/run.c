@@ -146,6 +146,8 @@ static Status make_trainer(Run *run, Error *err)
     run->replicas = trainer_choose(s->threads, s->batch, torch_has_cuda());
     if (s->precision != PRECISION_DEFAULT)
         run->replicas.type = s->precision == PRECISION_FLOAT32 ? TORCH_FLOAT32 : TORCH_BFLOAT16;
+    else if (s->model_size == YOLOX_NANO && !run->replicas.cuda)
+        run->replicas.type = TORCH_FLOAT32; /* depthwise convolutions gain nothing from a processor's bfloat16 units */
     if (status == STATUS_OK)
         status = trainer_new(&run->trainer, run->net, weights, &run->replicas, err);
     free(weights);

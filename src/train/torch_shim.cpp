@@ -2,14 +2,18 @@
 // Keeps to what both libtorch 1.13 and 2.13 have.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CPUAllocator.h>
 #include <torch/version.h>
 
+#include <mutex>
+#include <new>
 #include <string>
 #include <tuple>
 #include <vector>
 
 extern "C" {
 #include "train/depthwise.h"
+#include "train/pool.h"
 #include "train/product.h"
 #include "train/torch_shim.h"
 }
@@ -27,6 +31,30 @@ struct Torch {
 };
 
 namespace {
+
+// Gives libtorch, and oneDNN below it, the memory of pool.h.
+struct PoolAllocator final : c10::Allocator {
+    static c10::DataPtr take(size_t size)
+    {
+        void *memory = size ? pool_take(size) : nullptr;
+        if (size && !memory)
+            throw std::bad_alloc();
+        return {memory, memory, &pool_give, c10::DeviceType::CPU};
+    }
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
+    c10::DataPtr allocate(size_t size) override { return take(size); }
+    void copy_data(void *to, const void *from, size_t size) const override { default_copy_data(to, from, size); }
+#else
+    c10::DataPtr allocate(size_t size) const override { return take(size); }
+#endif
+    c10::DeleterFnPtr raw_deleter() const override { return &pool_give; }
+};
+
+void use_pool()
+{
+    static PoolAllocator allocator;
+    c10::SetCPUAllocator(&allocator);
+}
 
 Tensor *keep(Torch *torch, at::Tensor value)
 {
@@ -224,6 +252,8 @@ void torch_threads(int count)
 
 Torch *torch_new(bool cuda)
 {
+    static std::once_flag once;
+    std::call_once(once, use_pool);
     Torch *torch = new Torch;
     if (cuda)
         torch->device = at::Device(at::kCUDA, 0);
@@ -288,6 +318,14 @@ Tensor *tensor_view(Torch *torch, const Tensor *flat, size_t offset, int rank, c
         for (int64_t size : sizes)
             count *= size;
         return flat->value.narrow(0, static_cast<int64_t>(offset), count).view(sizes);
+    }, {flat});
+}
+
+Tensor *tensor_view_map(Torch *torch, const Tensor *flat, size_t offset, const int shape[4])
+{
+    return make(torch, [&] {
+        int64_t n = shape[0], c = shape[1], h = shape[2], w = shape[3];
+        return flat->value.narrow(0, static_cast<int64_t>(offset), n * c * h * w).view({n, h, w, c}).permute({0, 3, 1, 2});
     }, {flat});
 }
 

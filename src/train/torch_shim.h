@@ -43,6 +43,8 @@ Tensor *tensor_borrow(Torch *torch, float *memory, int rank, const int *shape);
 Tensor *tensor_borrow_map(Torch *torch, float *memory, const int shape[4], size_t image_stride, size_t pixel_stride);
 /* Part of a tensor of rank 1, in place, row-major. */
 Tensor *tensor_view(Torch *torch, const Tensor *flat, size_t offset, int rank, const int *shape);
+/* Likewise one of rank 4, in memory order N, H, W, C. */
+Tensor *tensor_view_map(Torch *torch, const Tensor *flat, size_t offset, const int shape[4]);
 /* Copies values across types, devices and memory orders; the shapes are equal. */
 void tensor_copy(Torch *torch, Tensor *to, const Tensor *from);
 /* The values as that type on the Torch's device; the same storage when nothing is to be converted. */
