@@ -93,7 +93,7 @@ const CliCommand cli_commands[] = {
     {"pipeline", NULL, "NAME FOLDER", "A folder of images in, a trained and measured model out", cmd_pipeline, false,
      {{0, "model-size", CLI_TEXT, "SIZE", NULL, "nano, tiny, s, m, l or x; otherwise chosen by the number of images", 0, 0, false},
       {0, "epochs", CLI_INTEGER, "N", NULL, "passes over the images; otherwise chosen likewise", 1, 10000, false},
-      {0, "max-seconds", CLI_INTEGER, "S", NULL, "end the training after so long", 1, 7200, false},
+      {0, "max-seconds", CLI_INTEGER, "S", NULL, "plan the training so that it ends within so long", 1, 7200, false},
       {'o', "output", CLI_TEXT, "DIR", NULL, "folder for model, contact sheet and report (default ./NAME-pipeline)", 0, 0, false},
       {0, "seed", CLI_INTEGER, "N", NULL, "of the training", 0, 0, false},
       {0, "json", CLI_FLAG, NULL, NULL, "the report as JSON instead of tables", 0, 0, false}}},

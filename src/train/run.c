@@ -19,6 +19,7 @@
 
 enum { LEAST_IMAGES = 5, AHEAD = 4, SHORT_RUN_UPDATES = 1000, SETTLING_BATCHES = 24 };
 #define QUIET_SECONDS 1.5 /* longest silence between steps */
+#define END_PART 0.97     /* of the time given, for the epochs; the rest is for the end */
 
 typedef struct Run {
     Settings *settings;
@@ -44,6 +45,8 @@ typedef struct Run {
     int64_t images_seen;                   /* by this process */
     double pixels_seen;                    /* in those images: what time grows with */
     Metrics metrics;                       /* latest of the held-out images */
+    int asked_epochs;
+    bool replanned; /* the plan has changed since the loader was opened */
     bool out_of_time;
 } Run;
 
@@ -179,9 +182,11 @@ static Status resume(Run *run, Error *err)
     return STATUS_OK;
 }
 
-static void plan(Run *run)
+/* Lays out so many epochs. */
+static void plan(Run *run, int epochs)
 {
-    const Settings *s = run->settings;
+    Settings *s = run->settings;
+    s->epochs = epochs;
     int64_t per_epoch = (int64_t)run->train_count / s->batch > 0 ? (int64_t)run->train_count / s->batch : 1;
     run->stage_count = schedule_sizes(run->stages, s->epochs, s->start_size, s->image_size);
     run->closing_epochs = s->epochs < 4 ? s->epochs / 2 : (s->epochs * 15 + 50) / 100;
@@ -285,6 +290,33 @@ static Status judge(Run *run, Error *err)
     return judge_images(&run->metrics, &input, &run->arena, err);
 }
 
+/* The time that the plan takes from here on, as a part of what the user leaves for it. */
+static double part_of_time(const Run *run)
+{
+    double speed = run->pixels_seen / fmax(clock_monotonic() - run->started, 1e-3);
+    return pixels_left(run) / speed / fmax(run->settings->max_seconds * END_PART - seconds_of_run(run), 1e-3);
+}
+
+/* Fewer epochs, when those asked for would take longer than the user gives: all phases of the schedule shrink, so that the run still ends with its low
+ * rate and plain pictures (budgeted training, Li et al., arXiv 1905.04753). More of them again when it goes faster than it seemed. */
+static void fit_to_time(Run *run)
+{
+    Settings *s = run->settings;
+    int planned = s->epochs;
+    bool closing = run->progress.epoch >= planned - run->closing_epochs;
+    double part = part_of_time(run);
+    bool late = part > 1.02, early = part < 0.9 && planned < run->asked_epochs && !closing;
+    if (s->max_seconds <= 0 || (!late && !early))
+        return;
+    for (plan(run, late ? planned : run->asked_epochs); s->epochs > run->progress.epoch + 1 && part_of_time(run) > 1;)
+        plan(run, s->epochs - 1);
+    if (s->epochs == planned)
+        return;
+    run->replanned = true;
+    event_warning(run->events, "max_seconds",
+                  arena_printf(&run->arena, "%d of %d epochs, as the run may take %.0f s", s->epochs, run->asked_epochs, s->max_seconds));
+}
+
 static Status end_epoch(Run *run, Error *err)
 {
     const Settings *s = run->settings;
@@ -296,6 +328,8 @@ static Status end_epoch(Run *run, Error *err)
     Status status = checkpoint_write(output_path(run, "checkpoint.safetensors"), trainer_optimizer(run->trainer), &now, s->fingerprint, err);
     if (status == STATUS_OK && run->progress.epoch % every == 0 && run->progress.epoch < s->epochs)
         status = judge(run, err);
+    if (run->progress.epoch < s->epochs)
+        fit_to_time(run);
     report(run, "epoch");
     run->out_of_time = s->max_seconds > 0 && seconds_of_run(run) > s->max_seconds;
     return status;
@@ -310,7 +344,8 @@ static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, E
     run->loader = open_loader(run, cache, stage->side, first, stage->end_epoch, plain > 0 ? plain : 0);
     int per_epoch = train_loader_batches_per_epoch(run->loader);
     TrainBatch *batch;
-    while (status == STATUS_OK && !run->out_of_time && (batch = train_loader_next(run->loader)) != NULL) {
+    run->replanned = false;
+    while (status == STATUS_OK && !run->out_of_time && !run->replanned && (batch = train_loader_next(run->loader)) != NULL) {
         bool last = batch->index == per_epoch - 1;
         status = step(run, batch, stage->side, err);
         train_batch_release(run->loader, batch);
@@ -328,13 +363,15 @@ static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, E
 static Status train(Run *run, Error *err)
 {
     Status status = STATUS_OK;
-    for (int i = 0; i < run->stage_count && status == STATUS_OK && !run->out_of_time; i++) {
-        const SizeStage *stage = &run->stages[i];
-        if (run->progress.epoch >= stage->end_epoch)
+    for (int i = 0; i < run->stage_count && status == STATUS_OK && !run->out_of_time; i = run->replanned ? 0 : i + 1) {
+        SizeStage stage = run->stages[i]; /* a copy: a new plan writes over it */
+        if (run->progress.epoch >= stage.end_epoch) {
+            run->replanned = false;
             continue;
-        bool last = stage->side == run->settings->image_size;
-        TrainCache *cache = last ? run->cache : train_cache_new(run->dataset, stage->side, stage->side, memory_for_pictures());
-        status = train_stage(run, stage, cache, err);
+        }
+        bool last = stage.side == run->settings->image_size;
+        TrainCache *cache = last ? run->cache : train_cache_new(run->dataset, stage.side, stage.side, memory_for_pictures());
+        status = train_stage(run, &stage, cache, err);
         train_loader_free(run->loader); /* its threads use the cache */
         run->loader = NULL;
         if (!last)
@@ -479,7 +516,7 @@ Status run_training(Settings *settings, Events *events, const volatile sig_atomi
         bool half = trainer_choose(1, 1, false).type == TORCH_BFLOAT16;
         settings_choose(settings, run.dataset, run.labelled, torch_has_cuda() ? MACHINE_GPU : half ? MACHINE_CPU_BFLOAT16 : MACHINE_CPU);
         run.cache = train_cache_new(run.dataset, settings->image_size, settings->image_size, memory_for_pictures());
-        plan(&run);
+        plan(&run, run.asked_epochs = settings->epochs);
         status = make_trainer(&run, err);
     }
     if (status == STATUS_OK)

@@ -107,6 +107,16 @@ def test_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, data):
     assert (tmp_path / "killed" / "model.onnx").read_bytes() == (tmp_path / "whole" / "model.onnx").read_bytes()
 
 
+def test_run_that_may_not_take_long_ends_with_its_low_rate(tmp_path, data):
+    path = run_file(tmp_path, data, epochs=5000)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "max_seconds": 10}))
+    events = train(path)
+    epochs = [e for e in events if e["event"] == "epoch"]
+    assert epochs[0]["epochs"] < 5000 and epochs[-1]["epoch"] == epochs[-1]["epochs"]
+    assert epochs[-1]["learning_rate"] == pytest.approx(0.05 * max(e["learning_rate"] for e in epochs), rel=0.5)
+    assert "as the run may take 10 s" in next(e for e in events if e["event"] == "warning")["message"]
+
+
 def test_sigterm_stops(tmp_path, data):
     process = start(run_file(tmp_path, data, epochs=1000))
     for line in process.stdout:
