@@ -35,7 +35,7 @@ Colour colour_of(unsigned number)
 
 static int clamp(int value, int high) { return value < 0 ? 0 : value > high ? high : value; }
 
-void canvas_fill(BgrPicture *canvas, int x, int y, int width, int height, Colour colour)
+void canvas_fill(Raster *canvas, int x, int y, int width, int height, Colour colour)
 {
     int left = clamp(x, canvas->width), right = clamp(x + width, canvas->width);
     int top = clamp(y, canvas->height), bottom = clamp(y + height, canvas->height);
@@ -46,7 +46,7 @@ void canvas_fill(BgrPicture *canvas, int x, int y, int width, int height, Colour
     }
 }
 
-void canvas_outline(BgrPicture *canvas, int x, int y, int width, int height, int thickness, Colour colour)
+void canvas_outline(Raster *canvas, int x, int y, int width, int height, int thickness, Colour colour)
 {
     canvas_fill(canvas, x, y, width, thickness, colour);
     canvas_fill(canvas, x, y + height - thickness, width, thickness, colour);
@@ -54,7 +54,7 @@ void canvas_outline(BgrPicture *canvas, int x, int y, int width, int height, int
     canvas_fill(canvas, x + width - thickness, y, thickness, height, colour);
 }
 
-void canvas_paste(BgrPicture *canvas, const BgrPicture *picture, int x, int y)
+void canvas_paste(Raster *canvas, const Raster *picture, int x, int y)
 {
     int left = clamp(x, canvas->width), right = clamp(x + picture->width, canvas->width);
     int top = clamp(y, canvas->height), bottom = clamp(y + picture->height, canvas->height);
@@ -74,7 +74,7 @@ static uint16_t shape_of(unsigned char c)
     return shape ? shape : letters['?' - 32];
 }
 
-void canvas_text(BgrPicture *canvas, int x, int y, int scale, const char *text, int length, Colour colour)
+void canvas_text(Raster *canvas, int x, int y, int scale, const char *text, int length, Colour colour)
 {
     for (; *text && length > 0; text++) {
         if (continues_character(*text))

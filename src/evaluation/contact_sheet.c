@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "evaluation/canvas.h"
-#include "evaluation/jpeg_file.h"
+#include "picture/jpeg_file.h"
 
 #include "base/banned.h"
 
@@ -17,7 +17,7 @@ enum { MARGIN = 10, TEXT_SCALE = 2, LINE = 20, LABEL_LETTERS = 8, SIDE_MAXIMUM =
 static const Colour background = {38, 34, 32}, ink = {235, 235, 235}, empty = {90, 90, 90}, black = {0, 0, 0};
 
 typedef struct Cell {
-    BgrPicture picture; /* scaled; pixels NULL when it could not be read */
+    Raster picture; /* scaled; pixels NULL when it could not be read */
     double scale;       /* from pixels of the file */
     int height;
 } Cell;
@@ -26,7 +26,7 @@ typedef struct Sheet {
     const ContactSheetOptions *options;
     const char *const *class_names;
     size_t class_count;
-    BgrPicture canvas;
+    Raster canvas;
     int columns, legend_height;
 } Sheet;
 
@@ -34,19 +34,16 @@ typedef struct Sheet {
 
 static void cell_read(Cell *cell, const char *path, int width)
 {
-    BgrPicture decoded = {0};
+    Raster decoded = {0};
     int own_width, own_height;
     cell->height = width * 3 / 4;
     /* Tall pictures are kept to one and a half times the width. */
-    if (jpeg_file_read(&decoded, &own_width, &own_height, path, width, width * 3 / 2, NULL))
+    if (jpeg_file_read(&decoded, &own_width, &own_height, path, width, width * 3 / 2, JPEG_BGR, NULL))
         return;
-    cell->scale = picture_fit(own_width, own_height, width, width * 3 / 2);
-    cell->picture = (BgrPicture){.width = (int)fmax(1, fmin(width, lrint(own_width * cell->scale))),
-                                 .height = (int)fmax(1, lrint(own_height * cell->scale))};
-    cell->picture.pixels = xmalloc((size_t)cell->picture.width * (size_t)cell->picture.height * 3);
-    picture_scale(&cell->picture, &decoded);
+    cell->scale = raster_fit(own_width, own_height, width, width * 3 / 2);
+    raster_resize(&cell->picture, &decoded, (int)fmax(1, fmin(width, lrint(own_width * cell->scale))), (int)fmax(1, lrint(own_height * cell->scale)));
     cell->height = cell->picture.height;
-    free(decoded.pixels);
+    raster_clear(&decoded);
 }
 
 static int pair_width(const Sheet *sheet) { return 2 * sheet->options->cell_width + 3 * MARGIN; }
@@ -92,7 +89,7 @@ static int legend(Sheet *sheet, int width)
 
 static Colour text_colour(Colour on) { return on.red * 3 + on.green * 6 + on.blue > 1150 ? black : (Colour){255, 255, 255}; }
 
-static void draw_label(BgrPicture *canvas, int x, int y, const char *text, int length, Colour colour)
+static void draw_label(Raster *canvas, int x, int y, const char *text, int length, Colour colour)
 {
     int height = CANVAS_LETTER_HEIGHT * TEXT_SCALE + 4;
     y = y < height ? 0 : y - height;
@@ -116,7 +113,7 @@ static int label_bytes(const char *name)
     return bytes;
 }
 
-static void draw_box(const Sheet *sheet, BgrPicture *picture, const EvaluationBox *box, double scale, bool labelled)
+static void draw_box(const Sheet *sheet, Raster *picture, const EvaluationBox *box, double scale, bool labelled)
 {
     if (!isfinite(box->x) || !isfinite(box->y) || !isfinite(box->w) || !isfinite(box->h))
         return;
@@ -147,7 +144,7 @@ static void draw_side(Sheet *sheet, const Cell *cell, const EvaluationBox *boxes
         return;
     }
     size_t size = (size_t)cell->picture.width * (size_t)cell->picture.height * 3;
-    BgrPicture copy = {memcpy(xmalloc(size), cell->picture.pixels, size), cell->picture.width, cell->picture.height};
+    Raster copy = {cell->picture.width, cell->picture.height, memcpy(xmalloc(size), cell->picture.pixels, size)};
     const EvaluationBox **order = xcalloc(count + 1, sizeof *order);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -185,7 +182,7 @@ static void draw_pair(Sheet *sheet, const Cell *cell, const ContactSheetImage *i
 
 static void draw(Sheet *sheet, const Cell *cells, const ContactSheetImage *images, size_t count, int width, int height)
 {
-    sheet->canvas = (BgrPicture){xmalloc((size_t)width * (size_t)height * 3), width, height};
+    sheet->canvas = (Raster){width, height, xmalloc((size_t)width * (size_t)height * 3)};
     canvas_fill(&sheet->canvas, 0, 0, width, height, background);
     int y = legend(sheet, width);
     for (size_t first = 0; first < count; first += (size_t)sheet->columns) {

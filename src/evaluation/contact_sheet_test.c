@@ -26,7 +26,7 @@ static int set_up(void **state)
         return 1;
     snprintf(picture_path, sizeof picture_path, "%s/a.jpg", folder);
     snprintf(sheet_path, sizeof sheet_path, "%s/sheet.jpg", folder);
-    BgrPicture grey = {xmalloc(640 * 480 * 3), 640, 480};
+    Raster grey = {640, 480, xmalloc(640 * 480 * 3)};
     canvas_fill(&grey, 0, 0, 640, 480, (Colour){128, 128, 128});
     Status status = jpeg_file_write(picture_path, &grey, 90, NULL);
     free(grey.pixels);
@@ -39,16 +39,16 @@ static int tear_down(void **state)
     return (int)file_remove_tree(folder, NULL);
 }
 
-static BgrPicture read_sheet(void)
+static Raster read_sheet(void)
 {
-    BgrPicture out;
+    Raster out;
     int width, height;
     Error err = {0};
-    assert_int_equal(jpeg_file_read(&out, &width, &height, sheet_path, 20000, 20000, &err), STATUS_OK);
+    assert_int_equal(jpeg_file_read(&out, &width, &height, sheet_path, 20000, 20000, JPEG_BGR, &err), STATUS_OK);
     return out;
 }
 
-static bool is_near(const BgrPicture *p, int x, int y, Colour colour)
+static bool is_near(const Raster *p, int x, int y, Colour colour)
 {
     const uint8_t *pixel = p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3;
     return abs(pixel[0] - colour.blue) < 60 && abs(pixel[1] - colour.green) < 60 && abs(pixel[2] - colour.red) < 60;
@@ -65,7 +65,7 @@ static void boxes_lie_on_their_sides(void **state)
     options.cell_width = 320;
     Error err = {0};
     assert_int_equal(contact_sheet_write(sheet_path, &image, 1, names, 2, &options, &err), STATUS_OK);
-    BgrPicture sheet = read_sheet();
+    Raster sheet = read_sheet();
     assert_int_equal(sheet.width, 10 + 2 * 320 + 30);
     int top = sheet.height - 10 - 240; /* of the pictures: half of their own size */
     Colour grey = {128, 128, 128};
@@ -99,7 +99,7 @@ static void what_cannot_be_read_becomes_a_grey_cell(void **state)
 static void letters_are_drawn(void **state)
 {
     (void)state;
-    BgrPicture canvas = {xcalloc(40 * 10, 3), 40, 10};
+    Raster canvas = {40, 10, xcalloc(40 * 10, 3)};
     canvas_text(&canvas, 0, 0, 1, "1é", 2, (Colour){255, 255, 255});
     const char *one = ".#.##..#..#.###"; /* three by five */
     for (int i = 0; i < 15; i++)

@@ -28,7 +28,7 @@ void augment_scratch_free(AugmentScratch *scratch)
 }
 
 /* A picture in a buffer that grows on demand. */
-static AugmentPicture scratch_picture(uint8_t **buffer, size_t *size, int width, int height)
+static Raster scratch_picture(uint8_t **buffer, size_t *size, int width, int height)
 {
     size_t needed = (size_t)width * height * 3;
     if (needed > *size) {
@@ -36,7 +36,7 @@ static AugmentPicture scratch_picture(uint8_t **buffer, size_t *size, int width,
         *buffer = xmalloc(needed);
         *size = needed;
     }
-    return (AugmentPicture){*buffer, width, height};
+    return (Raster){width, height, *buffer};
 }
 
 AugmentOptions augment_without_mosaic(const AugmentOptions *options)
@@ -99,7 +99,7 @@ void augment_clip_boxes(AugmentBoxes *boxes, size_t first, int width, int height
 
 static bool happens(Random *random, float probability) { return random_unit(random) < probability; }
 
-static void give_back(const AugmentSource *source, uint32_t index, AugmentPicture picture)
+static void give_back(const AugmentSource *source, uint32_t index, Raster picture)
 {
     if (source->give_back)
         source->give_back(source->context, index, picture);
@@ -121,11 +121,11 @@ static AugmentMatrix draw_affine(const AugmentOptions *o, int width, int height,
 }
 
 /* Pastes picture `index` with its corner at x, y (or its far corner there, where before_x or before_y is set), boxes too. */
-static void place(AugmentPicture *canvas, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, int x, int y, bool before_x,
+static void place(Raster *canvas, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, int x, int y, bool before_x,
                   bool before_y, const AugmentOptions *options)
 {
     size_t first = boxes->count;
-    AugmentPicture tile = source->get(source->context, index, boxes);
+    Raster tile = source->get(source->context, index, boxes);
     x -= before_x ? tile.width : 0;
     y -= before_y ? tile.height : 0;
     augment_paste(canvas, &tile, x, y);
@@ -136,10 +136,10 @@ static void place(AugmentPicture *canvas, AugmentBoxes *boxes, const AugmentSour
 }
 
 /* Four pictures around a random point of a canvas twice as large, seen through a random affine map. */
-static void draw_mosaic(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index,
+static void draw_mosaic(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index,
                         const AugmentOptions *options, Random *random, AugmentScratch *scratch)
 {
-    AugmentPicture canvas = scratch_picture(&scratch->canvas, &scratch->canvas_size, 2 * out->width, 2 * out->height);
+    Raster canvas = scratch_picture(&scratch->canvas, &scratch->canvas_size, 2 * out->width, 2 * out->height);
     augment_fill(&canvas);
     int x = (int)random_between(random, 0.5 * out->width, 1.5 * out->width);
     int y = (int)random_between(random, 0.5 * out->height, 1.5 * out->height);
@@ -151,7 +151,7 @@ static void draw_mosaic(AugmentPicture *out, AugmentBoxes *boxes, const AugmentS
     augment_map_boxes(boxes, first, &matrix);
 }
 
-static void draw_single(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index,
+static void draw_single(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index,
                         const AugmentOptions *options, Random *random)
 {
     if (!options->affine_always) {
@@ -160,7 +160,7 @@ static void draw_single(AugmentPicture *out, AugmentBoxes *boxes, const AugmentS
         return;
     }
     size_t first = boxes->count;
-    AugmentPicture picture = source->get(source->context, index, boxes);
+    Raster picture = source->get(source->context, index, boxes);
     AugmentMatrix matrix = draw_affine(options, out->width, out->height, random);
     augment_warp(out, &picture, &matrix);
     augment_map_boxes(boxes, first, &matrix);
@@ -168,7 +168,7 @@ static void draw_single(AugmentPicture *out, AugmentBoxes *boxes, const AugmentS
 }
 
 /* Lays another picture over out, scaled, perhaps mirrored and cut out at random, each with half the weight; its boxes join. */
-static void draw_mixup(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSource *source, const AugmentOptions *options,
+static void draw_mixup(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, const AugmentOptions *options,
                        Random *random, AugmentScratch *scratch)
 {
     uint32_t index = random_below(random, source->count);
@@ -176,7 +176,7 @@ static void draw_mixup(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSo
     bool mirrored = happens(random, 0.5f);
     double right = random_unit(random), down = random_unit(random);
     size_t first = boxes->count;
-    AugmentPicture other = source->get(source->context, index, boxes);
+    Raster other = source->get(source->context, index, boxes);
     if (boxes->count > first) {
         float x = (float)right * fmaxf(0, scale * (float)out->width - (float)out->width);
         float y = (float)down * fmaxf(0, scale * (float)out->height - (float)out->height);
@@ -185,7 +185,7 @@ static void draw_mixup(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSo
             matrix.m[0] = -scale;
             matrix.m[2] = scale * (float)other.width - x;
         }
-        AugmentPicture mixed = scratch_picture(&scratch->mixed, &scratch->mixed_size, out->width, out->height);
+        Raster mixed = scratch_picture(&scratch->mixed, &scratch->mixed_size, out->width, out->height);
         augment_warp(&mixed, &other, &matrix);
         augment_blend(out, &mixed);
         augment_map_boxes(boxes, first, &matrix);
@@ -200,7 +200,7 @@ static int draw_jitter(Random *random, int most)
     return happens(random, 0.5f) ? (int)change : 0;
 }
 
-static void draw_colours_and_flips(AugmentPicture *out, AugmentBoxes *boxes, const AugmentOptions *options, Random *random)
+static void draw_colours_and_flips(Raster *out, AugmentBoxes *boxes, const AugmentOptions *options, Random *random)
 {
     int hue = draw_jitter(random, options->hue), saturation = draw_jitter(random, options->saturation);
     int value = draw_jitter(random, options->value);
@@ -211,7 +211,7 @@ static void draw_colours_and_flips(AugmentPicture *out, AugmentBoxes *boxes, con
         augment_flip_vertical(out, boxes);
 }
 
-void augment_sample(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, const AugmentOptions *options,
+void augment_sample(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, const AugmentOptions *options,
                     Random *random, AugmentScratch *scratch)
 {
     AugmentBoxes *own = &scratch->boxes;

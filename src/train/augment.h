@@ -9,14 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "evaluation/jpeg_file.h"
+#include "picture/jpeg_file.h"
 #include "train/random.h"
 
 /* Grey that fills what no picture covers. */
 enum { AUGMENT_FILL = 114 };
-
-/* 8-bit BGR picture, rows without gaps; pixels are borrowed. */
-typedef BgrPicture AugmentPicture;
 
 /* Corners in pixels; a pixel's centre lies at .5, so a box around the pixel (0, 0) is 0, 0, 1, 1. */
 typedef struct AugmentBox {
@@ -61,8 +58,8 @@ AugmentOptions augment_without_mosaic(const AugmentOptions *options);
 typedef struct AugmentSource {
     void *context;
     uint32_t count; /* pictures to choose from */
-    AugmentPicture (*get)(void *context, uint32_t index, AugmentBoxes *boxes);
-    void (*give_back)(void *context, uint32_t index, AugmentPicture picture);
+    Raster (*get)(void *context, uint32_t index, AugmentBoxes *boxes);
+    void (*give_back)(void *context, uint32_t index, Raster picture);
 } AugmentSource;
 
 /* Buffers that are kept from sample to sample, one per thread. */
@@ -72,7 +69,7 @@ void augment_scratch_free(AugmentScratch *scratch);
 
 /* Draws one sample: picture `index` of source, with others beside it, onto out (its width and height are the input size, its pixels are
  * overwritten); the boxes left are added to boxes. */
-void augment_sample(AugmentPicture *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, const AugmentOptions *options,
+void augment_sample(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, const AugmentOptions *options,
                     Random *random, AugmentScratch *scratch);
 
 /* The steps, for themselves. */
@@ -83,12 +80,12 @@ typedef struct AugmentMatrix {
 } AugmentMatrix;
 
 /* Bilinear map of source onto out; what lies outside the source is AUGMENT_FILL. A singular matrix leaves only the fill. */
-void augment_warp(AugmentPicture *out, const AugmentPicture *source, const AugmentMatrix *matrix);
+void augment_warp(Raster *out, const Raster *source, const AugmentMatrix *matrix);
 /* Enclosing boxes of the mapped corners, from boxes->items[first] on. */
 void augment_map_boxes(AugmentBoxes *boxes, size_t first, const AugmentMatrix *matrix);
 /* Adds to hue (0–179, wraps), saturation and value (0–255, clipped). */
-void augment_hsv(AugmentPicture *picture, int hue, int saturation, int value);
-void augment_flip_horizontal(AugmentPicture *picture, AugmentBoxes *boxes);
-void augment_flip_vertical(AugmentPicture *picture, AugmentBoxes *boxes);
+void augment_hsv(Raster *picture, int hue, int saturation, int value);
+void augment_flip_horizontal(Raster *picture, AugmentBoxes *boxes);
+void augment_flip_vertical(Raster *picture, AugmentBoxes *boxes);
 /* Cuts boxes from items[first] on to the picture and drops what the two minima of options forbid. */
 void augment_clip_boxes(AugmentBoxes *boxes, size_t first, int width, int height, const AugmentOptions *options);

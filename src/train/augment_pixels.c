@@ -9,11 +9,11 @@
 
 enum { FRACTION_BITS = 16, WEIGHT_BITS = 8, WEIGHT_ONE = 1 << WEIGHT_BITS };
 
-void augment_fill(AugmentPicture *picture) { memset(picture->pixels, AUGMENT_FILL, (size_t)picture->width * picture->height * 3); }
+void augment_fill(Raster *picture) { memset(picture->pixels, AUGMENT_FILL, (size_t)picture->width * picture->height * 3); }
 
 static int clamp_int(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
-void augment_paste(AugmentPicture *out, const AugmentPicture *source, int x, int y)
+void augment_paste(Raster *out, const Raster *source, int x, int y)
 {
     int left = clamp_int(x, 0, out->width), right = clamp_int(x + source->width, 0, out->width);
     int top = clamp_int(y, 0, out->height), bottom = clamp_int(y + source->height, 0, out->height);
@@ -55,7 +55,7 @@ static void blend_neighbours(uint8_t *out, const uint8_t *const corners[4], unsi
 }
 
 /* A sample whose neighbours lie partly or wholly outside the source. */
-static void sample_edge(uint8_t *out, const AugmentPicture *source, int64_t column, int64_t row, unsigned wx, unsigned wy)
+static void sample_edge(uint8_t *out, const Raster *source, int64_t column, int64_t row, unsigned wx, unsigned wy)
 {
     static const uint8_t fill[3] = {AUGMENT_FILL, AUGMENT_FILL, AUGMENT_FILL};
     const uint8_t *corners[4];
@@ -68,7 +68,7 @@ static void sample_edge(uint8_t *out, const AugmentPicture *source, int64_t colu
 }
 
 /* One row of the output; u and v are the source position of its first pixel in fixed point. */
-static void warp_row(uint8_t *out, int width, const AugmentPicture *source, int64_t u, int64_t v, int64_t du, int64_t dv)
+static void warp_row(uint8_t *out, int width, const Raster *source, int64_t u, int64_t v, int64_t du, int64_t dv)
 {
     size_t stride = (size_t)source->width * 3;
     for (int x = 0; x < width; x++, u += du, v += dv, out += 3) {
@@ -85,7 +85,7 @@ static void warp_row(uint8_t *out, int width, const AugmentPicture *source, int6
     }
 }
 
-void augment_warp(AugmentPicture *out, const AugmentPicture *source, const AugmentMatrix *matrix)
+void augment_warp(Raster *out, const Raster *source, const AugmentMatrix *matrix)
 {
     augment_fill(out);
     double inverse[6];
@@ -160,7 +160,7 @@ static void hsv_pixels(uint8_t *pixels, size_t count, float hue_shift, float sat
     }
 }
 
-void augment_hsv(AugmentPicture *picture, int hue, int saturation, int value)
+void augment_hsv(Raster *picture, int hue, int saturation, int value)
 {
     if (!hue && !saturation && !value)
         return;
@@ -168,7 +168,7 @@ void augment_hsv(AugmentPicture *picture, int hue, int saturation, int value)
     hsv_pixels(picture->pixels, (size_t)picture->width * picture->height, hue_shift, (float)saturation / 255, (float)value);
 }
 
-void augment_blend(AugmentPicture *out, const AugmentPicture *other)
+void augment_blend(Raster *out, const Raster *other)
 {
     size_t count = (size_t)out->width * out->height * 3;
     uint8_t *restrict a = out->pixels;
@@ -179,7 +179,7 @@ void augment_blend(AugmentPicture *out, const AugmentPicture *other)
 
 /* ---- flips ---- */
 
-void augment_flip_horizontal(AugmentPicture *picture, AugmentBoxes *boxes)
+void augment_flip_horizontal(Raster *picture, AugmentBoxes *boxes)
 {
     for (int y = 0; y < picture->height; y++) {
         uint8_t *left = picture->pixels + (size_t)y * picture->width * 3, *right = left + ((size_t)picture->width - 1) * 3;
@@ -198,7 +198,7 @@ void augment_flip_horizontal(AugmentPicture *picture, AugmentBoxes *boxes)
     }
 }
 
-void augment_flip_vertical(AugmentPicture *picture, AugmentBoxes *boxes)
+void augment_flip_vertical(Raster *picture, AugmentBoxes *boxes)
 {
     size_t stride = (size_t)picture->width * 3;
     for (int y = 0; y < picture->height / 2; y++) {

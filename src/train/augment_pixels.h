@@ -3,8 +3,8 @@
 #include "train/augment.h"
 
 /* Every pixel becomes AUGMENT_FILL. */
-void augment_fill(AugmentPicture *picture);
+void augment_fill(Raster *picture);
 /* Copies source so that its corner lies at x, y of out, cut at the edges. */
-void augment_paste(AugmentPicture *out, const AugmentPicture *source, int x, int y);
+void augment_paste(Raster *out, const Raster *source, int x, int y);
 /* Mean of two pictures of one size. */
-void augment_blend(AugmentPicture *out, const AugmentPicture *other);
+void augment_blend(Raster *out, const Raster *other);

@@ -20,14 +20,14 @@ static const uint8_t colours[PICTURES][3] = {{255, 0, 0}, {0, 255, 0}, {0, 0, 25
 static const AugmentBox rectangles[PICTURES] = {{20, 30, 60, 50, 0}, {5, 10, 35, 60, 1}, {40, 8, 90, 40, 2}, {10, 10, 50, 50, 3}};
 static const int sizes[PICTURES][2] = {{96, 72}, {64, 96}, {96, 64}, {80, 96}};
 
-static AugmentPicture picture_new(int width, int height)
+static Raster picture_new(int width, int height)
 {
-    return (AugmentPicture){xcalloc((size_t)width * height, 3), width, height};
+    return (Raster){width, height, xcalloc((size_t)width * height, 3)};
 }
 
-static AugmentPicture painted(uint32_t index)
+static Raster painted(uint32_t index)
 {
-    AugmentPicture p = picture_new(sizes[index][0], sizes[index][1]);
+    Raster p = picture_new(sizes[index][0], sizes[index][1]);
     AugmentBox r = rectangles[index];
     for (int y = (int)r.y0; y < (int)r.y1; y++)
         for (int x = (int)r.x0; x < (int)r.x1; x++)
@@ -35,14 +35,14 @@ static AugmentPicture painted(uint32_t index)
     return p;
 }
 
-static AugmentPicture get(void *context, uint32_t index, AugmentBoxes *boxes)
+static Raster get(void *context, uint32_t index, AugmentBoxes *boxes)
 {
     (void)context;
     augment_boxes_add(boxes, rectangles[index]);
     return painted(index);
 }
 
-static void give_back(void *context, uint32_t index, AugmentPicture picture)
+static void give_back(void *context, uint32_t index, Raster picture)
 {
     (void)context, (void)index;
     free(picture.pixels);
@@ -60,7 +60,7 @@ static bool has_colour(const uint8_t *pixel, int class_index)
 }
 
 /* Enclosing box of the pixels of a class; an empty one has x0 > x1. */
-static AugmentBox find_pixels(const AugmentPicture *p, int class_index)
+static AugmentBox find_pixels(const Raster *p, int class_index)
 {
     AugmentBox found = {1e9f, 1e9f, -1e9f, -1e9f, class_index};
     for (int y = 0; y < p->height; y++)
@@ -78,7 +78,7 @@ static void assert_same_box(AugmentBox a, AugmentBox b, float tolerance)
     assert_true(fabsf(a.y0 - b.y0) <= tolerance && fabsf(a.y1 - b.y1) <= tolerance);
 }
 
-static void draw(AugmentPicture *out, AugmentBoxes *boxes, uint32_t index, const AugmentOptions *options, uint64_t seed)
+static void draw(Raster *out, AugmentBoxes *boxes, uint32_t index, const AugmentOptions *options, uint64_t seed)
 {
     AugmentScratch *scratch = augment_scratch_new();
     Random random = random_start(seed, index);
@@ -89,7 +89,7 @@ static void draw(AugmentPicture *out, AugmentBoxes *boxes, uint32_t index, const
 static void without_options_a_picture_is_letterboxed_at_the_top_left(void **state)
 {
     (void)state;
-    AugmentPicture out = picture_new(SIDE, SIDE), plain = painted(0);
+    Raster out = picture_new(SIDE, SIDE), plain = painted(0);
     AugmentBoxes boxes = {0};
     draw(&out, &boxes, 0, &(AugmentOptions)AUGMENT_NONE, 1);
     assert_int_equal(boxes.count, 1);
@@ -111,7 +111,7 @@ static void boxes_follow_an_affine_map(void **state)
     options.value = 10; /* the fill must stay darker than half */
     int seen = 0;
     for (uint64_t seed = 0; seed < 200; seed++) {
-        AugmentPicture out = picture_new(SIDE, SIDE);
+        Raster out = picture_new(SIDE, SIDE);
         AugmentBoxes boxes = {0};
         uint32_t index = (uint32_t)seed % PICTURES;
         draw(&out, &boxes, index, &options, seed);
@@ -133,7 +133,7 @@ static void boxes_enclose_what_was_turned(void **state)
         double angle = degrees * M_PI / 180, shear = degrees / 400.0;
         float c = (float)cos(angle), s = (float)sin(angle);
         AugmentMatrix matrix = {{c, s + (float)shear, 60, -s, c, 60}};
-        AugmentPicture in = painted(3), out = picture_new(200, 200);
+        Raster in = painted(3), out = picture_new(200, 200);
         AugmentBoxes boxes = {0};
         augment_boxes_add(&boxes, rectangles[3]);
         augment_warp(&out, &in, &matrix);
@@ -155,7 +155,7 @@ static void a_mosaic_keeps_every_rectangle_in_its_box(void **state)
     options.value = 10;
     size_t total = 0;
     for (uint64_t seed = 0; seed < 100; seed++) {
-        AugmentPicture out = picture_new(SIDE, SIDE);
+        Raster out = picture_new(SIDE, SIDE);
         AugmentBoxes boxes = {0};
         draw(&out, &boxes, (uint32_t)seed % PICTURES, &options, seed);
         for (size_t i = 0; i < boxes.count; i++) {
@@ -190,7 +190,7 @@ static void mixup_adds_the_boxes_of_a_second_picture(void **state)
     AugmentOptions plain = options;
     plain.mixup = 0;
     size_t with = 0, without = 0;
-    AugmentPicture out = picture_new(SIDE, SIDE);
+    Raster out = picture_new(SIDE, SIDE);
     for (uint64_t seed = 0; seed < 60; seed++) {
         AugmentBoxes boxes = {0};
         draw(&out, &boxes, 0, &options, seed);
@@ -211,7 +211,7 @@ static void the_same_seed_gives_the_same_bytes(void **state)
     (void)state;
     AugmentOptions options = AUGMENT_DEFAULTS;
     options.mosaic = 0.7f, options.mixup = 0.5f, options.rotation = 10, options.shear = 2;
-    AugmentPicture a = picture_new(SIDE, SIDE), b = picture_new(SIDE, SIDE);
+    Raster a = picture_new(SIDE, SIDE), b = picture_new(SIDE, SIDE);
     int different = 0;
     for (uint64_t seed = 0; seed < 20; seed++) {
         AugmentBoxes first = {0}, second = {0};
@@ -251,7 +251,7 @@ static void colours_turn_as_defined(void **state)
 {
     (void)state;
     uint8_t pixels[4 * 3] = {0, 0, 255, 128, 128, 128, 30, 60, 200, 0, 0, 0};
-    AugmentPicture p = {pixels, 4, 1};
+    Raster p = {4, 1, pixels};
     augment_hsv(&p, 60, 0, 0);
     const uint8_t turned[4 * 3] = {0, 255, 0, 128, 128, 128, 60, 200, 30, 0, 0, 0};
     for (int i = 0; i < 9; i++)
@@ -265,7 +265,7 @@ static void colours_turn_as_defined(void **state)
 static void a_flat_matrix_gives_only_fill(void **state)
 {
     (void)state;
-    AugmentPicture in = painted(3), out = picture_new(SIDE, SIDE);
+    Raster in = painted(3), out = picture_new(SIDE, SIDE);
     const AugmentMatrix flat[] = {{{0, 0, 0, 0, 0, 0}}, {{1, 1, 0, 1, 1, 0}}, {{NAN, 0, 0, 0, 1, 0}}, {{1, 0, 1e30f, 0, 1, 0}}};
     for (size_t i = 0; i < sizeof flat / sizeof *flat; i++) {
         augment_warp(&out, &in, &flat[i]);

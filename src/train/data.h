@@ -60,5 +60,5 @@ TrainCache *train_cache_new(TrainDataset *dataset, int width, int height, size_t
 void train_cache_free(TrainCache *cache);
 /* The scaled picture, its longer side fitting; `scale` maps annotated pixels to its pixels. Give it back with the same index. A picture
  * that does not decode comes as one grey pixel with scale 0 and is warned of once. */
-AugmentPicture train_cache_get(TrainCache *cache, uint32_t index, float *scale);
-void train_cache_give_back(TrainCache *cache, uint32_t index, AugmentPicture picture);
+Raster train_cache_get(TrainCache *cache, uint32_t index, float *scale);
+void train_cache_give_back(TrainCache *cache, uint32_t index, Raster picture);

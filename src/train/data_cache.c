@@ -11,7 +11,7 @@
 #include "base/banned.h"
 
 typedef struct Slot {
-    AugmentPicture picture; /* pixels NULL while empty */
+    Raster picture; /* pixels NULL while empty */
     float scale;
 } Slot;
 
@@ -46,7 +46,7 @@ void train_cache_free(TrainCache *cache)
 /* Stands for a picture that does not decode. */
 static Slot grey_pixel(void)
 {
-    Slot slot = {.picture = {xmalloc(3), 1, 1}};
+    Slot slot = {.picture = {1, 1, xmalloc(3)}};
     memset(slot.picture.pixels, AUGMENT_FILL, 3);
     return slot;
 }
@@ -65,7 +65,7 @@ static Slot decode(TrainCache *cache, uint32_t index, bool *failed)
     return slot;
 }
 
-AugmentPicture train_cache_get(TrainCache *cache, uint32_t index, float *scale)
+Raster train_cache_get(TrainCache *cache, uint32_t index, float *scale)
 {
     pthread_mutex_lock(&cache->lock);
     Slot slot = cache->slots[index];
@@ -86,7 +86,7 @@ AugmentPicture train_cache_get(TrainCache *cache, uint32_t index, float *scale)
     return slot.picture;
 }
 
-void train_cache_give_back(TrainCache *cache, uint32_t index, AugmentPicture picture)
+void train_cache_give_back(TrainCache *cache, uint32_t index, Raster picture)
 {
     pthread_mutex_lock(&cache->lock);
     bool is_private = cache->slots[index].picture.pixels != picture.pixels;

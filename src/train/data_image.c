@@ -71,7 +71,7 @@ static VipsImage *vips_to_rgb(VipsImage *image)
 }
 
 /* Decodes to about twice the wanted size, or to the file's own where that is less; the last step is train_image_resize's. */
-static Status vips_decode(AugmentPicture *out, const char *path, int width, int height, Error *err)
+static Status vips_decode(Raster *out, const char *path, int width, int height, Error *err)
 {
     VipsImage *image = NULL;
     if (vips_thumbnail(path, &image, 2 * width, "height", 2 * height, "size", VIPS_SIZE_DOWN, "fail_on", VIPS_FAIL_ON_ERROR, NULL))
@@ -123,7 +123,7 @@ static void rgb_to_bgr(uint8_t *out, const uint8_t *in, size_t pixels, int chann
     }
 }
 
-static Status bmp_decode_bytes(AugmentPicture *out, const Buffer *file, Error *err)
+static Status bmp_decode_bytes(Raster *out, const Buffer *file, Error *err)
 {
     const unsigned char *bytes = (const unsigned char *)file->data;
     BmpHeader header;
@@ -136,14 +136,14 @@ static Status bmp_decode_bytes(AugmentPicture *out, const Buffer *file, Error *e
     uint8_t *decoded = xcalloc(pixels, (size_t)header.channels);
     status = bmp_decode(bytes, file->size, &header, decoded, err);
     if (!status) {
-        *out = (AugmentPicture){xmalloc(3 * pixels), (int)header.width, (int)header.height};
+        *out = (Raster){(int)header.width, (int)header.height, xmalloc(3 * pixels)};
         rgb_to_bgr(out->pixels, decoded, pixels, header.channels);
     }
     free(decoded);
     return status;
 }
 
-static Status bmp_decode_file(AugmentPicture *out, const char *path, Error *err)
+static Status bmp_decode_file(Raster *out, const char *path, Error *err)
 {
     Buffer file;
     buffer_init(&file, BMP_FILE_MAXIMUM);
@@ -159,7 +159,7 @@ static Status bmp_decode_file(AugmentPicture *out, const char *path, Error *err)
 /* Decodes it all: this is asked for only where a label file does not tell the size. */
 static Status bmp_size(int *width, int *height, const char *path, Error *err)
 {
-    AugmentPicture picture = {0};
+    Raster picture = {0};
     Status status = bmp_decode_file(&picture, path, err);
     *width = picture.width;
     *height = picture.height;
@@ -187,9 +187,9 @@ Status train_image_size(int *out_width, int *out_height, const char *path, Error
 }
 
 /* The picture at its own size or some smaller one that still is no smaller than wanted. */
-static Status decode_near(AugmentPicture *out, int *own_width, int *own_height, const char *path, int width, int height, Error *err)
+static Status decode_near(Raster *out, int *own_width, int *own_height, const char *path, int width, int height, Error *err)
 {
-    Status status = jpeg_file_read(out, own_width, own_height, path, width, height, err);
+    Status status = jpeg_file_read(out, own_width, own_height, path, width, height, JPEG_BGR, err);
     if (status != STATUS_UNSUPPORTED_MEDIA_TYPE)
         return status;
     if (starts_like_bmp(path)) {
@@ -204,21 +204,17 @@ static Status decode_near(AugmentPicture *out, int *own_width, int *own_height, 
     return status ? status : vips_decode(out, path, width, height, err);
 }
 
-Status train_image_decode(AugmentPicture *out, float *scale, const char *path, int width, int height, Error *err)
+Status train_image_decode(Raster *out, float *scale, const char *path, int width, int height, Error *err)
 {
-    AugmentPicture decoded = {0};
+    Raster decoded = {0};
     int own_width, own_height;
-    *out = (AugmentPicture){0};
+    *out = (Raster){0};
     Status status = decode_near(&decoded, &own_width, &own_height, path, width, height, err);
     if (status)
         return status;
-    double factor = picture_fit(own_width, own_height, width, height);
-    AugmentPicture fitted = {.width = (int)fmax(1, fmin(width, lrint(own_width * factor))),
-                             .height = (int)fmax(1, fmin(height, lrint(own_height * factor)))};
-    fitted.pixels = xmalloc((size_t)fitted.width * (size_t)fitted.height * 3);
-    picture_scale(&fitted, &decoded);
-    free(decoded.pixels);
-    *out = fitted;
+    double factor = raster_fit(own_width, own_height, width, height);
+    raster_resize(out, &decoded, (int)fmax(1, fmin(width, lrint(own_width * factor))), (int)fmax(1, fmin(height, lrint(own_height * factor))));
+    raster_clear(&decoded);
     *scale = (float)factor;
     return STATUS_OK;
 }

@@ -55,14 +55,14 @@ typedef struct Drawing {
     float scale;    /* of its picture */
 } Drawing;
 
-static AugmentPicture get_picture(void *context, uint32_t place, AugmentBoxes *boxes)
+static Raster get_picture(void *context, uint32_t place, AugmentBoxes *boxes)
 {
     Drawing *drawing = context;
     TrainLoader *loader = drawing->loader;
     uint32_t index = loader->indexes[place];
     const TrainImage *image = &loader->dataset->images[index];
     float scale;
-    AugmentPicture picture = train_cache_get(loader->cache, index, &scale);
+    Raster picture = train_cache_get(loader->cache, index, &scale);
     if (place == drawing->place)
         drawing->scale = scale;
     for (size_t i = 0; i < image->box_count && scale > 0; i++) {
@@ -72,7 +72,7 @@ static AugmentPicture get_picture(void *context, uint32_t place, AugmentBoxes *b
     return picture;
 }
 
-static void give_picture_back(void *context, uint32_t place, AugmentPicture picture)
+static void give_picture_back(void *context, uint32_t place, Raster picture)
 {
     TrainLoader *loader = ((Drawing *)context)->loader;
     train_cache_give_back(loader->cache, loader->indexes[place], picture);
@@ -125,7 +125,7 @@ static void draw_sample(TrainLoader *loader, Worker *worker, TrainBatch *batch, 
     AugmentOptions augment = closing ? augment_without_mosaic(&o->augment) : o->augment;
     Drawing drawing = {.loader = loader, .place = place};
     AugmentSource source = {&drawing, (uint32_t)loader->count, get_picture, give_picture_back};
-    AugmentPicture out = {worker->pixels, o->width, o->height};
+    Raster out = {o->width, o->height, worker->pixels};
     batch->image_index[i] = loader->indexes[place];
     Random random = random_start(o->seed, (uint64_t)batch->epoch << 32 | batch->image_index[i]);
     worker->boxes[i].count = 0;

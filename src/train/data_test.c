@@ -166,7 +166,7 @@ static TrainDataset *open_dataset(Fixture *f)
     return dataset;
 }
 
-static void assert_pixel(AugmentPicture p, int x, int y, int blue, int green, int red)
+static void assert_pixel(Raster p, int x, int y, int blue, int green, int red)
 {
     const uint8_t *pixel = p.pixels + ((size_t)y * (size_t)p.width + (size_t)x) * 3;
     assert_true(abs(pixel[0] - blue) < 12 && abs(pixel[1] - green) < 12 && abs(pixel[2] - red) < 12);
@@ -195,7 +195,7 @@ static void pictures_are_decoded_to_fit(void **state)
     Fixture *f = *state;
     Error err = {0};
     float scale;
-    AugmentPicture p;
+    Raster p;
     assert_int_equal(train_image_decode(&p, &scale, path_of(f, "images/a/one.jpg"), 256, 256, &err), STATUS_OK);
     assert_int_equal(p.width, 256);
     assert_int_equal(p.height, 192);
@@ -231,10 +231,10 @@ static void scaling_keeps_ramps_and_means(void **state)
     uint8_t ramp[100 * 3 * 2];
     for (int i = 0; i < 200; i++)
         memset(ramp + 3 * i, 2 * (i % 100) + 20, 3);
-    AugmentPicture in = {ramp, 100, 2};
+    Raster in = {100, 2, ramp};
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
-        AugmentPicture out = {xmalloc((size_t)widths[k] * 3 * 5), widths[k], 5};
-        picture_scale(&out, &in);
+        Raster out;
+        raster_resize(&out, &in, widths[k], 5);
         double sum = 0;
         for (int x = 0; x < out.width; x++) {
             double position = (x + 0.5) * 100 / out.width - 0.5;
@@ -356,7 +356,7 @@ static void a_broken_picture_is_warned_of_once_and_empty(void **state)
     f->warnings = 0;
     for (int i = 0; i < 3; i++) {
         float scale;
-        AugmentPicture p = train_cache_get(cache, 2, &scale);
+        Raster p = train_cache_get(cache, 2, &scale);
         assert_true(scale == 0 && p.width == 1 && p.pixels[0] == AUGMENT_FILL);
         train_cache_give_back(cache, 2, p);
     }

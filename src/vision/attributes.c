@@ -42,7 +42,7 @@ static void measure_pixels(const Raster *raster, Measures *out) {
     double n = (double)raster->width * raster->height, light = 0, light2 = 0, rg = 0, rg2 = 0, yb = 0, yb2 = 0;
     size_t grey = 0, colours[COLOURS] = {0};
     for (size_t i = 0; i < (size_t)raster->width * (size_t)raster->height; i++) {
-        const unsigned char *p = raster->rgb + 3 * i;
+        const unsigned char *p = raster->pixels + 3 * i;
         double y = luma(p), d = p[0] - p[1], e = 0.5 * (p[0] + p[1]) - p[2];
         light += y, light2 += y * y, rg += d, rg2 += d * d, yb += e, yb2 += e * e;
         grey += abs(p[0] - p[1]) < 13 && abs(p[1] - p[2]) < 13 && abs(p[0] - p[2]) < 13;
@@ -66,7 +66,7 @@ static double measure_border(const Raster *raster) {
                 x = w - depth - 1;
                 continue;
             }
-            const unsigned char *p = raster->rgb + 3 * ((size_t)y * (size_t)w + (size_t)x);
+            const unsigned char *p = raster->pixels + 3 * ((size_t)y * (size_t)w + (size_t)x);
             for (int c = 0; c < 3; c++) sum[c] += p[c], squares[c] += (double)p[c] * p[c];
             n++;
         }
@@ -93,7 +93,7 @@ static double measure_blur(const Raster *raster) {
     double steps[2] = {0}, lost[2] = {0}, n = (double)w * h;
     if (w < 32 || h < 32) return 0;
     float *grey = xmalloc((size_t)w * (size_t)h * sizeof *grey);
-    for (size_t i = 0; i < (size_t)w * (size_t)h; i++) grey[i] = (float)luma(raster->rgb + 3 * i);
+    for (size_t i = 0; i < (size_t)w * (size_t)h; i++) grey[i] = (float)luma(raster->pixels + 3 * i);
     for (int y = 0; y < h; y++) measure_line(grey + (size_t)y * (size_t)w, w, 1, &steps[0], &lost[0]);
     for (int x = 0; x < w; x++) measure_line(grey + x, h, w, &steps[1], &lost[1]);
     free(grey);
@@ -105,7 +105,7 @@ void attributes_numbers(const Picture *picture, Measures *out) {
     double scale = fmin(1, raster_fit(picture->raster.width, picture->raster.height, ATTRIBUTES_SIDE, ATTRIBUTES_SIDE));
     int width = (int)fmax(1, round(picture->raster.width * scale)), height = (int)fmax(1, round(picture->raster.height * scale));
     Raster small;
-    raster_resize(&picture->raster, width, height, &small);
+    raster_resize(&small, &picture->raster, width, height);
     *out = (Measures){.aspect = (double)picture->full_width / picture->full_height, .megapixels = (double)picture->full_width * picture->full_height / 1e6};
     measure_pixels(&small, out);
     out->border_spread = measure_border(&small);

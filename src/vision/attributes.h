@@ -6,7 +6,7 @@
 #pragma once
 #include <stddef.h>
 
-#include "vision/raster.h"
+#include "vision/picture.h"
 
 enum { ATTRIBUTES_SIDE = 384, ATTRIBUTES_MAX = 16 };
 

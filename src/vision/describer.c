@@ -75,9 +75,9 @@ bool describer_is(const Describer *describer, const char *path) { return strcmp(
 static void fill_input(const Describer *d, const Picture *picture, float *input) {
     size_t plane = (size_t)d->side * (size_t)d->side;
     Raster square;
-    raster_resize(&picture->raster, d->side, d->side, &square);
+    raster_resize(&square, &picture->raster, d->side, d->side);
     for (size_t i = 0; i < plane; i++)
-        for (size_t c = 0; c < 3; c++) input[c * plane + i] = square.rgb[3 * i + c];
+        for (size_t c = 0; c < 3; c++) input[c * plane + i] = square.pixels[3 * i + c];
     raster_clear(&square);
 }
 

@@ -6,7 +6,7 @@
 #pragma once
 #include "base/arena.h"
 #include "vision/attributes.h"
-#include "vision/raster.h"
+#include "vision/picture.h"
 #include "vision/runtime.h"
 
 enum { DESCRIBER_PICTURE_SIDE = 512, OBJECTS_MAX = 8, SCENES_MAX = 6 };

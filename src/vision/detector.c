@@ -210,12 +210,12 @@ static double fill_input(const Detector *d, const Picture *picture, float *input
     int height = (int)fmax(1, fmin(d->height, (double)lrint(picture->full_height * scale)));
     size_t plane = (size_t)d->width * (size_t)d->height;
     Raster fitted;
-    raster_resize(&picture->raster, width, height, &fitted);
+    raster_resize(&fitted, &picture->raster, width, height);
     for (size_t i = 0; i < 3 * plane; i++) input[i] = LETTERBOX_GREY;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
             for (size_t c = 0; c < 3; c++)
-                input[(2 - c) * plane + (size_t)y * (size_t)d->width + (size_t)x] = fitted.rgb[((size_t)y * (size_t)width + (size_t)x) * 3 + c];
+                input[(2 - c) * plane + (size_t)y * (size_t)d->width + (size_t)x] = fitted.pixels[((size_t)y * (size_t)width + (size_t)x) * 3 + c];
     raster_clear(&fitted);
     return scale;
 }

@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "vision/gfl.h"
 #include "vision/nms.h"
-#include "vision/raster.h"
+#include "vision/picture.h"
 #include "vision/runtime.h"
 
 enum { DETECTOR_SIDE_MAX = 4096, DETECTOR_CLASSES_MAX = 10000 };

@@ -140,8 +140,8 @@ static float *fill_frame(const Manifest *m, const SamImage *image, const Picture
     size_t plane = (size_t)m->width * (size_t)m->height;
     float *frame = xcalloc(3 * plane, sizeof *frame);
     Raster fitted;
-    raster_resize(&picture->raster, image->fitted_width, image->fitted_height, &fitted);
-    const unsigned char *pixel = fitted.rgb;
+    raster_resize(&fitted, &picture->raster, image->fitted_width, image->fitted_height);
+    const unsigned char *pixel = fitted.pixels;
     for (int y = 0; y < fitted.height; y++)
         for (int x = 0; x < fitted.width; x++)
             for (size_t c = 0; c < 3; c++)

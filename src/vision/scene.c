@@ -10,14 +10,14 @@
 static Level level_new(const Raster *raster) {
     size_t count = (size_t)raster->width * (size_t)raster->height;
     Level level = {.width = raster->width, .height = raster->height, .lab = xmalloc(count * sizeof(Lab))};
-    lab_from_rgb(raster->rgb, count, level.lab);
+    lab_from_rgb(raster->pixels, count, level.lab);
     return level;
 }
 
 static int longer_side(const Raster *r) { return r->width > r->height ? r->width : r->height; }
 
 static void shrink_to(const Raster *source, double factor, Raster *out) {
-    raster_resize(source, (int)fmax(1, lrint(source->width * factor)), (int)fmax(1, lrint(source->height * factor)), out);
+    raster_resize(out, source, (int)fmax(1, lrint(source->width * factor)), (int)fmax(1, lrint(source->height * factor)));
 }
 
 Scene *scene_new(const Picture *picture) {

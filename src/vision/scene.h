@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "vision/gmm.h"
-#include "vision/raster.h"
+#include "vision/picture.h"
 
 enum {
     SCENE_LONGEST_SIDE = 2048, /* of the finest level; outlines of larger pictures are exact to a pixel of it */

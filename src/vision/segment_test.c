@@ -46,7 +46,7 @@ static bool is_other(double x, double y) { return hypot(x - 80, y - 90) < 50 || 
 
 static Scene *draw(const Drawing *d, int width, int height, double scale) {
     Picture picture = {.full_width = width, .full_height = height, .raster = {width, height, malloc((size_t)width * (size_t)height * 3)}};
-    unsigned char *p = picture.raster.rgb;
+    unsigned char *p = picture.raster.pixels;
     seed = 11;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)

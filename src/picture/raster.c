@@ -1,16 +1,23 @@
-/* Scaling: rows are mixed first, over whole lines, which suits vectors; then the columns of each mixed line. */
+/* Scaling mixes rows first, over whole lines, which suits vectors; then the columns of each mixed line. */
+#include "picture/raster.h"
+
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "evaluation/jpeg_file.h"
-
 #include "base/banned.h"
 
-double picture_fit(int width, int height, int frame_width, int frame_height)
+double raster_fit(int width, int height, int frame_width, int frame_height)
 {
     return fmin((double)frame_width / width, (double)frame_height / height);
+}
+
+void raster_clear(Raster *raster)
+{
+    free(raster->pixels);
+    *raster = (Raster){0};
 }
 
 /* The weights of one axis: output i is the sum of weights[i * taps + k] × input first[i] + k. */
@@ -50,7 +57,7 @@ static void filter_clear(Filter *f)
 }
 
 /* Sum of weighted source rows. */
-static void mix_rows(float *restrict line, const BgrPicture *source, const Filter *f, int row)
+static void mix_rows(float *restrict line, const Raster *source, const Filter *f, int row)
 {
     size_t stride = (size_t)source->width * 3;
     memset(line, 0, stride * sizeof *line);
@@ -76,15 +83,43 @@ static void mix_columns(uint8_t *out, int width, const float *line, const Filter
     }
 }
 
-void picture_scale(BgrPicture *out, const BgrPicture *source)
+void raster_resize(Raster *out, const Raster *source, int width, int height)
 {
-    Filter across = filter_new(source->width, out->width), down = filter_new(source->height, out->height);
-    float *line = xcalloc((size_t)source->width * 3, sizeof *line);
-    for (int y = 0; y < out->height; y++) {
+    Filter across = filter_new(source->width, width), down = filter_new(source->height, height);
+    size_t stride = (size_t)width * 3;
+    float *line = xmalloc((size_t)source->width * 3 * sizeof *line);
+    uint8_t *pixels = xmalloc(stride * (size_t)height);
+    for (int y = 0; y < height; y++) {
         mix_rows(line, source, &down, y);
-        mix_columns(out->pixels + (size_t)y * (size_t)out->width * 3, out->width, line, &across);
+        mix_columns(pixels + (size_t)y * stride, width, line, &across);
     }
     free(line);
     filter_clear(&across);
     filter_clear(&down);
+    *out = (Raster){width, height, pixels};
+}
+
+/* For each orientation: are the axes exchanged, and does the stored picture run from right to left, from bottom to top? */
+static const struct {
+    bool exchanged, leftwards, upwards;
+} orientations[9] = {[2] = {false, true, false}, [3] = {false, true, true}, [4] = {false, false, true}, [5] = {true, false, false},
+                     [6] = {true, false, true},  [7] = {true, true, true},  [8] = {true, true, false}};
+
+void raster_turn(Raster *raster, int orientation)
+{
+    if (orientation < 2 || orientation > 8)
+        return;
+    int w = raster->width, h = raster->height;
+    bool exchanged = orientations[orientation].exchanged;
+    Raster out = {exchanged ? h : w, exchanged ? w : h, xmalloc((size_t)w * (size_t)h * 3)};
+    uint8_t *to = out.pixels;
+    for (int y = 0; y < out.height; y++)
+        for (int x = 0; x < out.width; x++, to += 3) {
+            int column = exchanged ? y : x, row = exchanged ? x : y;
+            column = orientations[orientation].leftwards ? w - 1 - column : column;
+            row = orientations[orientation].upwards ? h - 1 - row : row;
+            memcpy(to, raster->pixels + ((size_t)row * (size_t)w + (size_t)column) * 3, 3);
+        }
+    free(raster->pixels);
+    *raster = out;
 }

@@ -1,5 +1,5 @@
 /* JPEG by libjpeg-turbo. Its errors come by longjmp: everything that a failure must free lies in structs outside the frame that jumps. */
-#include "evaluation/jpeg_file.h"
+#include "picture/jpeg_file.h"
 
 #include <errno.h>
 #include <math.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 
 #include "base/arena.h"
 #include "base/file.h"
@@ -28,13 +29,24 @@ static void fail(j_common_ptr info)
     longjmp(failure->jump, 1);
 }
 
-static void stay_silent(j_common_ptr info) { (void)info; }
+static void stay_silent(j_common_ptr info)
+{
+    (void)info;
+}
+
+/* Truncation is only a warning to libjpeg; here it is damage, as it is to pictograph-media. */
+static void notice(j_common_ptr info, int level)
+{
+    if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF)
+        fail(info);
+}
 
 static void failure_init(Failure *failure)
 {
     jpeg_std_error(&failure->manager);
     failure->manager.error_exit = fail;
     failure->manager.output_message = stay_silent;
+    failure->manager.emit_message = notice;
 }
 
 /* ---- EXIF ---- */
@@ -76,31 +88,9 @@ static int orientation_of(const struct jpeg_decompress_struct *info)
     return 1;
 }
 
-static bool is_turned(int orientation) { return orientation >= 5; }
-
-/* For each orientation: are the axes exchanged, and does the stored picture run from right to left, from bottom to top? */
-static const struct {
-    bool exchanged, leftwards, upwards;
-} orientations[9] = {[2] = {false, true, false}, [3] = {false, true, true}, [4] = {false, false, true}, [5] = {true, false, false},
-                     [6] = {true, false, true},  [7] = {true, true, true},  [8] = {true, true, false}};
-
-static void make_upright(BgrPicture *picture, int orientation)
+static bool is_turned(int orientation)
 {
-    if (orientation == 1)
-        return;
-    int w = picture->width, h = picture->height;
-    bool exchanged = orientations[orientation].exchanged;
-    BgrPicture out = {xmalloc((size_t)w * (size_t)h * 3), exchanged ? h : w, exchanged ? w : h};
-    uint8_t *to = out.pixels;
-    for (int y = 0; y < out.height; y++)
-        for (int x = 0; x < out.width; x++, to += 3) {
-            int column = exchanged ? y : x, row = exchanged ? x : y;
-            column = orientations[orientation].leftwards ? w - 1 - column : column;
-            row = orientations[orientation].upwards ? h - 1 - row : row;
-            memcpy(to, picture->pixels + ((size_t)row * (size_t)w + (size_t)column) * 3, 3);
-        }
-    free(picture->pixels);
-    *picture = out;
+    return orientation >= 5;
 }
 
 /* ---- reading ---- */
@@ -110,7 +100,8 @@ typedef struct Reading {
     int frame_width, frame_height; /* to fit into, upright; 0: the header only */
     int width, height;             /* of the file, upright */
     int orientation;
-    BgrPicture picture; /* as stored */
+    JpegOrder order;
+    Raster raster; /* as stored */
     Status status;      /* why nothing was decoded although libjpeg did not complain */
 } Reading;
 
@@ -130,15 +121,14 @@ static void read_header(Reading *r, struct jpeg_decompress_struct *info)
 
 static void read_pixels(Reading *r, struct jpeg_decompress_struct *info)
 {
-    double wanted = picture_fit(r->width, r->height, r->frame_width, r->frame_height);
+    double wanted = raster_fit(r->width, r->height, r->frame_width, r->frame_height);
     info->scale_denom = 8;
     info->scale_num = (unsigned)fmin(8, fmax(1, ceil(wanted * 8 - 1e-9)));
-    info->out_color_space = JCS_EXT_BGR;
+    info->out_color_space = r->order == JPEG_RGB ? JCS_EXT_RGB : JCS_EXT_BGR;
     jpeg_start_decompress(info);
-    r->picture = (BgrPicture){xmalloc((size_t)info->output_width * info->output_height * 3), (int)info->output_width,
-                              (int)info->output_height};
+    r->raster = (Raster){(int)info->output_width, (int)info->output_height, xmalloc((size_t)info->output_width * info->output_height * 3)};
     while (info->output_scanline < info->output_height) {
-        JSAMPROW row = r->picture.pixels + (size_t)info->output_scanline * info->output_width * 3;
+        JSAMPROW row = r->raster.pixels + (size_t)info->output_scanline * info->output_width * 3;
         jpeg_read_scanlines(info, &row, 1);
     }
     jpeg_finish_decompress(info);
@@ -152,8 +142,7 @@ static Status run_reading(Reading *r, Error *err)
     info.err = &failure.manager;
     if (setjmp(failure.jump)) {
         jpeg_destroy_decompress(&info);
-        free(r->picture.pixels);
-        r->picture.pixels = NULL;
+        raster_clear(&r->raster);
         return error_set(err, STATUS_UNDECODABLE_MEDIA, "%s", failure.text);
     }
     jpeg_create_decompress(&info);
@@ -176,11 +165,11 @@ static Status read_file(Reading *r, const char *path, Error *err)
 {
     r->file = fopen(path, "rb");
     if (!r->file)
-        return error_set_errno(err, errno, "%s", path);
-    Status status = starts_like_jpeg(r->file) ? run_reading(r, err) : error_set(err, STATUS_UNSUPPORTED_MEDIA_TYPE, "no JPEG");
+        return error_set_errno(err, errno, "%s", file_base_name(path));
+    Status status = starts_like_jpeg(r->file) ? run_reading(r, err) : error_set(err, STATUS_UNSUPPORTED_MEDIA_TYPE, "only JPEG files are read here");
     fclose(r->file);
     if (status)
-        error_prefix(err, "%s", path);
+        error_prefix(err, "%s", file_base_name(path));
     return status;
 }
 
@@ -193,13 +182,13 @@ Status jpeg_file_size(int *width, int *height, const char *path, Error *err)
     return status;
 }
 
-Status jpeg_file_read(BgrPicture *out, int *own_width, int *own_height, const char *path, int width, int height, Error *err)
+Status jpeg_file_read(Raster *out, int *own_width, int *own_height, const char *path, int width, int height, JpegOrder order, Error *err)
 {
-    Reading r = {.frame_width = width, .frame_height = height};
+    Reading r = {.frame_width = width, .frame_height = height, .order = order};
     Status status = read_file(&r, path, err);
     if (!status)
-        make_upright(&r.picture, r.orientation);
-    *out = r.picture;
+        raster_turn(&r.raster, r.orientation);
+    *out = r.raster;
     *own_width = r.width;
     *own_height = r.height;
     return status;
@@ -208,7 +197,7 @@ Status jpeg_file_read(BgrPicture *out, int *own_width, int *own_height, const ch
 /* ---- writing ---- */
 
 /* The encoder's output lands in memory, so that the file is written in one go. */
-static Status encode(unsigned char **bytes, unsigned long *size, const BgrPicture *picture, int quality, Error *err)
+static Status encode(unsigned char **bytes, unsigned long *size, const Raster *picture, int quality, Error *err)
 {
     struct jpeg_compress_struct info = {0};
     Failure failure;
@@ -237,7 +226,7 @@ static Status encode(unsigned char **bytes, unsigned long *size, const BgrPictur
     return STATUS_OK;
 }
 
-Status jpeg_file_write(const char *path, const BgrPicture *picture, int quality, Error *err)
+Status jpeg_file_write(const char *path, const Raster *picture, int quality, Error *err)
 {
     unsigned char *bytes = NULL;
     unsigned long size = 0;
