@@ -7,38 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h> /* wants stdio.h before it */
-
 #include "base/file.h"
 #include "base/text.h"
+#include "picture/jpeg_file.h"
 #include "draw_dataset_scene.h"
 #include "base/banned.h"
 
 enum { QUALITY = 90, PATH_SIZE = 4096, SPLITS = 4 };
-
-static bool write_jpeg(const char *path, Scene *scene)
-{
-    FILE *file = fopen(path, "wb");
-    if (!file)
-        return false;
-    struct jpeg_compress_struct jpeg;
-    struct jpeg_error_mgr manager;
-    jpeg.err = jpeg_std_error(&manager);
-    jpeg_create_compress(&jpeg);
-    jpeg_stdio_dest(&jpeg, file);
-    jpeg.image_width = SCENE_WIDTH;
-    jpeg.image_height = SCENE_HEIGHT;
-    jpeg.input_components = 3;
-    jpeg.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&jpeg);
-    jpeg_set_quality(&jpeg, QUALITY, TRUE);
-    jpeg_start_compress(&jpeg, TRUE);
-    while (jpeg.next_scanline < jpeg.image_height)
-        jpeg_write_scanlines(&jpeg, (JSAMPROW[]){&scene->pixels[jpeg.next_scanline][0][0]}, 1);
-    jpeg_finish_compress(&jpeg);
-    jpeg_destroy_compress(&jpeg);
-    return fclose(file) == 0;
-}
 
 /* Pascal VOC counts pixels from 1, the last one included. */
 static bool write_labels(const char *path, const char *name, const Scene *scene)
@@ -93,7 +68,8 @@ static bool draw_one(const char *out, int64_t index, uint64_t seed, Scene *scene
     snprintf(name, sizeof name, "scene_%05lld", (long long)index);
     scene_draw(scene, seed * 1000003 + (uint64_t)index);
     snprintf(path, sizeof path, "%s/JPEGImages/%s.jpg", out, name);
-    if (!write_jpeg(path, scene))
+    Raster raster = {SCENE_WIDTH, SCENE_HEIGHT, &scene->pixels[0][0][0]};
+    if (jpeg_file_write(path, &raster, JPEG_RGB, QUALITY, NULL) != STATUS_OK)
         return false;
     snprintf(path, sizeof path, "%s/Annotations/%s.xml", out, name);
     if (!write_labels(path, name, scene))

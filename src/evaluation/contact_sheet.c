@@ -218,7 +218,7 @@ Status contact_sheet_write(const char *path, const ContactSheetImage *images, si
     else
         draw(&sheet, cells, images, count, (int)width, height);
     if (!status)
-        status = jpeg_file_write(path, &sheet.canvas, options->quality, err);
+        status = jpeg_file_write(path, &sheet.canvas, JPEG_BGR, options->quality, err);
     for (size_t i = 0; i < count; i++)
         free(cells[i].picture.pixels);
     free(sheet.canvas.pixels);

@@ -28,7 +28,7 @@ static int set_up(void **state)
     snprintf(sheet_path, sizeof sheet_path, "%s/sheet.jpg", folder);
     Raster grey = {640, 480, xmalloc(640 * 480 * 3)};
     canvas_fill(&grey, 0, 0, 640, 480, (Colour){128, 128, 128});
-    Status status = jpeg_file_write(picture_path, &grey, 90, NULL);
+    Status status = jpeg_file_write(picture_path, &grey, JPEG_BGR, 90, NULL);
     free(grey.pixels);
     return status;
 }

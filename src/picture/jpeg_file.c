@@ -95,6 +95,11 @@ static bool is_turned(int orientation)
 
 /* ---- reading ---- */
 
+static J_COLOR_SPACE colours(JpegOrder order)
+{
+    return order == JPEG_RGB ? JCS_EXT_RGB : JCS_EXT_BGR;
+}
+
 typedef struct Reading {
     FILE *file;
     int frame_width, frame_height; /* to fit into, upright; 0: the header only */
@@ -124,7 +129,7 @@ static void read_pixels(Reading *r, struct jpeg_decompress_struct *info)
     double wanted = raster_fit(r->width, r->height, r->frame_width, r->frame_height);
     info->scale_denom = 8;
     info->scale_num = (unsigned)fmin(8, fmax(1, ceil(wanted * 8 - 1e-9)));
-    info->out_color_space = r->order == JPEG_RGB ? JCS_EXT_RGB : JCS_EXT_BGR;
+    info->out_color_space = colours(r->order);
     jpeg_start_decompress(info);
     r->raster = (Raster){(int)info->output_width, (int)info->output_height, xmalloc((size_t)info->output_width * info->output_height * 3)};
     while (info->output_scanline < info->output_height) {
@@ -197,7 +202,7 @@ Status jpeg_file_read(Raster *out, int *own_width, int *own_height, const char *
 /* ---- writing ---- */
 
 /* The encoder's output lands in memory, so that the file is written in one go. */
-static Status encode(unsigned char **bytes, unsigned long *size, const Raster *picture, int quality, Error *err)
+static Status encode(unsigned char **bytes, unsigned long *size, const Raster *raster, JpegOrder order, int quality, Error *err)
 {
     struct jpeg_compress_struct info = {0};
     Failure failure;
@@ -210,15 +215,15 @@ static Status encode(unsigned char **bytes, unsigned long *size, const Raster *p
     }
     jpeg_create_compress(&info);
     jpeg_mem_dest(&info, bytes, size);
-    info.image_width = (JDIMENSION)picture->width;
-    info.image_height = (JDIMENSION)picture->height;
+    info.image_width = (JDIMENSION)raster->width;
+    info.image_height = (JDIMENSION)raster->height;
     info.input_components = 3;
-    info.in_color_space = JCS_EXT_BGR;
+    info.in_color_space = colours(order);
     jpeg_set_defaults(&info);
     jpeg_set_quality(&info, quality, TRUE);
     jpeg_start_compress(&info, TRUE);
     while (info.next_scanline < info.image_height) {
-        JSAMPROW row = picture->pixels + (size_t)info.next_scanline * info.image_width * 3;
+        JSAMPROW row = raster->pixels + (size_t)info.next_scanline * info.image_width * 3;
         jpeg_write_scanlines(&info, &row, 1);
     }
     jpeg_finish_compress(&info);
@@ -226,11 +231,11 @@ static Status encode(unsigned char **bytes, unsigned long *size, const Raster *p
     return STATUS_OK;
 }
 
-Status jpeg_file_write(const char *path, const Raster *picture, int quality, Error *err)
+Status jpeg_file_write(const char *path, const Raster *raster, JpegOrder order, int quality, Error *err)
 {
     unsigned char *bytes = NULL;
     unsigned long size = 0;
-    Status status = encode(&bytes, &size, picture, quality, err);
+    Status status = encode(&bytes, &size, raster, order, quality, err);
     if (!status)
         status = file_write_atomic(path, bytes, size, 0644, err);
     free(bytes);

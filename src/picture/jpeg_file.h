@@ -18,5 +18,5 @@ Status jpeg_file_size(int *width, int *height, const char *path, Error *err);
  * STATUS_UNSUPPORTED_MEDIA_TYPE: no JPEG, or one with four inks; STATUS_UNDECODABLE_MEDIA: damaged; STATUS_IMAGE_TOO_LARGE. */
 Status jpeg_file_read(Raster *out, int *own_width, int *own_height, const char *path, int width, int height, JpegOrder order, Error *err);
 
-/* Writes a raster of blue, green, red, whole or not at all; quality from 1 to 100. */
-Status jpeg_file_write(const char *path, const Raster *raster, int quality, Error *err);
+/* Writes a file, whole or not at all; quality from 1 to 100. */
+Status jpeg_file_write(const char *path, const Raster *raster, JpegOrder order, int quality, Error *err);

@@ -3,20 +3,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <jpeglib.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "picture/jpeg_file.h"
 #include "train/data_loader.h"
 #include "train/random.h"
 #include "train/trainer.h"
 #include "base/banned.h"
 
-enum { PICTURES = 32, WIDTH = 640, HEIGHT = 480, BOXES = 12, CLASSES = 3, WARM_STEPS = 4, ANY_EPOCHS = 10000 };
+enum { PICTURES = 32, WIDTH = 640, HEIGHT = 480, BOXES = 12, CLASSES = 3, QUALITY = 75, WARM_STEPS = 4, ANY_EPOCHS = 10000 };
 #define LEAST_SECONDS 10.0
 
 typedef struct Request {
@@ -25,31 +25,14 @@ typedef struct Request {
     TorchType type;
 } Request;
 
-static void write_picture(const char *path, Random *random)
+static Status write_picture(const char *path, Random *random, Error *err)
 {
-    FILE *file = fopen(path, "wb");
-    if (!file)
-        return; /* the data set then lacks it, and says so */
-    struct jpeg_compress_struct info;
-    struct jpeg_error_mgr manager;
-    info.err = jpeg_std_error(&manager);
-    jpeg_create_compress(&info);
-    jpeg_stdio_dest(&info, file);
-    info.image_width = WIDTH;
-    info.image_height = HEIGHT;
-    info.input_components = 1;
-    info.in_color_space = JCS_GRAYSCALE;
-    jpeg_set_defaults(&info);
-    jpeg_start_compress(&info, TRUE);
-    JSAMPLE row[WIDTH];
-    while (info.next_scanline < HEIGHT) {
-        for (int x = 0; x < WIDTH; x++)
-            row[x] = (JSAMPLE)random_below(random, 256);
-        jpeg_write_scanlines(&info, (JSAMPROW[]){row}, 1);
-    }
-    jpeg_finish_compress(&info);
-    jpeg_destroy_compress(&info);
-    fclose(file);
+    Raster noise = {WIDTH, HEIGHT, xmalloc((size_t)WIDTH * HEIGHT * 3)};
+    for (int i = 0; i < WIDTH * HEIGHT; i++)
+        memset(noise.pixels + 3 * i, (int)random_below(random, 256), 3);
+    Status status = jpeg_file_write(path, &noise, JPEG_BGR, QUALITY, err);
+    raster_clear(&noise);
+    return status;
 }
 
 static Status write_boxes(const char *path, int number, Random *random, Error *err)
@@ -79,8 +62,9 @@ static Status draw_export(const char *folder, Arena *arena, Error *err)
     if (status == STATUS_OK)
         status = file_make_directories(arena_printf(arena, "%s/annotations", folder), 0700, err);
     for (int i = 0; i < PICTURES && status == STATUS_OK; i++) {
-        write_picture(arena_printf(arena, "%s/images/%d.jpg", folder, i), &random);
-        status = write_boxes(arena_printf(arena, "%s/annotations/%d.jpg.json", folder, i), i, &random, err);
+        status = write_picture(arena_printf(arena, "%s/images/%d.jpg", folder, i), &random, err);
+        if (status == STATUS_OK)
+            status = write_boxes(arena_printf(arena, "%s/annotations/%d.jpg.json", folder, i), i, &random, err);
     }
     return status;
 }
