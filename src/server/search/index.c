@@ -11,7 +11,7 @@
 #include "base/banned.h"
 
 enum {
-    RERANKED = 100,       /* candidates beyond the wanted ones whose true cosine is computed: bytes may order close ones wrongly */
+    RERANKED = 100,       /* candidates beyond the wanted ones whose true cosine is computed, at most: codes may not tell close ones apart */
     FIRST_CAPACITY = 256, /* vectors */
     GONE_ALLOWED = 1000,  /* vectors that went away before an index is made anew, and at least half of it */
 };
@@ -27,10 +27,10 @@ struct ProjectIndex {
     int64_t sequence; /* the last note that was read */
     int dimensions;   /* 0: no vector yet */
     size_t count, capacity, gone;
-    int8_t *codes;
-    float *scales;
-    int32_t *groups;  /* folder of each, SCAN_NO_GROUP when archived or gone */
-    int64_t *numbers; /* rising: image_vectors.number */
+    size_t expected;  /* how many vectors are known to come, so that room is made once */
+    uint8_t *high, *low; /* planes of codes.h */
+    ScanRow *rows;       /* group: the folder, SCAN_NO_GROUP when archived or gone */
+    int64_t *numbers;    /* rising: image_vectors.number */
     Arena arena;      /* of the folders */
     StringMap folders;
     const char **folder_names; /* by group */
@@ -57,17 +57,17 @@ VectorIndexes *indexes_new(size_t maximum_bytes) {
 /* ---- one index: memory ---- */
 
 static size_t bytes_of(const ProjectIndex *x) {
-    return x->capacity * (scan_stride(x->dimensions) + sizeof *x->scales + sizeof *x->groups + sizeof *x->numbers) + x->arena.used + x->folder_capacity * sizeof(char *);
+    return x->capacity * (2 * code_bytes(x->dimensions) + sizeof *x->rows + sizeof *x->numbers) + x->arena.used + x->folder_capacity * sizeof(char *);
 }
 
 static void forget_vectors(ProjectIndex *x) {
-    free(x->codes);
-    free(x->scales);
-    free(x->groups);
+    free(x->high);
+    free(x->low);
+    free(x->rows);
     free(x->numbers);
     free(x->folder_names);
     arena_clear(&x->arena);
-    x->codes = NULL, x->scales = NULL, x->groups = NULL, x->numbers = NULL, x->folder_names = NULL;
+    x->high = NULL, x->low = NULL, x->rows = NULL, x->numbers = NULL, x->folder_names = NULL;
     x->count = x->capacity = x->gone = x->folder_capacity = 0;
     x->dimensions = 0;
     x->loaded = false;
@@ -102,14 +102,24 @@ void indexes_free(VectorIndexes *indexes) {
     free(indexes);
 }
 
-static void grow(ProjectIndex *x) {
-    size_t stride = scan_stride(x->dimensions), capacity = x->capacity ? x->capacity + x->capacity / 2 : FIRST_CAPACITY;
-    int8_t *codes = scan_alloc(capacity * stride); /* there is no aligned realloc */
-    if (x->count) memcpy(codes, x->codes, x->count * stride);
-    free(x->codes);
-    x->codes = codes;
-    x->scales = xrealloc(x->scales, capacity * sizeof *x->scales);
-    x->groups = xrealloc(x->groups, capacity * sizeof *x->groups);
+/* There is no aligned realloc. */
+static uint8_t *larger_plane(uint8_t *plane, size_t used, size_t size) {
+    uint8_t *larger = code_alloc(size);
+    if (used) memcpy(larger, plane, used);
+    free(plane);
+    return larger;
+}
+
+static size_t room_wanted(const ProjectIndex *x) {
+    size_t grown = x->capacity ? x->capacity + x->capacity / 2 : FIRST_CAPACITY;
+    return x->expected > x->count ? x->expected : grown;
+}
+
+static void make_room(ProjectIndex *x, size_t capacity) {
+    size_t bytes = code_bytes(x->dimensions);
+    x->high = larger_plane(x->high, x->count * bytes, capacity * bytes);
+    x->low = larger_plane(x->low, x->count * bytes, capacity * bytes);
+    x->rows = xrealloc(x->rows, capacity * sizeof *x->rows);
     x->numbers = xrealloc(x->numbers, capacity * sizeof *x->numbers);
     x->capacity = capacity;
 }
@@ -137,13 +147,14 @@ static void append(ProjectIndex *x, const DbRows *rows) {
     if (!blob || size < sizeof(float) || size % sizeof(float) != 0 || size > (1 << 20)) return;
     if (x->dimensions == 0) x->dimensions = (int)(size / sizeof(float));
     if (size != (size_t)x->dimensions * sizeof(float)) return;
-    if (x->count == x->capacity) grow(x);
+    if (x->count == x->capacity) make_room(x, room_wanted(x));
     float *vector = xmalloc(size); /* the store's bytes may lie on any address */
     memcpy(vector, blob, size);
-    x->scales[x->count] = scan_encode(vector, x->dimensions, x->codes + x->count * scan_stride(x->dimensions));
+    size_t at = x->count * code_bytes(x->dimensions);
+    x->rows[x->count].facts = code_encode(vector, x->dimensions, x->high + at, x->low + at);
     free(vector);
     x->numbers[x->count] = db_int(rows, 0);
-    x->groups[x->count] = db_int(rows, 3) ? SCAN_NO_GROUP : group_of(x, db_text_borrowed(rows, 2));
+    x->rows[x->count].group = db_int(rows, 3) ? SCAN_NO_GROUP : group_of(x, db_text_borrowed(rows, 2));
     x->count++;
 }
 
@@ -151,6 +162,8 @@ static Status load(ProjectIndex *x, DbSession *session, Error *err) {
     forget_vectors(x);
     /* First the notes, then the vectors: what comes in between is read twice, which does no harm. */
     x->sequence = db_get_int(session, err, 0, "SELECT max(sequence) FROM search_changes");
+    x->expected = (size_t)db_get_int(session, err, 0, "SELECT count(*) FROM image_vectors WHERE project_id = $1 AND model = $2", DB_TEXT(x->project_id),
+                                     DB_TEXT(x->model));
     DbRows rows = db_query(session, err, "SELECT " VECTOR_COLUMNS " FROM image_vectors v JOIN images i ON i.id = v.image_id WHERE v.project_id = $1 AND v.model = $2 "
                            "ORDER BY v.number", DB_TEXT(x->project_id), DB_TEXT(x->model));
     while (db_next(&rows)) append(x, &rows);
@@ -177,9 +190,9 @@ static Status refresh(ProjectIndex *x, DbSession *session, int64_t number, Error
                            DB_INT(number), DB_TEXT(x->model));
     bool there = db_next(&rows);
     if (there && !known && slot == x->count) append(x, &rows);
-    else if (there && known) x->groups[slot] = db_int(&rows, 3) ? SCAN_NO_GROUP : group_of(x, db_text_borrowed(&rows, 2));
+    else if (there && known) x->rows[slot].group = db_int(&rows, 3) ? SCAN_NO_GROUP : group_of(x, db_text_borrowed(&rows, 2));
     else if (known) {
-        x->groups[slot] = SCAN_NO_GROUP;
+        x->rows[slot].group = SCAN_NO_GROUP;
         x->gone++;
     }
     return db_finish(&rows);
@@ -333,8 +346,9 @@ static size_t find_candidates(const VectorIndexes *indexes, const ProjectIndex *
     if (x->count == 0 || x->dimensions != q->dimensions) return 0;
     ScanHit *hits = xmalloc(most * sizeof *hits);
     bool *wanted = wanted_groups(x, q->folder);
-    ScanTable table = {.codes = x->codes, .scales = x->scales, .groups = x->groups, .count = x->count, .dimensions = x->dimensions};
-    size_t count = scan_nearest(&table, q->vector, wanted, scan_variant(), indexes->threads, hits, most);
+    ScanTable table = {.high = x->high, .low = x->low, .rows = x->rows, .count = x->count, .dimensions = x->dimensions};
+    ScanQuery query = {.vector = q->vector, .wanted = wanted, .at_least = q->threshold, .best = most - RERANKED, .variant = code_variant(), .threads = indexes->threads};
+    size_t count = scan_nearest(&table, &query, hits, most);
     for (size_t i = 0; i < count; i++) numbers[i] = x->numbers[hits[i].slot];
     free(wanted);
     free(hits);

@@ -1,9 +1,9 @@
-/* Index: the vectors of projects in memory, as bytes (scan.h), made from the store when first asked and kept in step with it.
+/* Index: the vectors of projects in memory, as codes (codes.h), made from the store when first asked and kept in step with it.
  *
  * The store is the truth. Triggers note in search_changes which vectors came, went, or whose image was moved or archived; every search first reads
  * the notes since the last one, so whatever was committed before a search is seen by it, whoever wrote it. Nothing else has to tell the index.
  *
- * 1,344 bytes a vector. Indexes that were not used longest are dropped above a bound of memory; a single one may exceed it.
+ * 1,304 bytes a vector of 1,280 numbers. Indexes that were not used longest are dropped above a bound of memory; a single one may exceed it.
  */
 #pragma once
 #include "base/arena.h"

@@ -2,39 +2,19 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/arena.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "base/banned.h"
 
-enum { THREADS_MAXIMUM = 16, VECTORS_A_THREAD = 8192, LARGE_PAGE = 2 << 20 };
-
-/* ---- codes ---- */
-
-int8_t *scan_alloc(size_t size) {
-    size_t alignment = size >= 2 * LARGE_PAGE ? LARGE_PAGE : SCAN_ALIGNMENT, rounded = (size + alignment - 1) / alignment * alignment;
-    int8_t *memory = aligned_alloc(alignment, rounded);
-    if (!memory) abort(); /* as xmalloc */
-    if (alignment == LARGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE);
-    return memory;
-}
-
-float scan_encode(const float *vector, int dimensions, int8_t *code) {
-    float largest = 0;
-    for (int i = 0; i < dimensions; i++) largest = fmaxf(largest, fabsf(vector[i]));
-    memset(code, 0, scan_stride(dimensions));
-    if (!(largest > 0) || !isfinite(largest)) return 0;
-    float scale = largest / 127;
-    for (int i = 0; i < dimensions; i++) code[i] = (int8_t)lrintf(vector[i] / scale);
-    return scale;
-}
+enum {
+    THREADS_MAXIMUM = 16,
+    VECTORS_A_THREAD = 8192, /* below that another thread is not worth its start */
+    VECTORS_A_TURN = 1024,   /* that a thread takes at once: one whose core is busy with something else takes fewer turns */
+    AHEAD = 4096,            /* bytes: the processor's own reading ahead ends at a page */
+};
 
 double scan_dot(const float *a, const float *b, int dimensions) {
     double sums[4] = {0};
@@ -43,66 +23,6 @@ double scan_dot(const float *a, const float *b, int dimensions) {
         for (int k = 0; k < 4; k++) sums[k] += (double)a[i + k] * b[i + k];
     for (; i < dimensions; i++) sums[0] += (double)a[i] * b[i];
     return sums[0] + sums[1] + sums[2] + sums[3];
-}
-
-/* ---- the product ---- */
-
-static bool always(void) { return true; }
-
-static int32_t product_plain(const int8_t *a, const int8_t *b, size_t n) {
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
-#if defined(__x86_64__)
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") != 0; }
-static bool has_avx512(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
-
-/* The instruction multiplies unsigned by signed bytes and adds pairs in 16 bits: a's signs are moved to b first, and as no number of a code is -128, a
- * pair is at most 2 * 127 * 127, which 16 bits hold. Two sums hide the latency of the additions. */
-__attribute__((target("avx2"))) static inline __m256i pairs_avx2(const int8_t *a, const int8_t *b) {
-    __m256i x = _mm256_load_si256((const __m256i *)a), y = _mm256_load_si256((const __m256i *)b);
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(y, x)), _mm256_set1_epi16(1));
-}
-
-__attribute__((target("avx2"))) static int32_t product_avx2(const int8_t *a, const int8_t *b, size_t n) {
-    __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-    for (size_t i = 0; i < n; i += 64) {
-        even = _mm256_add_epi32(even, pairs_avx2(a + i, b + i));
-        odd = _mm256_add_epi32(odd, pairs_avx2(a + i + 32, b + i + 32));
-    }
-    __m256i sum = _mm256_add_epi32(even, odd);
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, _MM_SHUFFLE(1, 0, 3, 2)));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, _MM_SHUFFLE(2, 3, 0, 1)));
-    return _mm_cvtsi128_si32(half);
-}
-
-__attribute__((target("avx512f,avx512bw"))) static int32_t product_avx512(const int8_t *a, const int8_t *b, size_t n) {
-    __m512i sum = _mm512_setzero_si512();
-    for (size_t i = 0; i < n; i += 64) {
-        __m512i x = _mm512_load_si512(a + i), y = _mm512_load_si512(b + i);
-        __m512i signs_moved = _mm512_mask_sub_epi8(y, _mm512_movepi8_mask(x), _mm512_setzero_si512(), y);
-        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_abs_epi8(x), signs_moved), _mm512_set1_epi16(1)));
-    }
-    return _mm512_reduce_add_epi32(sum);
-}
-#endif
-
-const ScanVariant SCAN_VARIANTS[] = {
-#if defined(__x86_64__)
-    {"avx512", has_avx512, product_avx512},
-    {"avx2", has_avx2, product_avx2},
-#endif
-    {"plain", always, product_plain},
-    {NULL, NULL, NULL},
-};
-
-const ScanVariant *scan_variant(void) {
-    const ScanVariant *v = SCAN_VARIANTS;
-    while (!v->supported()) v++;
-    return v;
 }
 
 /* ---- the best few ---- */
@@ -142,26 +62,54 @@ static int compare_hits(const void *a, const void *b) { return is_worse(*(const 
 
 /* ---- the scan ---- */
 
-typedef struct Part {
+typedef struct Scan {
     const ScanTable *table;
-    const int8_t *code;
-    const bool *wanted;
-    ScanProduct product;
-    float scale;
-    size_t from, to;
-    Best best;
+    const ScanQuery *query;
+    CodeQuery code;
+    atomic_size_t next; /* the first vector that nobody has taken */
+} Scan;
+
+typedef struct Part {
+    Scan *scan;
+    Best likely; /* by score */
+    Best sure;   /* by the least that the cosine can be */
     pthread_t thread;
     bool started;
 } Part;
 
+/* How far the cosine can be from the score. */
+static double doubt(const CodeQuery *q, const ScanRow *row) { return q->lost * 1.001 + q->length * row->facts.lost + 1e-6; }
+
+/* What the cosine of a wanted vector is at least, as far as is known. */
+static double floor_of(const Scan *s, const Best *sure) {
+    return sure->count == sure->most ? fmax(s->query->at_least, (double)sure->hits[0].score) : s->query->at_least;
+}
+
+static void look_at(Part *p, size_t i) {
+    const Scan *s = p->scan;
+    const ScanRow *row = &s->table->rows[i];
+    size_t bytes = code_bytes(s->table->dimensions);
+    int64_t stored = 8 * s->code.sum; /* what the added 8 of each half makes of a product */
+    double scale = s->code.scale * row->facts.scale, unsure = doubt(&s->code, row), floor = floor_of(s, &p->sure);
+    int64_t high = 16 * (s->query->variant->product(s->table->high + i * bytes, s->code.numbers, bytes) - stored);
+    if (scale * (double)high + s->code.length * row->facts.low + unsure < floor) return;
+    int64_t low = s->query->variant->product(s->table->low + i * bytes, s->code.numbers, bytes) - stored;
+    double score = scale * (double)(high + low);
+    if (score + unsure < floor) return;
+    offer(&p->likely, (ScanHit){(uint32_t)i, (float)score});
+    offer(&p->sure, (ScanHit){(uint32_t)i, (float)(score - unsure)});
+}
+
 static void *scan_part(void *context) {
     Part *p = context;
-    const ScanTable *t = p->table;
-    size_t stride = scan_stride(t->dimensions);
-    for (size_t i = p->from; i < p->to; i++) {
-        if (t->groups[i] == SCAN_NO_GROUP || !p->wanted[t->groups[i]]) continue;
-        float score = p->scale * t->scales[i] * (float)p->product(p->code, t->codes + i * stride, stride);
-        offer(&p->best, (ScanHit){(uint32_t)i, score});
+    const ScanTable *t = p->scan->table;
+    size_t bytes = code_bytes(t->dimensions), from, to;
+    while ((from = atomic_fetch_add(&p->scan->next, VECTORS_A_TURN)) < t->count) {
+        to = from + VECTORS_A_TURN < t->count ? from + VECTORS_A_TURN : t->count;
+        for (size_t i = from; i < to; i++) {
+            for (size_t k = 0; k < bytes; k += CODE_ALIGNMENT) __builtin_prefetch(t->high + i * bytes + k + AHEAD);
+            if (t->rows[i].group != SCAN_NO_GROUP && p->scan->query->wanted[t->rows[i].group]) look_at(p, i);
+        }
     }
     return NULL;
 }
@@ -172,29 +120,42 @@ static int part_count(size_t count, int threads) {
     return (size_t)threads > worth ? (int)worth : threads < 1 ? 1 : threads;
 }
 
-size_t scan_nearest(const ScanTable *table, const float *vector, const bool *wanted, const ScanVariant *variant, int threads, ScanHit *hits, size_t most) {
-    if (table->count == 0 || most == 0) return 0;
-    int parts = part_count(table->count, threads);
+/* Adds what another part found. */
+static void join(Part *into, const Part *part) {
+    for (size_t i = 0; i < part->likely.count; i++) offer(&into->likely, part->likely.hits[i]);
+    for (size_t i = 0; i < part->sure.count; i++) offer(&into->sure, part->sure.hits[i]);
+}
+
+/* Those that may be wanted now that all are known, best first. */
+static size_t keep(const Scan *s, Part *p, ScanHit *hits) {
+    size_t kept = 0;
+    double floor = floor_of(s, &p->sure);
+    for (size_t i = 0; i < p->likely.count; i++) {
+        ScanHit hit = p->likely.hits[i];
+        if ((double)hit.score + doubt(&s->code, &s->table->rows[hit.slot]) >= floor) hits[kept++] = hit;
+    }
+    qsort(hits, kept, sizeof *hits, compare_hits);
+    return kept;
+}
+
+size_t scan_nearest(const ScanTable *table, const ScanQuery *query, ScanHit *hits, size_t most) {
+    if (table->count == 0 || query->best == 0 || most < query->best) return 0;
+    int parts = part_count(table->count, query->threads);
     Part part[THREADS_MAXIMUM];
-    int8_t *code = scan_alloc(scan_stride(table->dimensions));
-    ScanHit *all = xmalloc((size_t)parts * most * sizeof *all);
-    float scale = scan_encode(vector, table->dimensions, code);
-    for (int i = 0; i < parts; i++)
-        part[i] = (Part){.table = table, .code = code, .wanted = wanted, .product = variant->product, .scale = scale, .from = table->count * (size_t)i / (size_t)parts,
-                         .to = table->count * (size_t)(i + 1) / (size_t)parts, .best = {.hits = all + (size_t)i * most, .most = most}};
+    Scan scan = {.table = table, .query = query, .code = code_query(query->vector, table->dimensions)};
+    ScanHit *room = xmalloc((size_t)parts * (most + query->best) * sizeof *room);
+    for (int i = 0; i < parts; i++) {
+        ScanHit *mine = room + (size_t)i * (most + query->best);
+        part[i] = (Part){.scan = &scan, .likely = {.hits = mine, .most = most}, .sure = {.hits = mine + most, .most = query->best}};
+    }
     for (int i = 1; i < parts; i++) part[i].started = pthread_create(&part[i].thread, NULL, scan_part, &part[i]) == 0;
     scan_part(&part[0]);
-    size_t total = part[0].best.count;
     for (int i = 1; i < parts; i++) {
         if (part[i].started) pthread_join(part[i].thread, NULL);
-        else scan_part(&part[i]);
-        memmove(all + total, part[i].best.hits, part[i].best.count * sizeof *all);
-        total += part[i].best.count;
+        join(&part[0], &part[i]);
     }
-    qsort(all, total, sizeof *all, compare_hits);
-    if (total > most) total = most;
-    memcpy(hits, all, total * sizeof *hits);
-    free(all);
-    free(code);
-    return total;
+    size_t kept = keep(&scan, &part[0], hits);
+    free(room);
+    code_query_clear(&scan.code);
+    return kept;
 }
