@@ -65,6 +65,14 @@ Status annotations_replace(DbSession *tx, Arena *arena, const char *image_id, co
     return status;
 }
 
+Status annotations_copy(DbSession *tx, const char *from_image_id, const char *to_image_id, Error *err) {
+    Status status = db_exec(tx, err, "INSERT INTO annotation_documents (image_id, document, updated_at) SELECT $1, document, $2 FROM annotation_documents WHERE image_id = $3",
+                            DB_TEXT(to_image_id), DB_INT(clock_now_ms()), DB_TEXT(from_image_id));
+    if (status != STATUS_OK) return status;
+    return db_exec(tx, err, "INSERT INTO image_classes (project_id, label, image_id, annotation_count) SELECT project_id, label, $1, annotation_count FROM image_classes "
+                   "WHERE image_id = $2", DB_TEXT(to_image_id), DB_TEXT(from_image_id));
+}
+
 Status annotations_document(DbSession *session, Arena *arena, const char *image_id, char **out, Error *err) {
     DbRows rows = db_query(session, err, "SELECT document FROM annotation_documents WHERE image_id = $1", DB_TEXT(image_id));
     *out = db_next(&rows) ? db_text(&rows, 0, arena) : arena_strdup(arena, "[]");

@@ -19,6 +19,10 @@ typedef struct AnnotationsSaved {
 Status annotations_replace(DbSession *tx, Arena *arena, const char *image_id, const AnnotationList *list, const char *stage,
                            AnnotationsSaved *out, Error *err);
 
+/* Gives an image that has none the document and the labels' counts of another of its project. The image's own count, its stage and the project's counts are
+ * the caller's. */
+Status annotations_copy(DbSession *tx, const char *from_image_id, const char *to_image_id, Error *err);
+
 /* The stored document as JSON text in the arena, "[]" when there is none. */
 Status annotations_document(DbSession *session, Arena *arena, const char *image_id, char **out, Error *err);
 

@@ -33,6 +33,7 @@ struct Batch {
     /* what the steps need */
     const char *folder; /* target, without a trailing slash */
     const BatchCopyRequest *copy;
+    ProjectDelta copied; /* counted once all are there */
     const BatchUpdateFields *updates;
     bool permanent;
 };
@@ -78,6 +79,14 @@ static Status take_image(Batch *batch, DbSession *tx, const char *id, Error *err
     return STATUS_OK;
 }
 
+/* Copies add up; whether the plan has room for them is asked once. */
+static Status count_copies(Batch *batch, DbSession *tx, Error *err) {
+    if (batch->copied.images == 0) return STATUS_OK;
+    Status status = organization_require_room(batch->rq, tx, batch->copied.organization_images, batch->copied.organization_bytes);
+    if (status == STATUS_TIER_LIMIT_EXCEEDED) return error_set(err, status, "%s", batch->rq->error.message);
+    return status == STATUS_OK ? project_count(tx, batch->project.id, &batch->copied, err) : status;
+}
+
 static Status take_all(DbSession *tx, void *context, Error *err) {
     Batch *batch = context;
     Arena *arena = &batch->rq->arena;
@@ -88,13 +97,14 @@ static Status take_all(DbSession *tx, void *context, Error *err) {
         batch->out->created.items = arena_new_array(arena, BatchResultCreatedItem, count);
     }
     batch->folder_capacity = 0;
+    batch->copied = (ProjectDelta){0};
     Status status = project_load(tx, arena, batch->rq->principal.organization_id, batch->dataset_name, &batch->project, err);
     const char **sorted = arena_new_array(arena, const char *, count);
     memcpy(sorted, batch->ids->items, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, text_compare);
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0) status = take_image(batch, tx, sorted[i], err);
-    return status;
+    return status == STATUS_OK ? count_copies(batch, tx, err) : status;
 }
 
 static Status run(Batch *batch) {
@@ -168,31 +178,23 @@ static Status make_place(Batch *batch, DbSession *tx, const ImageRecord *image, 
     }
 }
 
-static Status copy_document(Batch *batch, DbSession *tx, const ImageRecord *image, const char *copy_id, Error *err) {
-    char *document;
-    AnnotationList list = {0};
-    Arena *arena = &batch->rq->arena;
-    Status status = annotations_document(tx, arena, image->id, &document, err);
-    if (status == STATUS_OK) status = annotation_list_parse(arena, document, strlen(document), &list, err);
-    return status == STATUS_OK ? annotations_replace(tx, arena, copy_id, &list, image->stage, NULL, err) : status;
-}
-
 static Status copy(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err) {
     Arena *arena = &batch->rq->arena;
+    bool annotated = batch->copy->copy_annotations;
     const char *name;
     char *id = uuid_new(arena_alloc(arena, UUID_SIZE));
     Status status = make_place(batch, tx, image, &name, err);
-    if (status == STATUS_OK) status = organization_require_room(batch->rq, tx, 1, image->file_size);
-    if (status == STATUS_TIER_LIMIT_EXCEEDED) return error_set(err, status, "%s", batch->rq->error.message);
     if (status != STATUS_OK) return status;
     status = db_exec(tx, err,
-                     "INSERT INTO images (id, project_id, folder, filename, object, file_size, md5, mime_type, width, height, display_name, created_by, created_at, updated_at) "
-                     "SELECT $1, project_id, $2, $3, object, file_size, md5, mime_type, width, height, display_name, $4, $5, $5 FROM images WHERE id = $6",
-                     DB_TEXT(id), DB_TEXT(batch->folder), DB_TEXT(name), DB_TEXT(request_creator(batch->rq)), DB_INT(clock_now_ms()), DB_TEXT(image->id));
-    ProjectDelta delta = {.images = 1, .bytes = image->file_size, .organization_images = 1, .organization_bytes = image->file_size};
-    if (status == STATUS_OK) status = project_count(tx, batch->project.id, &delta, err);
-    if (status == STATUS_OK && batch->copy->copy_annotations) status = copy_document(batch, tx, image, id, err);
+                     "INSERT INTO images (id, project_id, folder, filename, stage, annotation_count, object, file_size, md5, mime_type, width, height, display_name, created_by, "
+                     "created_at, updated_at) SELECT $1, project_id, $2, $3, $4, $5, object, file_size, md5, mime_type, width, height, display_name, $6, $7, $7 FROM images "
+                     "WHERE id = $8", DB_TEXT(id), DB_TEXT(batch->folder), DB_TEXT(name), DB_TEXT(annotated ? image->stage : "new"), DB_INT(annotated ? image->annotation_count : 0),
+                     DB_TEXT(request_creator(batch->rq)), DB_INT(clock_now_ms()), DB_TEXT(image->id));
+    if (status == STATUS_OK && annotated) status = annotations_copy(tx, image->id, id, err);
     if (status != STATUS_OK) return status;
+    batch->copied.images++, batch->copied.organization_images++;
+    batch->copied.bytes += image->file_size, batch->copied.organization_bytes += image->file_size;
+    batch->copied.completed += annotated && strcmp(image->stage, "complete") == 0;
     batch->out->created.items[batch->out->created.count++] = (BatchResultCreatedItem){.source_id = image->id, .image_id = id};
     touch_folder(batch, batch->folder);
     return STATUS_OK;

@@ -1,5 +1,6 @@
 /* Group commit. While one batch's fsync runs, further writes queue up; they make the next batch, so that the disk's rate of fsync
- * limits batches and not writes. Each function has its own savepoint: its failure undoes nothing of its neighbours'. */
+ * limits batches and not writes. Each function has its own savepoint: its failure undoes nothing of its neighbours'. One without neighbours has none, as
+ * under a savepoint SQLite copies every page before it changes. */
 #include "server/store/writer.h"
 
 #include <errno.h>
@@ -34,8 +35,8 @@ struct Writer {
     bool stopping;
 };
 
-static void run_write(DbSession *tx, Write *write) {
-    write->status = db_exec(tx, &write->error, "SAVEPOINT write");
+static void run_write(DbSession *tx, Write *write, bool alone) {
+    write->status = alone ? STATUS_OK : db_exec(tx, &write->error, "SAVEPOINT write");
     if (write->status != STATUS_OK) return;
     write->status = write->function(tx, write->context, &write->error);
     session_finish_forgotten(tx);
@@ -43,6 +44,7 @@ static void run_write(DbSession *tx, Write *write) {
         if (write->status == STATUS_OK) write->status = error_set(&write->error, STATUS_IO, "database: the transaction was rolled back");
         return;
     }
+    if (alone) return;
     if (write->status == STATUS_OK) write->status = db_exec(tx, &write->error, "RELEASE write");
     if (write->status == STATUS_OK) return;
     db_exec(tx, NULL, "ROLLBACK TO write");
@@ -59,12 +61,17 @@ static void fail_all(Write *batch, const Error *why) {
 /* Either every function that returned STATUS_OK is durable, or all of the batch fail. */
 static void run_batch(DbSession *tx, Write *batch) {
     Error error = {0};
+    bool alone = !batch->next;
     Status status = db_exec(tx, &error, "BEGIN IMMEDIATE");
     for (Write *write = batch; write && status == STATUS_OK; write = write->next) {
-        run_write(tx, write);
+        run_write(tx, write, alone);
         if (!sqlite3_get_autocommit(tx->handle)) continue;
         status = write->status;
         error = write->error;
+    }
+    if (status == STATUS_OK && alone && batch->status != STATUS_OK) {
+        db_exec(tx, NULL, "ROLLBACK");
+        return;
     }
     if (status == STATUS_OK) status = db_exec(tx, &error, "COMMIT");
     if (status == STATUS_OK) return;
