@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "server/api/access_log.h"
+#include "server/api/attempts.h"
 #include "server/api/authenticate.h"
 #include "server/api/idempotency.h"
 #include "server/api/metrics.h"
@@ -81,6 +82,7 @@ static Status open_parts(Server *server, Error *err) {
     arena_clear(&arena);
     if (status != STATUS_OK) return status;
     server->keys = key_cache_new();
+    server->attempts = attempts_new();
     server->rate_limiter = rate_limiter_new();
     server->idempotency = idempotency_new();
     server->metrics = metrics_new();
@@ -122,6 +124,7 @@ void server_close(Server *server) {
     idempotency_free(server->idempotency);
     rate_limiter_free(server->rate_limiter);
     key_cache_free(server->keys);
+    attempts_free(server->attempts);
     access_log_free(server->access_log);
     metrics_free(server->metrics);
     connectors_close(server->connectors);

@@ -10,6 +10,7 @@ typedef struct Store Store;
 typedef struct Objects Objects;
 typedef struct Jobs Jobs;
 typedef struct WorkerPool WorkerPool;
+typedef struct Attempts Attempts;
 typedef struct KeyCache KeyCache;
 typedef struct RateLimiter RateLimiter;
 typedef struct Idempotency Idempotency;
@@ -48,6 +49,7 @@ typedef struct Server {
     WorkerPool *vision;
     WorkerPool *importer;
     KeyCache *keys;
+    Attempts *attempts;
     RateLimiter *rate_limiter;
     Idempotency *idempotency;
     Metrics *metrics;

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 from conftest import contract
-from server import Client
+from server import Client, Server
 
 NOBODY = str(uuid.uuid4())
 ME, MEMBERS, INVITES = "/organizations/me", "/organizations/members", "/organizations/invites"
@@ -95,6 +95,25 @@ def test_invites_need_an_admin_and_good_tokens(owner, anonymous, with_role):
     for method, tail in (("GET", ""), ("POST", "/accept")):
         anonymous.call(method, f"//api/v1/invites/{'A' * 43}{tail}", 404)
     anonymous.post(f"//api/v1/invites/{token(invite(owner))}/accept", {"key_name": ""}, 422)
+
+
+def test_tokens_cannot_be_guessed(tmp_path):
+    server = Server(tmp_path / "data").start()
+    try:
+        owner, anonymous = Client(server.url, server.key, contract()), Client(server.url, None, contract())
+        made = invite(owner)
+        for method, tail in (("GET", ""), ("POST", "/accept")):
+            answers = []
+            while (reply := anonymous.call(method, f"//api/v1/invites/{len(answers):043d}{tail}")).status_code == 404:
+                answers.append(reply)
+                assert len(answers) <= 2 * 60, "nobody is refused"  # twice: a minute may begin in between
+            assert reply.status_code == 429 and reply.json()["error_code"] == "rate_limited" and 0 < int(reply.headers["Retry-After"]) <= 60
+            if method == "GET":
+                assert len(answers) >= 60
+        owner.get(ME)  # a good key from that address is not touched
+        assert owner.get(INVITES).json()["invites"][0]["status"] == made["status"] == "pending"
+    finally:
+        assert server.stop() == 0
 
 
 def test_the_plan_caps_members(server, anonymous):

@@ -1,7 +1,6 @@
 /* The cache of verified keys and the way to get into it. */
 #include "server/api/authenticate.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "server/api/attempts.h"
 #include "server/api/key_secret.h"
 #include "server/api/pipeline.h"
 #include "server/api/tiers.h"
@@ -20,8 +20,6 @@ enum {
     BUCKETS = 1 << 14,
     IN_FLIGHT_MAXIMUM = 64,  /* cold keys under verification, at most; more wait for a place */
     BAD_DIGESTS = 256,       /* wrong keys remembered for a minute, so that their repetition costs nothing */
-    ADDRESS_SETS = 1 << 11,  /* by keyed hash, so that nobody can choose to meet in one; the least guilty of a full set makes room */
-    ADDRESS_WAYS = 8,
     CANDIDATES_MAXIMUM = 16, /* keys that share a prefix: 24 random bits */
 };
 
@@ -38,12 +36,6 @@ typedef struct KeyEntry {
     uint64_t version;   /* of the cache when the row was read */
     int64_t used_at, saved_at; /* ms */
 } KeyEntry;
-
-typedef struct FailedAttempts {
-    unsigned char network[16]; /* IPv6's first half, or a mapped IPv4 address */
-    int64_t minute;
-    int count;
-} FailedAttempts;
 
 struct KeyCache {
     pthread_mutex_t lock;
@@ -62,7 +54,6 @@ struct KeyCache {
     int next_bad;
     int in_flight_maximum;
     Request *parked; /* wait for a verification to end, linked by next_parked */
-    FailedAttempts attempts[ADDRESS_SETS][ADDRESS_WAYS];
 };
 
 KeyCache *key_cache_new(void) {
@@ -179,30 +170,7 @@ static KeyEntry *entry_add(KeyCache *cache, const Digest *digest) {
     return entry;
 }
 
-/* --- addresses that try --- */
-
-static void network_of(const char *address, unsigned char out[16]) {
-    memset(out, 0, 16);
-    if (inet_pton(AF_INET, address, out + 12) == 1) memset(out + 10, 0xff, 2);
-    else if (inet_pton(AF_INET6, address, out) == 1) memset(out + 8, 0, 8);
-}
-
-/* The address's row of this minute, made when there is none. */
-static FailedAttempts *attempts_of(KeyCache *cache, const char *address) {
-    unsigned char network[16], digest[SHA256_SIZE];
-    network_of(address, network);
-    hash_hmac_sha256(cache->secret, sizeof cache->secret, network, sizeof network, digest);
-    FailedAttempts *set = cache->attempts[(digest[0] | digest[1] << 8) % ADDRESS_SETS], *room = set;
-    int64_t minute = clock_now_ms() / 60000;
-    for (FailedAttempts *a = set; a < set + ADDRESS_WAYS; a++) {
-        if (a->minute != minute) *a = (FailedAttempts){.minute = minute};
-        if (a->count && memcmp(a->network, network, sizeof network) == 0) return a;
-        if (a->count < room->count) room = a;
-    }
-    *room = (FailedAttempts){.minute = minute};
-    memcpy(room->network, network, sizeof network);
-    return room;
-}
+/* --- wrong keys --- */
 
 static bool is_known_bad(const KeyCache *cache, const Digest *digest) {
     int64_t now = clock_now_ms();
@@ -310,21 +278,10 @@ static Status use_entry(KeyCache *cache, Request *rq, KeyEntry *entry) {
     return check_expiry(entry->expires_at, &rq->error);
 }
 
-static Status refuse_address(Request *rq) {
-    int64_t now = clock_now_ms() / 1000, wait = 60 - now % 60;
-    rq->passage->rate = (RateVerdict){.limit = FAILED_ATTEMPTS_PER_MINUTE, .reset = now + wait, .retry_after = wait};
-    json_field_int(request_error_context(rq), "retry_after", wait);
-    return request_fail(rq, STATUS_RATE_LIMITED, "Too many attempts with wrong keys; retry in %lld s", (long long)wait);
-}
-
-/* A key that is certainly wrong: counted, and refused. Under the lock. */
-static void refuse_key(KeyCache *cache, Request *rq) {
-    FailedAttempts *attempts = attempts_of(cache, rq->remote_address);
-    if (attempts->count >= FAILED_ATTEMPTS_PER_MINUTE) {
-        refuse_address(rq);
-        return;
-    }
-    attempts->count++;
+/* A key that is certainly wrong: counted, and refused. */
+static void refuse_key(Request *rq) {
+    if (attempts_check(rq->server->attempts, rq) != STATUS_OK) return;
+    attempts_note(rq->server->attempts, rq);
     request_fail(rq, STATUS_INVALID_API_KEY, "Invalid API key");
 }
 
@@ -347,13 +304,10 @@ AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
             break;
         }
         if (!plausible || is_known_bad(cache, &digest)) {
-            refuse_key(cache, rq);
+            refuse_key(rq);
             break;
         }
-        if (attempts_of(cache, rq->remote_address)->count >= FAILED_ATTEMPTS_PER_MINUTE) {
-            refuse_address(rq);
-            break;
-        }
+        if (attempts_check(rq->server->attempts, rq) != STATUS_OK) break;
         if (!may_wait || !verify_or_park(cache, rq, key, &digest)) {
             result = may_wait ? AUTHENTICATION_PARKED : AUTHENTICATION_WAITS;
             break;

@@ -4,7 +4,7 @@
  * that digest is kept. What the key may do is read from its row again whenever the database changed since (key_cache_poll notices, four times
  * a second, also what other processes wrote; key_cache_changed says so at once), so that revocation, suspension, roles and expiry act within a second.
  * A cold key is verified once, and no more keys at a time than half the processors; requests that wait for that have no thread meanwhile.
- * An address (of IPv6: a /64 network) that presents more than FAILED_ATTEMPTS_PER_MINUTE wrong keys, malformed ones included, gets 429.
+ * Wrong keys, malformed ones included, are counted by address (attempts.h).
  */
 #pragma once
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "server/api/request.h"
 #include "server/store/db.h"
 
-enum { KEY_CACHE_MAXIMUM = 20000, FAILED_ATTEMPTS_PER_MINUTE = 60 };
+enum { KEY_CACHE_MAXIMUM = 20000 };
 
 typedef struct KeyCache KeyCache;
 

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "server/api/attempts.h"
 #include "server/api/authenticate.h"
 #include "server/api/idempotency.h"
 #include "server/api/key_secret.h"

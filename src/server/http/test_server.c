@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "server/api/access_log.h"
 #include "server/api/api_handlers.h"
+#include "server/api/attempts.h"
 #include "server/api/authenticate.h"
 #include "server/api/idempotency.h"
 #include "server/api/metrics.h"
@@ -80,6 +81,7 @@ TestServer *test_server_start(int body_timeout) {
     assert_int_equal(store_open(&server->store, path, &err), STATUS_OK);
     assert_int_equal(objects_open(&server->objects, test->directory, &err), STATUS_OK);
     server->keys = key_cache_new();
+    server->attempts = attempts_new();
     server->rate_limiter = rate_limiter_new();
     server->idempotency = idempotency_new();
     server->metrics = metrics_new();
@@ -102,6 +104,7 @@ void test_server_stop(TestServer *test) {
     idempotency_free(server->idempotency);
     rate_limiter_free(server->rate_limiter);
     key_cache_free(server->keys);
+    attempts_free(server->attempts);
     access_log_free(server->access_log);
     metrics_free(server->metrics);
     file_remove_tree(test->directory, NULL);

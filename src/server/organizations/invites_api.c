@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "server/api/api_handlers.h"
+#include "server/api/attempts.h"
 #include "server/api/tiers.h"
 #include "server/api_keys/api_keys.h"
 #include "server/objects/objects.h"
@@ -188,9 +189,17 @@ static Status find_open(Request *rq, DbSession *session, const char *token, Open
     return error_set(err, STATUS_INVITE_CLOSED, "This invite is no longer open: it is %s", invite_status_name(out->invite.status));
 }
 
+/* As find_open, for whoever holds the token or guesses it: wrong ones are counted by address, as wrong keys are. */
+static Status find_for_stranger(Request *rq, const char *token, OpenInvite *out) {
+    Status status = attempts_check(rq->server->attempts, rq);
+    if (status == STATUS_OK) status = find_open(rq, request_db(rq), token, out, &rq->error);
+    if (status == STATUS_NOT_FOUND) attempts_note(rq->server->attempts, rq);
+    return status;
+}
+
 Status preview_invite(Request *rq, const PreviewInviteInput *in, InvitePreview *out) {
     OpenInvite open;
-    Status status = find_open(rq, request_db(rq), in->token, &open, &rq->error);
+    Status status = find_for_stranger(rq, in->token, &open);
     if (status != STATUS_OK) return status;
     *out = (InvitePreview){open.organization.name, open.invite.email, open.invite.role, open.invite.status, open.invite.expires_at};
     return STATUS_OK;
@@ -233,7 +242,7 @@ static Status join(DbSession *tx, void *context, Error *err) {
 Status accept_invite(Request *rq, const AcceptInviteInput *in, InviteAcceptResponse *out) {
     Joining *j = arena_new(&rq->arena, Joining);
     *j = (Joining){.rq = rq, .token = in->token, .full_name = in->body ? in->body->full_name : NULL};
-    Status status = find_open(rq, request_db(rq), in->token, &j->open, &rq->error); /* before the bcrypt, which strangers may not ask for */
+    Status status = find_for_stranger(rq, in->token, &j->open); /* before the bcrypt, which strangers may not ask for */
     if (status == STATUS_OK) status = key_secret_make(&j->secret, &rq->error);
     if (status != STATUS_OK) return status;
     const char *role = invite_role_name(j->open.invite.role);
