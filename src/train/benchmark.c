@@ -1,6 +1,7 @@
 /* See benchmark.h. Draws a small export of noise with boxes into a temporary folder and trains on it for a while. */
 #include "train/benchmark.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,11 +70,17 @@ static Status draw_export(const char *folder, Arena *arena, Error *err)
     return status;
 }
 
+/* Processors that this process may run on: `taskset -c 0` measures one replica. */
+static int usable_cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 static Status measure(const Request *request, TrainDataset *dataset, Error *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int side = (int)request->side;
-    TrainerOptions options = trainer_choose(cores > 0 ? (int)cores : 1, (int)request->batch, torch_has_cuda());
+    int cores = usable_cores(), side = (int)request->side;
+    TrainerOptions options = trainer_choose(cores, (int)request->batch, torch_has_cuda());
     options.type = request->type;
     Yolox *net = yolox_new(request->model_size, (int)dataset->class_count);
     float *weights = xmalloc(net->size * sizeof *weights);
@@ -85,7 +92,7 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
     o.width = o.height = side;
     o.batch = (int)request->batch;
-    o.threads = cores < 8 ? 1 : (int)cores / 4;
+    o.threads = cores < 8 ? 1 : cores / 4;
     o.epochs = ANY_EPOCHS;
     o.shuffle = true;
     o.augment = (AugmentOptions)AUGMENT_DEFAULTS;

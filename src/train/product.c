@@ -3,6 +3,7 @@
  */
 #include "train/product.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,18 +12,18 @@
 #include "base/banned.h"
 
 enum {
-    PANEL = 2 * LANES,    /* columns of a tile */
+    PANEL = PRODUCT_PANEL, /* columns of a tile: 2 * LANES */
     TILE = 6,             /* rows of a tile: 12 sums, 2 columns and a row's number fill the 16 registers */
-    WEIGHT_TILE = 4,      /* divides every number of channels */
+    DEPTH = 32,           /* numbers that are summed up in a row: sums of such sums are nearer to the truth than one long one */
     BLOCK_FLOATS = 12288, /* of rows that are read again for each panel */
     BLOCK_ROWS = 64,      /* of both maps that weights are summed over before the sums go to memory */
     BAND_PIXELS = 128,    /* at least, that weights of a 3 x 3 convolution are summed over likewise */
     FAR = 256             /* floats; rows so far apart or farther compete for the same lines of the cache: a panel of them is copied */
 };
 
-/* rows x (vectors * LANES) numbers of c = a b; b is a panel: depth rows of that width, one after another. */
+/* rows x (vectors * LANES) numbers of c = a b, or of c += a b; b is a panel: depth rows of that width, one after another. */
 static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth,
-                                                       int rows, int vectors)
+                                                       int rows, int vectors, bool add)
 {
     Vector sums[TILE][2] = {0};
     for (int k = 0; k < depth; k++, b += vectors * LANES) {
@@ -38,37 +39,50 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            store(c + (size_t)r * c_stride + v * LANES, sums[r][v]);
+        for (int v = 0; v < vectors; v++) {
+            float *to = c + (size_t)r * c_stride + v * LANES;
+            store(to, add ? load(to) + sums[r][v] : sums[r][v]);
+        }
     }
 }
 
 /* The rest of the rows below whole tiles, one at a time. */
 static inline __attribute__((always_inline)) void column_of_tiles(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
-                                                                  int depth, size_t rows, int vectors)
+                                                                  int depth, size_t rows, int vectors, bool add)
 {
     size_t r = 0;
     for (; r + TILE <= rows; r += TILE)
-        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, TILE, vectors);
+        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, TILE, vectors, add);
     for (; r + 2 <= rows; r += 2)
-        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 2, vectors);
+        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 2, vectors, add);
     if (r < rows)
-        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 1, vectors);
+        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 1, vectors, add);
+}
+
+/* One panel's columns of c = a b, DEPTH summands at a time. */
+static void panel_of_tiles(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth, size_t rows, int vectors)
+{
+    for (int k = 0; k < depth; k += DEPTH, a += DEPTH, b += DEPTH * vectors * LANES) {
+        int part = depth - k < DEPTH ? depth - k : DEPTH;
+        if (vectors == 2 && k == 0)
+            column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 2, false);
+        else if (vectors == 2)
+            column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 2, true);
+        else
+            column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 1, k > 0);
+    }
 }
 
 /* c = a b, where b lies in panels of PANEL columns; the last may be of LANES. */
-static void multiply(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t rows, int depth, int columns)
+void product_multiply(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t rows, int depth, int columns)
 {
     size_t most = BLOCK_FLOATS / (size_t)depth / TILE * TILE, block = most > TILE ? most : TILE;
     for (size_t first = 0; first < rows; first += block) {
         size_t count = rows - first < block ? rows - first : block;
         const float *panel = b, *a_rows = a + first * a_stride;
         float *c_rows = c + first * c_stride;
-        int column = 0;
-        for (; column + PANEL <= columns; column += PANEL, panel += PANEL * (size_t)depth)
-            column_of_tiles(c_rows + column, c_stride, a_rows, a_stride, panel, depth, count, 2);
-        if (column < columns)
-            column_of_tiles(c_rows + column, c_stride, a_rows, a_stride, panel, depth, count, 1);
+        for (int column = 0; column < columns; column += PANEL, panel += PANEL * (size_t)depth)
+            panel_of_tiles(c_rows + column, c_stride, a_rows, a_stride, panel, depth, count, columns - column < PANEL ? 1 : 2);
     }
 }
 
@@ -89,14 +103,14 @@ static float *panels_new(const float *from, int depth, int columns, size_t k_str
 void product_forward(float *y, size_t y_stride, const float *x, size_t x_stride, const float *weights, ProductShape shape)
 {
     float *panels = panels_new(weights, shape.in, shape.out, 1, (size_t)shape.in);
-    multiply(y, y_stride, x, x_stride, panels, shape.rows, shape.in, shape.out);
+    product_multiply(y, y_stride, x, x_stride, panels, shape.rows, shape.in, shape.out);
     free(panels);
 }
 
 void product_by_input(float *x_gradient, size_t x_stride, const float *gradient, size_t gradient_stride, const float *weights, ProductShape shape)
 {
     float *panels = panels_new(weights, shape.out, shape.in, (size_t)shape.in, 1);
-    multiply(x_gradient, x_stride, gradient, gradient_stride, panels, shape.rows, shape.out, shape.in);
+    product_multiply(x_gradient, x_stride, gradient, gradient_stride, panels, shape.rows, shape.out, shape.in);
     free(panels);
 }
 
@@ -106,30 +120,55 @@ typedef struct Rows {
     size_t line, pixel; /* floats from one to the next */
 } Rows;
 
-/* WEIGHT_TILE x (vectors * LANES) numbers of w += a^T b over lines of pixels. */
+/* rows x (vectors * LANES) numbers of w += a^T b over lines of pixels. */
 static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, Rows left, Rows right, size_t lines,
-                                                              size_t pixels, int vectors)
+                                                              size_t pixels, int rows, int vectors)
 {
-    Vector sums[WEIGHT_TILE][2] = {0};
+    Vector sums[TILE][2] = {0};
     for (size_t l = 0; l < lines; l++) {
         const float *a = left.first + l * left.line, *b = right.first + l * right.line;
         for (size_t p = 0; p < pixels; p++, a += left.pixel, b += right.pixel) {
             Vector columns[2] = {load(b), vectors > 1 ? load(b + LANES) : (Vector){0}};
-#pragma GCC unroll 4
-            for (int i = 0; i < WEIGHT_TILE; i++) {
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 2
                 for (int v = 0; v < vectors; v++)
                     sums[i][v] += a[i] * columns[v];
             }
         }
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < WEIGHT_TILE; i++) {
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
             float *to = w + (size_t)i * w_stride + v * LANES;
             store(to, load(to) + sums[i][v]);
         }
+    }
+}
+
+/* The same of TILE rows or of the last 2 or 4. */
+static inline __attribute__((always_inline)) void weight_rows(float *w, size_t w_stride, Rows left, Rows right, size_t lines, size_t pixels, int rows,
+                                                              int vectors)
+{
+    if (rows >= TILE)
+        weight_tile(w, w_stride, left, right, lines, pixels, TILE, vectors);
+    else if (rows == 4)
+        weight_tile(w, w_stride, left, right, lines, pixels, 4, vectors);
+    else
+        weight_tile(w, w_stride, left, right, lines, pixels, 2, vectors);
+}
+
+void product_add(float *sums, size_t sums_stride, const float *a, size_t a_stride, int left, const float *b, size_t b_stride, int right, size_t rows)
+{
+    Rows columns = {b, 0, b_stride};
+    for (int m = 0; m < left; m += TILE) {
+        Rows numbers = {a + m, 0, a_stride};
+        float *to = sums + (size_t)m * sums_stride;
+        if (right == PANEL)
+            weight_rows(to, sums_stride, numbers, columns, 1, rows, left - m, 2);
+        else
+            weight_rows(to, sums_stride, numbers, columns, 1, rows, left - m, 1);
     }
 }
 
@@ -155,14 +194,7 @@ void product_by_weights(float *weight_gradient, const float *gradient, size_t gr
                 columns = panel;
                 stride = PANEL;
             }
-            for (int m = 0; m < shape.out; m += WEIGHT_TILE) {
-                float *to = weight_gradient + (size_t)m * in + n;
-                Rows left = {g + m, 0, gradient_stride}, right = {columns, 0, stride};
-                if (n + PANEL <= shape.in)
-                    weight_tile(to, in, left, right, 1, rows, 2);
-                else
-                    weight_tile(to, in, left, right, 1, rows, 1);
-            }
+            product_add(weight_gradient + n, in, g, gradient_stride, shape.out, columns, stride, n + PANEL <= shape.in ? PANEL : LANES, rows);
         }
     }
 }
@@ -189,11 +221,11 @@ static void pad_panel(float *panel, const float *image, SquareShape s, int first
 static void add_band(float *sums, size_t sums_stride, const float *panel, const float *gradient, SquareShape s, size_t lines)
 {
     size_t wide = (size_t)(s.width / s.stride), out = (size_t)s.out, line = (size_t)(s.width + 2) * PANEL, stride = (size_t)s.stride;
-    for (size_t m = 0; m < out; m += WEIGHT_TILE) {
+    for (size_t m = 0; m < out; m += TILE) {
         for (size_t tap = 0; tap < 9; tap++) {
             Rows left = {gradient + m, wide * out, out};
             Rows right = {panel + tap / 3 * line + tap % 3 * PANEL, stride * line, stride * PANEL};
-            weight_tile(sums + (tap * out + m) * sums_stride, sums_stride, left, right, lines, wide, 2);
+            weight_rows(sums + (tap * out + m) * sums_stride, sums_stride, left, right, lines, wide, (int)(out - m), 2);
         }
     }
 }

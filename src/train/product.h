@@ -15,10 +15,21 @@ typedef struct ProductShape {
     int in, out;
 } ProductShape;
 
+/* Whether this processor can run them. */
 static inline bool product_available(void)
 {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !__builtin_cpu_supports("avx512f");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return false;
+#endif
+}
+
+/* Whether it should. */
+static inline bool product_preferred(void)
+{
+#if defined(__x86_64__)
+    return product_available() && !__builtin_cpu_supports("avx512f");
 #else
     return false;
 #endif
@@ -30,6 +41,12 @@ void product_forward(float *y, size_t y_stride, const float *x, size_t x_stride,
 void product_by_input(float *x_gradient, size_t x_stride, const float *gradient, size_t gradient_stride, const float *weights, ProductShape shape);
 /* weight_gradient = gradient^T x, dense */
 void product_by_weights(float *weight_gradient, const float *gradient, size_t gradient_stride, const float *x, size_t x_stride, ProductShape shape);
+
+enum { PRODUCT_PANEL = 16 };
+/* c = a b, where b lies in panels of PRODUCT_PANEL columns, depth rows of them each; the last may be of 8. */
+void product_multiply(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t rows, int depth, int columns);
+/* sums (left x right) += a^T b over rows; left is even, right is PRODUCT_PANEL or 8. */
+void product_add(float *sums, size_t sums_stride, const float *a, size_t a_stride, int left, const float *b, size_t b_stride, int right, size_t rows);
 
 /* Maps are dense, padded by one pixel, the result's height and width divided by the stride. out is a multiple of 4. */
 typedef struct SquareShape {

@@ -5,9 +5,11 @@
 #include <c10/core/CPUAllocator.h>
 #include <torch/version.h>
 
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -16,6 +18,7 @@ extern "C" {
 #include "train/pool.h"
 #include "train/product.h"
 #include "train/torch_shim.h"
+#include "train/winograd.h"
 }
 
 struct Tensor {
@@ -110,6 +113,16 @@ int64_t padding_of(const Tensor *weight)
     return (weight->value.size(2) - 1) / 2;
 }
 
+// Whether kernels of our own run. PICTOGRAPH_TRAIN_KERNELS=own or library says so against what suits the processor: for tests and comparisons.
+bool own_kernels()
+{
+    static const bool chosen = [] {
+        const char *wish = std::getenv("PICTOGRAPH_TRAIN_KERNELS");
+        return std::string_view(wish ? wish : "") == "own" ? product_available() : product_preferred() && std::string_view(wish ? wish : "") != "library";
+    }();
+    return chosen && at::get_num_threads() == 1;
+}
+
 // A 1 x 1 convolution over N, H, W, C is a product of matrices, pixels by channels. For floats on a CPU the plain product beats torch's
 // choice for convolutions, which for one thread unfolds the image first.
 bool is_product(const at::Tensor &x, const at::Tensor &weight, int stride, int groups)
@@ -130,7 +143,7 @@ at::Tensor as_map(const at::Tensor &matrix, const at::Tensor &like)
 // Whether product.h's kernels take it: they run on one thread, on whole vectors of channels.
 bool is_our_product(const at::Tensor &weight)
 {
-    return weight.size(0) % 8 == 0 && weight.size(1) % 8 == 0 && product_available() && at::get_num_threads() == 1;
+    return weight.size(0) % 8 == 0 && weight.size(1) % 8 == 0 && own_kernels();
 }
 
 // Whether depthwise.h's kernels take it. Maps from here are dense, or made so.
@@ -138,7 +151,7 @@ bool is_our_depthwise(const at::Tensor &x, const at::Tensor &weight, int64_t str
 {
     bool even = x.size(2) % stride == 0 && x.size(3) % stride == 0;
     return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 && weight.size(3) == 3 && groups == x.size(1) &&
-           groups == weight.size(0) && groups % 8 == 0 && stride <= 2 && even && product_available() && at::get_num_threads() == 1;
+           groups == weight.size(0) && groups % 8 == 0 && stride <= 2 && even && own_kernels();
 }
 
 DepthwiseShape depthwise_shape(const at::Tensor &x, int64_t stride)
@@ -159,20 +172,39 @@ at::Tensor depthwise_map(const at::Tensor &map, const at::Tensor &weight, int64_
     return y;
 }
 
-// Whether square_by_weights() takes it, and is worth it: not for the twelve channels of the pictures.
+// Whether product.h's and winograd.h's kernels of 3 x 3 convolutions take it. Not the twelve channels of the pictures.
 bool is_our_square(const at::Tensor &x, const at::Tensor &weight, int64_t stride, int64_t groups)
 {
     return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 && weight.size(3) == 3 && groups == 1 && stride <= 2 &&
-           weight.size(0) % 8 == 0 && x.size(1) % 8 == 0 && x.size(2) % stride == 0 && x.size(3) % stride == 0 &&
-           product_available() && at::get_num_threads() == 1;
+           weight.size(0) % 8 == 0 && x.size(1) % 8 == 0 && x.size(2) % stride == 0 && x.size(3) % stride == 0 && own_kernels();
+}
+
+SquareShape square_shape(const at::Tensor &x, const at::Tensor &weight, int64_t stride)
+{
+    return {static_cast<int>(x.size(0)), static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), static_cast<int>(x.size(1)),
+            static_cast<int>(weight.size(0)), static_cast<int>(stride)};
+}
+
+at::Tensor square_map(const at::Tensor &map, const at::Tensor &weight)
+{
+    at::Tensor x = map.contiguous(at::MemoryFormat::ChannelsLast), y = empty_map({x.size(0), weight.size(0), x.size(2), x.size(3)}, x);
+    winograd_forward(y.data_ptr<float>(), x.data_ptr<float>(), weight.data_ptr<float>(), square_shape(x, weight, 1));
+    return y;
+}
+
+at::Tensor square_input(const at::Tensor &gradient, const at::Tensor &x, const at::Tensor &weight)
+{
+    at::Tensor result = empty_map(x.sizes(), x);
+    winograd_by_input(result.data_ptr<float>(), gradient.data_ptr<float>(), weight.data_ptr<float>(), square_shape(x, weight, 1));
+    return result;
 }
 
 at::Tensor square_weights(const at::Tensor &gradient, const at::Tensor &map, const at::Tensor &weight, int64_t stride)
 {
     at::Tensor x = map.contiguous(at::MemoryFormat::ChannelsLast), result = at::empty(weight.sizes(), weight.options());
-    SquareShape shape = {static_cast<int>(x.size(0)), static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), static_cast<int>(x.size(1)),
-                         static_cast<int>(weight.size(0)), static_cast<int>(stride)};
-    square_by_weights(result.data_ptr<float>(), gradient.data_ptr<float>(), x.data_ptr<float>(), shape);
+    SquareShape shape = square_shape(x, weight, stride);
+    auto *by_weights = stride == 1 ? winograd_by_weights : square_by_weights;
+    by_weights(result.data_ptr<float>(), gradient.data_ptr<float>(), x.data_ptr<float>(), shape);
     return result;
 }
 
@@ -225,6 +257,8 @@ at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Ten
 {
     if (!bias.defined() && is_our_depthwise(x, weight, stride, groups))
         return depthwise_map(x, weight, stride);
+    if (!bias.defined() && stride == 1 && is_our_square(x, weight, stride, groups))
+        return square_map(x, weight);
     if (!is_product(x, weight, static_cast<int>(stride), static_cast<int>(groups)))
         return at::conv2d(x, weight, bias, {stride, stride}, {padding, padding}, {1, 1}, groups).contiguous(at::MemoryFormat::ChannelsLast);
     if (!bias.defined() && is_our_product(weight))
@@ -410,13 +444,15 @@ void tensor_conv_backward(Torch *torch, Tensor **x_gradient, Tensor **weight_gra
             if (bias_gradient)
                 by_bias = matrix.sum(0);
         } else {
-            bool square = !bias_gradient && is_our_square(x->value, w, s, groups);
+            bool square = !bias_gradient && is_our_square(x->value, w, s, groups), winograd = square && s == 1;
             std::vector<int64_t> bias_size{w.size(0)};
-            if (!square || x_gradient)
+            if (!square || (x_gradient && !winograd))
                 std::tie(by_x, by_weight, by_bias) =
                     at::convolution_backward(dense, x->value, w, at::IntArrayRef(bias_size), {s, s}, {padding, padding}, {1, 1}, false,
                                              {0, 0}, groups,
                                              {x_gradient != nullptr, !square, bias_gradient != nullptr});
+            if (x_gradient && winograd)
+                by_x = square_input(dense, x->value, w);
             if (square)
                 by_weight = square_weights(dense, x->value, w, s);
         }
