@@ -191,7 +191,7 @@ void settings_choose(Settings *s, const TrainDataset *dataset, size_t train_coun
     if (s->batch == 0)
         s->batch = images <= 1000 ? 4 : images <= 4000 ? 8 : 16;
     if (s->epochs == 0)
-        s->epochs = clamp(round((s->model_size == YOLOX_NANO ? 17600 : 8200) / images), 15, 200); /* nano learns slower, and is faster */
+        s->epochs = clamp(round((s->model_size == YOLOX_NANO ? 17600 : 10700) / images), 15, 200); /* nano learns slower, and is faster */
     if (s->learning_rate == 0)
         s->learning_rate = s->weights ? 0.01 : s->batch < 4 ? 0.03 * s->batch / 4 : 0.03;
     choose_probability(&s->mosaic, 0.5);
