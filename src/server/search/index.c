@@ -111,7 +111,7 @@ static uint8_t *larger_plane(uint8_t *plane, size_t used, size_t size) {
 }
 
 static size_t room_wanted(const ProjectIndex *x) {
-    size_t grown = x->capacity ? x->capacity + x->capacity / 2 : FIRST_CAPACITY;
+    size_t grown = x->capacity + x->capacity / 2 + FIRST_CAPACITY; /* half of the room for one would be none */
     return x->expected > x->count ? x->expected : grown;
 }
 

@@ -215,11 +215,22 @@ static void notes_are_forgotten(void **state) {
     for (int round = 0; round < 40; round++) compare(f);
 }
 
+/* An index that is made for a single vector, or a few, has room for exactly those. */
+static void grows_from_one(void **state) {
+    Fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        add(f, i);
+        describe(f, i);
+        for (int round = 0; round < 60; round++) compare(f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(agrees_through_changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_small_bound_forgets_and_still_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(grows_from_one, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
