@@ -87,6 +87,7 @@ static Status open_parts(Server *server, Error *err) {
     server->idempotency = idempotency_new();
     server->metrics = metrics_new();
     server->connectors = connectors_open();
+    server->operator_answers = operator_answers_new();
     server->search = search_new();
     server->access_log = access_log_new(server->config.access_log ? STDERR_FILENO : -1);
     status = rate_limiter_load(server->rate_limiter, server->store, clock_now_ms() / 1000, err);
@@ -129,5 +130,6 @@ void server_close(Server *server) {
     metrics_free(server->metrics);
     connectors_close(server->connectors);
     search_free(server->search);
+    operator_answers_free(server->operator_answers);
     *server = (Server){0};
 }

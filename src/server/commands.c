@@ -205,16 +205,34 @@ static bool has_program(const Config *config, const char *name, Arena *arena) {
     return access(arena_printf(arena, "%s/%s", config->program_directory, name), X_OK) == 0;
 }
 
-static void examine_prompts(const Config *config, bool vision, Arena *arena) {
+static void say_prompts(const char *what, const char *answer) { printf("%-9s %-18s %s\n", "prompts", what, answer); }
+
+static void examine_text(const ModelReport *r, Arena *arena) {
+    const char *engine = r->engines[REPORT_TEXT];
+    bool built_in = text_equal(engine, "nanodet");
+    say_prompts("text, classes", built_in ? "built-in detector (NanoDet): COCO's 80 classes and their synonyms"
+                                 : engine ? arena_printf(arena, "%s: any word", engine) : "none: install the built-in detector with 'tools/setup models'");
+    if (built_in || !engine)
+        say_prompts("any other word", "no_detection: train a model on your own classes and name it as model_id of a batch (docs/training.md)");
+}
+
+static void examine_models(const Config *config, bool vision, Arena *arena) {
     ModelReport report;
     Error failure;
     if (!vision || model_report_load(&report, config, arena, &failure) != STATUS_OK) {
-        say(false, "prompts", "", vision ? arena_printf(arena, "none are answered: %s", failure.message) : "none are answered: pictograph-vision is missing");
+        const char *why = vision ? failure.message : "pictograph-vision is missing";
+        say(false, "search", "", arena_printf(arena, "no search by likeness or tags: %s", why));
+        say(false, "prompts", "", arena_printf(arena, "none are answered: %s", why));
         return;
     }
-    const char *kinds[] = {"point", report.point, "box", report.box};
-    for (int i = 0; i < 4; i += 2)
-        printf("%-9s %-18s %s\n", "prompts", kinds[i], kinds[i + 1] ? kinds[i + 1] : "none: they fail until the model below is mended");
+    const char *search = report.engines[REPORT_SEARCH], *point = report.engines[REPORT_POINT], *box = report.engines[REPORT_BOX];
+    const char *fails = "none: they fail until the model below is mended";
+    say(search != NULL, "search", arena_printf(arena, "images are found by likeness and by tags (%s)", search ? search : ""),
+        builtin_model_path(config, "efficientnet_lite0", arena) ? "no search by likeness or tags until the model below is mended"
+                                                                : "no search by likeness or tags: install the model with 'tools/setup models'");
+    say_prompts("point", point ? point : fails);
+    say_prompts("box", box ? box : fails);
+    examine_text(&report, arena);
     for (int i = 0; i < report.count; i++)
         if (report.models[i].problem && !text_equal(report.models[i].role, "built-in"))
             printf("%-9s %-18s %s\n", "BROKEN", arena_printf(arena, "model %s", report.models[i].name), report.models[i].problem);
@@ -227,13 +245,7 @@ static void examine_programs(const Config *config, Arena *arena) {
     say(has_program(config, "pictograph-import", arena), "pictograph-import", "archives become projects", "no imports of archives: build it with 'tools/setup build && make'");
     say(vision, "pictograph-vision", "batches with a trained model_id; see the prompts below", "no automatic annotation: build it with 'tools/setup build && make'");
     say(train, "pictograph-train", "YOLOX can be trained", "no training: build it with 'tools/setup train && make'");
-    bool describer = builtin_model_path(config, "efficientnet_lite0", arena) != NULL;
-    say(describer && vision, "search", "images are found by likeness and by tags (EfficientNet-Lite0)",
-        describer ? "no search: pictograph-vision is missing" : "no search by likeness or tags: install the model with 'tools/setup models'");
-    examine_prompts(config, vision, arena);
-    bool namer = vision && builtin_model_path(config, "nanodet", arena);
-    printf("%-9s %-18s %s\n", "prompts", "text, classes", namer ? "built-in detector (NanoDet): COCO's 80 classes and their synonyms" : "none: install the built-in detector with 'tools/setup models'");
-    printf("%-9s %-18s %s\n", "prompts", "any other word", "no_detection: train a model on your own classes and name it as model_id of a batch (docs/training.md)");
+    examine_models(config, vision, arena);
 }
 
 static Status examine_database(Store *store, Error *err) {

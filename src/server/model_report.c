@@ -8,12 +8,18 @@
 #include "base/banned.h"
 
 enum { LOAD_SECONDS = 300 };
-#define SEGMENTER "graph_cut"
 
-/* What comes with the program, beside the segmenter that is part of it. */
+static const char *const TASKS[REPORT_TASK_COUNT] = {[REPORT_POINT] = "point", [REPORT_BOX] = "box", [REPORT_TEXT] = "text", [REPORT_SEARCH] = "search"};
+#define TASK(task) (1u << (task))
+
+/* What comes with the program. */
 static const struct {
     const char *name, *answers;
-} BUILT_IN[] = {{"nanodet", "text, classes"}, {"efficientnet_lite0", "search, tags"}};
+    unsigned tasks;
+    bool part_of_it; /* no file to install */
+} BUILT_IN[] = {{"graph_cut", "point, box", TASK(REPORT_POINT) | TASK(REPORT_BOX), true},
+                {"nanodet", "text, classes", TASK(REPORT_TEXT), false},
+                {"efficientnet_lite0", "search, tags", TASK(REPORT_SEARCH), false}};
 
 static KnownModel *add(ModelReport *r, const char *name, const char *role, const char *answers) {
     KnownModel *m = &r->models[r->count < KNOWN_MODELS_MAX ? r->count++ : KNOWN_MODELS_MAX - 1];
@@ -21,13 +27,21 @@ static KnownModel *add(ModelReport *r, const char *name, const char *role, const
     return m;
 }
 
+/* Answers what no model of the operator's does; "" marks what a broken one was meant for. */
 static void add_built_in(ModelReport *r, const Config *config, Arena *arena) {
     for (size_t i = 0; i < sizeof BUILT_IN / sizeof *BUILT_IN; i++) {
         KnownModel *m = add(r, BUILT_IN[i].name, "built-in", BUILT_IN[i].answers);
-        bool there = builtin_model_path(config, m->name, arena) != NULL;
-        m->state = there ? "in use" : "missing";
-        if (!there) m->problem = "install it with 'tools/setup models'";
+        bool there = BUILT_IN[i].part_of_it || builtin_model_path(config, m->name, arena), needed = false;
+        for (int task = 0; task < REPORT_TASK_COUNT; task++) {
+            if (!(BUILT_IN[i].tasks & TASK(task)) || r->engines[task]) continue;
+            needed = true;
+            if (there) r->engines[task] = m->name;
+        }
+        m->state = !there ? "missing" : needed ? "in use" : "ready";
+        if (!there && needed) m->problem = "install it with 'tools/setup models'";
     }
+    for (int task = 0; task < REPORT_TASK_COUNT; task++)
+        if (r->engines[task] && !*r->engines[task]) r->engines[task] = NULL;
 }
 
 /* ---- the operator's ---- */
@@ -40,9 +54,9 @@ static const char *join(yyjson_val *kinds, Arena *arena) {
     return *text ? text : "-";
 }
 
-/* The first model of a kind answers it; one that is broken makes such prompts fail. */
-static bool take_kind(const char **engine, const KnownModel *m, const char *kind) {
-    bool meant = strstr(m->answers, kind) || !m->role;
+/* The first model that is meant for a task answers it; one that is broken makes it fail. */
+static bool take_task(const char **engine, const KnownModel *m, const char *task) {
+    bool meant = strstr(m->answers, task) || !m->role;
     if (*engine != NULL || !meant || text_equal(m->state, "off") || text_equal(m->state, "incomplete")) return false;
     *engine = text_equal(m->state, "broken") ? "" : m->engine;
     return **engine != '\0';
@@ -57,8 +71,9 @@ static void add_model(ModelReport *r, yyjson_val *item, const Config *config, Ar
     if (problem)
         m->problem = arena_printf(arena, text_equal(m->state, "incomplete") ? "%s (%s/models/%s)" : "%s (mend %s/models/%s/manifest.json, or say \"enabled\": false in it)",
                                   problem, config->data_directory, m->name);
-    bool point = take_kind(&r->point, m, "point"), box = take_kind(&r->box, m, "box");
-    if (point || box) m->state = "in use";
+    bool in_use = false;
+    for (int task = 0; task < REPORT_TASK_COUNT; task++) in_use |= take_task(&r->engines[task], m, TASKS[task]);
+    if (in_use) m->state = "in use";
 }
 
 static Status add_operators(ModelReport *r, const Config *config, WorkerPool *vision, Arena *arena, Error *err) {
@@ -82,15 +97,6 @@ static Status add_operators(ModelReport *r, const Config *config, WorkerPool *vi
     return status;
 }
 
-/* The segmenter answers what no model does; "" marks what a broken model was meant for. */
-static void add_segmenter(ModelReport *r) {
-    KnownModel *m = add(r, SEGMENTER, "built-in", "point, box");
-    m->state = r->point && r->box ? "ready" : "in use";
-    const char **kinds[] = {&r->point, &r->box};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        *kinds[i] = !*kinds[i] ? SEGMENTER : **kinds[i] ? *kinds[i] : NULL;
-}
-
 Status model_report_load(ModelReport *out, const Config *config, Arena *arena, Error *err) {
     WorkerPool *vision = NULL;
     WorkerProgram program = {.path = arena_printf(arena, "%s/pictograph-vision", config->program_directory), .name = "vision", .count = 1, .idle_seconds = 60,
@@ -100,7 +106,6 @@ Status model_report_load(ModelReport *out, const Config *config, Arena *arena, E
     if (status == STATUS_OK) status = add_operators(out, config, vision, arena, err);
     workers_close(vision);
     if (status != STATUS_OK) return status;
-    add_segmenter(out);
     add_built_in(out, config, arena);
     return STATUS_OK;
 }

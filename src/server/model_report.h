@@ -12,10 +12,13 @@ typedef struct KnownModel {
 
 enum { KNOWN_MODELS_MAX = 64 };
 
+/* What a server can be asked that needs a model. REPORT_TEXT: prompts in words, and batches by class names. */
+typedef enum ReportTask { REPORT_POINT, REPORT_BOX, REPORT_TEXT, REPORT_SEARCH, REPORT_TASK_COUNT } ReportTask;
+
 typedef struct ModelReport {
     KnownModel models[KNOWN_MODELS_MAX];
     int count;
-    const char *point, *box; /* engine that answers such prompts; NULL: none, they fail */
+    const char *engines[REPORT_TASK_COUNT]; /* what answers; NULL: nothing does */
 } ModelReport;
 
 /* Fails where pictograph-vision does not start. */

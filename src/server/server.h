@@ -20,6 +20,7 @@ typedef struct Upkeep Upkeep;
 typedef struct HttpServer HttpServer;
 typedef struct Connectors Connectors;
 typedef struct Search Search;
+typedef struct OperatorAnswers OperatorAnswers;
 
 typedef struct Config {
     const char *data_directory;
@@ -54,6 +55,7 @@ typedef struct Server {
     Idempotency *idempotency;
     Metrics *metrics;
     AccessLog *access_log;
+    OperatorAnswers *operator_answers;
     Search *search;
     Upkeep *upkeep;
     HttpServer *http;

@@ -13,11 +13,11 @@
 #define WORD_PROBABILITY 0.5
 /* Broad words gather a little from many classes; one of them must stand out. */
 #define BEST_CLASS_PROBABILITY 0.12
-enum { THREADS = 1, EMBEDDING_MAX = 8192, SIDE_MAX = 1024 };
+enum { THREADS = 1, SIDE_MAX = 1024 };
 
 struct Describer {
     Model *model;
-    char *path;
+    char *path, *name;
     int side, dimensions;
 };
 
@@ -27,12 +27,15 @@ static const struct {
     const char *key, *value;
 } WANTED[] = {{ONNX_META_OUTPUT_LAYOUT, "embedding-logits"}, {ONNX_META_CHANNEL_ORDER, "RGB"}, {ONNX_META_PIXEL_RANGE, "[0, 255]"}, {"vocabulary", "imagenet-1k"}};
 
-static Status check_metadata(const Describer *d, Arena *arena, Error *err) {
+static Status check_metadata(Describer *d, Arena *arena, Error *err) {
     for (size_t i = 0; i < sizeof WANTED / sizeof *WANTED; i++) {
         const char *value = model_metadata(d->model, arena, WANTED[i].key);
         if (!text_equal(value, WANTED[i].value))
             return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's %s is '%s'; only '%s' is known", WANTED[i].key, value ? value : "", WANTED[i].value);
     }
+    const char *name = model_metadata(d->model, arena, ONNX_META_ARCHITECTURE);
+    if (!name) return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model does not say its " ONNX_META_ARCHITECTURE);
+    d->name = xstrdup(name);
     return STATUS_OK;
 }
 
@@ -65,10 +68,13 @@ void describer_close(Describer *describer) {
     if (!describer) return;
     model_close(describer->model);
     free(describer->path);
+    free(describer->name);
     free(describer);
 }
 
 bool describer_is(const Describer *describer, const char *path) { return strcmp(describer->path, path) == 0; }
+
+const char *describer_name(const Describer *describer) { return describer->name; }
 
 /* ---- running ---- */
 
@@ -81,19 +87,6 @@ static void fill_input(const Describer *d, const Picture *picture, float *input)
     raster_clear(&square);
 }
 
-/* A copy of length 1. STATUS_UNDECODABLE_MEDIA for a picture that has none, which is no picture. */
-static Status take_embedding(const float *features, int count, Arena *arena, Description *out, Error *err) {
-    double squares = 0;
-    for (int i = 0; i < count; i++) squares += (double)features[i] * features[i];
-    if (!isfinite(squares) || squares <= 0) return error_set(err, STATUS_UNDECODABLE_MEDIA, "The model sees nothing in this picture");
-    float *unit = arena_new_array(arena, float, (size_t)count);
-    double scale = 1 / sqrt(squares);
-    for (int i = 0; i < count; i++) unit[i] = (float)(features[i] * scale);
-    out->embedding = unit;
-    out->dimensions = count;
-    return STATUS_OK;
-}
-
 static void softmax(const float *logits, float *out) {
     float most = logits[0];
     double sum = 0;
@@ -102,30 +95,21 @@ static void softmax(const float *logits, float *out) {
     for (int i = 0; i < VOCABULARY_CLASSES; i++) out[i] = (float)(out[i] / sum);
 }
 
-/* The words that are probable enough, surest first. */
-static size_t pick_words(const VocabularyWord *words, const float *probabilities, const char **out, size_t most) {
-    double sureness[OBJECTS_MAX > SCENES_MAX ? OBJECTS_MAX : SCENES_MAX];
+static size_t pick_words(const VocabularyWord *words, const float *probabilities, Arena *arena, const char **out, size_t most) {
     size_t count = 0;
-    for (const VocabularyWord *w = words; w->word; w++) {
-        double p = vocabulary_probability(w, probabilities);
-        if (p < WORD_PROBABILITY) continue;
-        size_t at = count < most ? count++ : most;
-        while (at > 0 && sureness[at - 1] < p) {
-            if (at < most) sureness[at] = sureness[at - 1], out[at] = out[at - 1];
-            at--;
-        }
-        if (at < most) sureness[at] = p, out[at] = w->word;
-    }
-    return count;
+    while (words[count].word) count++;
+    SureWord *sure = arena_new_array(arena, SureWord, count);
+    for (size_t i = 0; i < count; i++) sure[i] = (SureWord){words[i].word, vocabulary_probability(&words[i], probabilities)};
+    return description_pick(sure, count, WORD_PROBABILITY, out, most);
 }
 
-static void find_words(const float *logits, Description *out) {
+static void find_words(const float *logits, Arena *arena, Description *out) {
     float probabilities[VOCABULARY_CLASSES], best = 0;
     softmax(logits, probabilities);
     for (int i = 0; i < VOCABULARY_CLASSES; i++) best = fmaxf(best, probabilities[i]);
     if (best < BEST_CLASS_PROBABILITY) return;
-    out->object_count = pick_words(VOCABULARY_OBJECTS, probabilities, out->objects, OBJECTS_MAX);
-    out->scene_count = pick_words(VOCABULARY_SCENES, probabilities, out->scenes, SCENES_MAX);
+    out->object_count = pick_words(VOCABULARY_OBJECTS, probabilities, arena, out->objects, OBJECTS_MAX);
+    out->scene_count = pick_words(VOCABULARY_SCENES, probabilities, arena, out->scenes, SCENES_MAX);
 }
 
 Status describer_run(Describer *describer, Arena *arena, const Picture *picture, Description *out, Error *err) {
@@ -140,8 +124,8 @@ Status describer_run(Describer *describer, Arena *arena, const Picture *picture,
     if (status != STATUS_OK) return status;
     if (output.rank != 2 || output.shape[0] != 1 || output.shape[1] != describer->dimensions + VOCABULARY_CLASSES)
         status = error_set(err, STATUS_MODEL_UNAVAILABLE, "The model's output does not have the shape that it says");
-    if (status == STATUS_OK) status = take_embedding(output.data, describer->dimensions, arena, out, err);
-    if (status == STATUS_OK) find_words(output.data + describer->dimensions, out);
+    if (status == STATUS_OK) status = description_embed(output.data, describer->dimensions, arena, out, err);
+    if (status == STATUS_OK) find_words(output.data + describer->dimensions, arena, out);
     model_output_clear(describer->model, &output);
     if (status == STATUS_OK) out->attribute_count = attributes_measure(picture, out->attributes);
     return status;

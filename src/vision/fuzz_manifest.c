@@ -17,6 +17,7 @@ static void check(const Manifest *m) {
     demand(m->role < MODEL_ROLE_COUNT && model_role_name(m->role));
     demand(m->width >= MODEL_SIDE_MIN && m->width <= MODEL_SIDE_MAX && m->height >= MODEL_SIDE_MIN && m->height <= MODEL_SIDE_MAX);
     for (int c = 0; c < 3; c++) demand(isfinite(m->mean[c]) && isfinite(m->std[c]) && m->std[c] > 0);
+    demand(m->threshold >= 0 && m->threshold <= 1 && (m->role != MODEL_SIGLIP2 || m->threshold > 0));
     for (int part = 0; part < PART_COUNT; part++)
         if (m->files[part]) demand(*m->files[part] && m->files[part][0] != '.' && !strpbrk(m->files[part], "/\\"));
 }

@@ -10,6 +10,8 @@
 /* Of values 0..255: ImageNet's, as SAM and SAM 2 use them. */
 #define IMAGENET_MEAN {123.675, 116.28, 103.53}
 #define IMAGENET_STD {58.395, 57.12, 57.375}
+/* What maps 0..255 to -1..1. */
+#define HALF {127.5, 127.5, 127.5}
 #define PART(part) (1u << (part))
 
 static const struct RoleRow {
@@ -21,9 +23,11 @@ static const struct RoleRow {
                    {.width = 1024, .height = 1024, .resize = RESIZE_LONGEST_SIDE, .mean = IMAGENET_MEAN, .std = IMAGENET_STD}},
     [MODEL_SAM2] = {"sam2", PART(PART_ENCODER) | PART(PART_DECODER), 0,
                     {.width = 1024, .height = 1024, .resize = RESIZE_STRETCH, .mean = IMAGENET_MEAN, .std = IMAGENET_STD}},
+    [MODEL_SIGLIP2] = {"siglip2", PART(PART_IMAGE), PART(PART_LABELS),
+                       {.width = 224, .height = 224, .resize = RESIZE_STRETCH, .mean = HALF, .std = HALF, .threshold = 0.5}},
 };
 
-static const char *const PARTS[PART_COUNT] = {"encoder", "decoder"};
+static const char *const PARTS[PART_COUNT] = {"encoder", "decoder", "image", "labels"};
 static const char *const RESIZES[] = {[RESIZE_LONGEST_SIDE] = "longest_side", [RESIZE_STRETCH] = "stretch"};
 
 const char *model_role_name(ModelRole role) { return ROLES[role].name; }
@@ -119,12 +123,21 @@ static Status read_std(Manifest *out, Arena *arena, yyjson_val *value, Error *er
     return error_set(err, STATUS_CONFIGURATION, "'std' must be three numbers from 0.001 to 255");
 }
 
+static Status read_threshold(Manifest *out, Arena *arena, yyjson_val *value, Error *err) {
+    (void)arena;
+    const char *role = ROLES[out->role].name;
+    if (ROLES[out->role].defaults.threshold <= 0) return error_set(err, STATUS_CONFIGURATION, "'threshold' is nothing that the role '%s' knows", role);
+    out->threshold = yyjson_get_num(value);
+    if (yyjson_is_num(value) && out->threshold >= 0.001 && out->threshold <= 1) return STATUS_OK;
+    return error_set(err, STATUS_CONFIGURATION, "'threshold' must be a number from 0.001 to 1");
+}
+
 /* "role" decides how the others are read and is read before them. */
 static const struct {
     const char *key;
     Reader read;
 } MEMBERS[] = {{"role", NULL}, {"description", NULL}, {"enabled", read_enabled}, {"files", read_files}, {"input_size", read_input_size},
-               {"resize", read_resize}, {"mean", read_mean}, {"std", read_std}};
+               {"resize", read_resize}, {"mean", read_mean}, {"std", read_std}, {"threshold", read_threshold}};
 
 static Status read_role(Manifest *out, yyjson_val *root, Error *err) {
     const char *name = json_get_string(root, "role", NULL);
@@ -135,7 +148,7 @@ static Status read_role(Manifest *out, yyjson_val *root, Error *err) {
         out->enabled = true;
         return STATUS_OK;
     }
-    return error_set(err, STATUS_CONFIGURATION, "'role' must be 'sam' or 'sam2'");
+    return error_set(err, STATUS_CONFIGURATION, "'role' must be 'sam', 'sam2' or 'siglip2'");
 }
 
 static Status read_member(Manifest *out, Arena *arena, const char *key, yyjson_val *value, Error *err) {

@@ -12,10 +12,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-typedef enum ModelRole { MODEL_SAM, MODEL_SAM2, MODEL_ROLE_COUNT } ModelRole;
+typedef enum ModelRole { MODEL_SAM, MODEL_SAM2, MODEL_SIGLIP2, MODEL_ROLE_COUNT } ModelRole;
 
 /* The files that a role may name. */
-typedef enum ModelPart { PART_ENCODER, PART_DECODER, PART_COUNT } ModelPart;
+typedef enum ModelPart { PART_ENCODER, PART_DECODER, PART_IMAGE, PART_LABELS, PART_COUNT } ModelPart;
 
 typedef enum ModelResize {
     RESIZE_LONGEST_SIDE, /* to fit, at the top left of a frame of zeros */
@@ -31,6 +31,7 @@ typedef struct Manifest {
     int width, height;             /* of the image that the model sees */
     ModelResize resize;
     double mean[3], std[3]; /* red, green, blue, of values 0..255: the model sees (value - mean) / std */
+    double threshold;       /* role siglip2: how sure the model must be of a word */
 } Manifest;
 
 const char *model_role_name(ModelRole role);

@@ -156,6 +156,12 @@ int network_find(const TensorSpec *specs, int count, const char *name) {
     return -1;
 }
 
+const char *network_metadata(const Network *network, Arena *arena, const char *key) {
+    return runtime_metadata(network->session->runtime, network->session->session, arena, key);
+}
+
+bool network_axis_fits(int64_t axis, int64_t size) { return axis < 0 || axis == size; }
+
 /* ---- running ---- */
 
 /* A value over the tensor's own numbers, or over converted ones in *scratch (malloc). */

@@ -32,6 +32,10 @@ Status network_open(Runtime *runtime, const char *path, int64_t maximum_bytes, i
 void network_close(Network *network);
 /* Index of an input or output, -1. */
 int network_find(const TensorSpec *specs, int count, const char *name);
+/* Value of a metadata key, in the arena; NULL when the file has none. */
+const char *network_metadata(const Network *network, Arena *arena, const char *key);
+/* An axis of a shape that a file declares admits a size: it is free, or it is that size. */
+bool network_axis_fits(int64_t axis, int64_t size);
 /* Numbers in a tensor of this shape. */
 size_t tensor_count(const Tensor *tensor);
 

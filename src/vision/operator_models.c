@@ -1,28 +1,22 @@
 #include "vision/operator_models.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "base/banned.h"
 
-enum { MODELS_MAX = 32 };
+#define ENCODED_BYTES ((size_t)512 << 20)
 
-/* Which roles answer which kind: the one table of it. */
+/* Which roles answer which task: the one table of it. */
 static const struct {
     const char *name;
     unsigned roles;
-} KINDS[PROMPT_KIND_COUNT] = {
-    [PROMPT_POINT] = {"point", 1u << MODEL_SAM | 1u << MODEL_SAM2},
-    [PROMPT_BOX] = {"box", 1u << MODEL_SAM | 1u << MODEL_SAM2},
+} TASKS[TASK_COUNT] = {
+    [TASK_POINT] = {"point", 1u << MODEL_SAM | 1u << MODEL_SAM2},
+    [TASK_BOX] = {"box", 1u << MODEL_SAM | 1u << MODEL_SAM2},
+    [TASK_SEARCH] = {"search", 1u << MODEL_SIGLIP2},
 };
-
-const char *prompt_kind_name(PromptKind kind) { return KINDS[kind].name; }
 
 struct OperatorModels {
     Runtime *runtime;
@@ -31,22 +25,29 @@ struct OperatorModels {
     char *folder;
     uint64_t state; /* of the files in the folder when they were read */
     Arena arena;    /* of what follows */
-    OperatorModel *models[MODELS_MAX];
+    OperatorModel *models[MODEL_FOLDERS_MAX];
     int count;
-    bool changed;
+    Recent *encoded;
 };
+
+static void free_image(void *image) { sam_image_free(image); }
 
 OperatorModels *operator_models_new(Runtime *runtime, const char *why_no_runtime, int threads) {
     OperatorModels *m = xcalloc(1, sizeof *m);
     m->runtime = runtime;
     m->why_no_runtime = why_no_runtime;
     m->threads = threads;
+    m->encoded = recent_new(ENCODED_BYTES, 0, free_image);
     arena_init(&m->arena, 16 << 20);
     return m;
 }
 
 static void forget(OperatorModels *m) {
-    for (int i = 0; i < m->count; i++) sam_close(m->models[i]->sam);
+    for (int i = 0; i < m->count; i++) {
+        sam_close(m->models[i]->sam);
+        siglip_close(m->models[i]->siglip);
+    }
+    recent_clear(m->encoded);
     m->count = 0;
     free(m->folder);
     m->folder = NULL;
@@ -56,51 +57,13 @@ static void forget(OperatorModels *m) {
 void operator_models_free(OperatorModels *models) {
     if (!models) return;
     forget(models);
+    recent_free(models->encoded);
     free(models);
 }
 
+Recent *operator_models_encoded(OperatorModels *models) { return models->encoded; }
+
 /* ---- the folder ---- */
-
-/* FNV-1a over names, sizes and times of what lies in a folder and its model folders. */
-static uint64_t mix(uint64_t hash, const void *data, size_t size) {
-    const unsigned char *p = data;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ p[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
-static uint64_t mix_file(uint64_t hash, const char *path) {
-    struct stat s;
-    if (stat(path, &s) != 0) return hash;
-    hash = mix(hash, path, strlen(path));
-    const int64_t facts[] = {(int64_t)s.st_ino, (int64_t)s.st_size, (int64_t)s.st_mtim.tv_sec, (int64_t)s.st_mtim.tv_nsec};
-    return mix(hash, facts, sizeof facts);
-}
-
-/* Names in a folder in alphabetical order, in the arena; at most `most`. */
-static int list_folder(Arena *arena, const char *folder, const char **names, int most) {
-    DIR *dir = opendir(folder);
-    int count = 0;
-    if (!dir) return 0;
-    for (struct dirent *entry; count < most && (entry = readdir(dir));)
-        if (entry->d_name[0] != '.') names[count++] = arena_strdup(arena, entry->d_name);
-    closedir(dir);
-    qsort(names, (size_t)count, sizeof *names, text_compare);
-    return count;
-}
-
-/* A folder's state: equal as long as nothing in it, or in the folders of its models, was added, removed or written. */
-static uint64_t folder_state(Arena *arena, const char *folder) {
-    const char *models[MODELS_MAX], *files[64];
-    uint64_t hash = UINT64_C(14695981039346656037);
-    int count = list_folder(arena, folder, models, MODELS_MAX);
-    for (int i = 0; i < count; i++) {
-        const char *path = arena_printf(arena, "%s/%s", folder, models[i]);
-        hash = mix_file(hash, path);
-        int file_count = list_folder(arena, path, files, sizeof files / sizeof *files);
-        for (int k = 0; k < file_count; k++) hash = mix_file(hash, arena_printf(arena, "%s/%s", path, files[k]));
-    }
-    return hash;
-}
 
 static void read_manifest(OperatorModels *m, OperatorModel *model, const char *path) {
     Buffer text;
@@ -112,16 +75,16 @@ static void read_manifest(OperatorModels *m, OperatorModel *model, const char *p
     model->present = status != STATUS_NOT_FOUND;
     model->read = status == STATUS_OK;
     if (model->read) model->engine = arena_printf(&m->arena, "%s:%s", model_role_name(model->manifest.role), model->name);
-    else if (model->present) model->problem = arena_printf(&m->arena, "manifest.json: %s", failure.message);
-    else model->problem = "manifest.json is missing";
+    else if (model->present) model->problem = arena_printf(&m->arena, MODEL_MANIFEST ": %s", failure.message);
+    else model->problem = MODEL_MANIFEST " is missing";
 }
 
 static void read_folder(OperatorModels *m, const char *folder) {
-    const char *names[MODELS_MAX];
+    const char *names[MODEL_FOLDERS_MAX];
     m->folder = xstrdup(folder);
-    int count = list_folder(&m->arena, folder, names, MODELS_MAX);
+    int count = model_folder_list(&m->arena, folder, names, MODEL_FOLDERS_MAX);
     for (int i = 0; i < count; i++) {
-        const char *path = arena_printf(&m->arena, "%s/%s/manifest.json", folder, names[i]);
+        const char *path = arena_printf(&m->arena, "%s/%s/" MODEL_MANIFEST, folder, names[i]);
         if (!file_is_directory(arena_printf(&m->arena, "%s/%s", folder, names[i]))) continue;
         OperatorModel *model = m->models[m->count++] = arena_new(&m->arena, OperatorModel);
         model->name = arena_strdup(&m->arena, names[i]);
@@ -130,48 +93,69 @@ static void read_folder(OperatorModels *m, const char *folder) {
 }
 
 static void refresh(OperatorModels *m, const char *folder) {
-    Arena scratch;
-    arena_init(&scratch, 1 << 20);
-    uint64_t state = folder_state(&scratch, folder);
-    arena_clear(&scratch);
+    uint64_t state = model_folder_state(folder);
     if (text_equal(folder, m->folder) && state == m->state) return;
     forget(m);
-    m->changed = true;
     m->state = state;
     read_folder(m, folder);
 }
 
 /* ---- one model ---- */
 
-static bool answers(const OperatorModel *model, PromptKind kind) { return model->manifest.enabled && KINDS[kind].roles >> model->manifest.role & 1; }
+static bool answers(const OperatorModel *model, ModelTask task) { return model->manifest.enabled && TASKS[task].roles >> model->manifest.role & 1; }
 
-/* Loads a model, once: a failure stays until a file changes. */
-static Status load(OperatorModels *m, OperatorModel *model, Error *err) {
-    Error failure;
-    if (model->sam) return STATUS_OK;
-    if (!m->runtime && !model->problem) model->problem = arena_strdup(&m->arena, m->why_no_runtime);
-    const char *folder = arena_printf(&m->arena, "%s/%s", m->folder, model->name);
-    if (!model->problem && sam_open(&model->sam, m->runtime, &model->manifest, folder, m->threads, &failure) != STATUS_OK)
-        model->problem = arena_strdup(&m->arena, failure.message);
+static const char *folder_of(OperatorModels *m, const OperatorModel *model) { return arena_printf(&m->arena, "%s/%s", m->folder, model->name); }
+
+static Status open_model(OperatorModels *m, OperatorModel *model, Error *err) {
+    const char *folder = folder_of(m, model);
+    switch (model->manifest.role) {
+    case MODEL_SAM:
+    case MODEL_SAM2: return sam_open(&model->sam, m->runtime, &model->manifest, folder, m->threads, err);
+    case MODEL_SIGLIP2: return siglip_open(&model->siglip, m->runtime, &model->manifest, folder, m->threads, err);
+    case MODEL_ROLE_COUNT: break;
+    }
+    return error_set(err, STATUS_INTERNAL_ERROR, "No such role");
+}
+
+static Status say_problem(const OperatorModel *model, Error *err) {
     if (!model->problem) return STATUS_OK;
     return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model '%s' cannot be used: %s", model->name, model->problem);
 }
 
-Status operator_models_for(OperatorModels *models, const char *folder, PromptKind kind, OperatorModel **out, bool *changed, Error *err) {
+/* Loads a model, once: a failure stays until a file changes. */
+static Status load(OperatorModels *m, OperatorModel *model, Error *err) {
+    Error failure;
+    if (model->sam || model->siglip) return STATUS_OK;
+    if (!m->runtime && !model->problem) model->problem = arena_strdup(&m->arena, m->why_no_runtime);
+    if (!model->problem && open_model(m, model, &failure) != STATUS_OK) model->problem = arena_strdup(&m->arena, failure.message);
+    return say_problem(model, err);
+}
+
+static void identify(OperatorModels *m, OperatorModel *model) {
+    char contents[MODEL_IDENTITY_SIZE];
+    Error failure;
+    if (model->identity || model->problem) return;
+    if (model_folder_identity(folder_of(m, model), contents, &failure) != STATUS_OK) model->problem = arena_strdup(&m->arena, failure.message);
+    else model->identity = arena_printf(&m->arena, "%s:%s", model->engine, contents);
+}
+
+Status operator_models_choose(OperatorModels *models, const char *folder, ModelTask task, bool identity, OperatorModel **out, Error *err) {
     *out = NULL;
-    *changed = false;
     if (!folder) return STATUS_OK;
     refresh(models, folder);
-    *changed = models->changed;
-    models->changed = false;
     for (int i = 0; i < models->count; i++) {
         OperatorModel *model = models->models[i];
-        if (!model->present || (model->read && !answers(model, kind))) continue; /* a wrong manifest may have been meant for this kind */
-        Status status = load(models, model, err);
-        if (status == STATUS_OK) *out = model;
-        return status;
+        if (!model->present || (model->read && !answers(model, task))) continue; /* a wrong manifest may have been meant for this task */
+        if (identity) identify(models, model);
+        *out = model;
+        return say_problem(model, err);
     }
     return STATUS_OK;
+}
+
+Status operator_models_for(OperatorModels *models, const char *folder, ModelTask task, OperatorModel **out, Error *err) {
+    Status status = operator_models_choose(models, folder, task, task == TASK_SEARCH, out, err);
+    return status == STATUS_OK && *out ? load(models, *out, err) : status;
 }
 
 /* ---- what there is ---- */
@@ -185,8 +169,8 @@ static void write_model(JsonWriter *w, const OperatorModel *model) {
     json_field_string(w, "problem", model->problem);
     json_key(w, "kinds");
     json_begin_array(w);
-    for (int kind = 0; model->read && kind < PROMPT_KIND_COUNT; kind++)
-        if (answers(model, (PromptKind)kind)) json_string(w, KINDS[kind].name);
+    for (int task = 0; model->read && task < TASK_COUNT; task++)
+        if (answers(model, (ModelTask)task)) json_string(w, TASKS[task].name);
     json_end_array(w);
     json_end_object(w);
 }

@@ -1,20 +1,21 @@
 /* Operator's models: the folder that holds a folder for each, with a manifest.json (manifest.h) in it, and which of them answers what.
  *
- * The folder is looked at on every prompt, which costs a few stat calls: a model that was put there, changed or taken away counts from the next
- * prompt on, without a restart. Of several that answer the same kind of prompt the first by name does. A folder without a manifest is
- * left alone: write the manifest last. A manifest that is wrong, or a model that
- * does not load, is no reason to answer with something else silently: the prompt fails and says so, until the manifest is mended, removed, or
- * says "enabled": false.
+ * The folder is looked at on every call, which costs a few stat calls: a model that was put there, changed or taken away counts from the next
+ * call on, without a restart. Of several that answer the same the first by name does. A folder without a manifest is left alone: write the manifest
+ * last. A manifest that is wrong, or a model that does not load, is no reason to answer with something else silently: the call fails and says so,
+ * until the manifest is mended, removed, or says "enabled": false.
  */
 #pragma once
 #include "base/json.h"
+#include "vision/recent.h"
 #include "vision/sam.h"
+#include "vision/siglip.h"
+#include "worker/model_folder.h"
 
 typedef struct OperatorModels OperatorModels;
 
-/* What a model can be asked. */
-typedef enum PromptKind { PROMPT_POINT, PROMPT_BOX, PROMPT_KIND_COUNT } PromptKind;
-const char *prompt_kind_name(PromptKind kind);
+/* What a model can be asked. TASK_SEARCH: to describe pictures, for search. */
+typedef enum ModelTask { TASK_POINT, TASK_BOX, TASK_SEARCH, TASK_COUNT } ModelTask;
 
 /* runtime may be NULL, with the reason why. */
 OperatorModels *operator_models_new(Runtime *runtime, const char *why_no_runtime, int threads);
@@ -26,13 +27,21 @@ typedef struct OperatorModel {
     bool read;        /* … that holds what follows */
     const char *engine; /* "sam2:my_model": what answers call it; "sam2" is the role */
     Manifest manifest;
-    SamModel *sam; /* NULL until first used */
+    SamModel *sam;       /* of the roles sam and sam2; NULL until first used */
+    SiglipModel *siglip; /* of the role siglip2; likewise */
+    const char *identity; /* engine and contents, "siglip2:mine:0123456789ab": equal for models whose numbers can be compared; NULL until first asked */
     const char *problem; /* NULL: none known */
 } OperatorModel;
 
-/* The model in `folder` (NULL: no folder) that answers a kind of prompt, loaded; NULL where no model does. *changed says that models were read anew
- * since the last call. STATUS_MODEL_UNAVAILABLE names model, file and what is wrong. Borrowed until the next call. */
-Status operator_models_for(OperatorModels *models, const char *folder, PromptKind kind, OperatorModel **out, bool *changed, Error *err);
+/* What models said of images (SamImage), under model and content, so that the second click on an image runs the decoder only. Forgotten when the folder
+ * changes. */
+Recent *operator_models_encoded(OperatorModels *models);
+
+/* The model in `folder` (NULL: no folder) that answers a task, loaded; NULL where no model does. STATUS_MODEL_UNAVAILABLE names model, file and what is
+ * wrong. Borrowed until the next call. */
+Status operator_models_for(OperatorModels *models, const char *folder, ModelTask task, OperatorModel **out, Error *err);
+/* The same model, not loaded: cheap. With `identity`, its files are read for that. */
+Status operator_models_choose(OperatorModels *models, const char *folder, ModelTask task, bool identity, OperatorModel **out, Error *err);
 
 /* Reads the folder and loads every enabled model, as the answer of the method `models` in vision.h. */
 void operator_models_examine(OperatorModels *models, const char *folder, JsonWriter *out);

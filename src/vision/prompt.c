@@ -12,7 +12,7 @@ enum { POINTS_MAX = 1000 };
 /* A prompt being answered. */
 typedef struct Prompt {
     WorkerCall *call;
-    PromptKind kind;
+    ModelTask task;
     double start, threshold;
     PromptPicture picture;
     SamPrompt asked;
@@ -70,7 +70,7 @@ static Status read_params(Prompt *p, Error *err) {
     if (status != STATUS_OK) return status;
     p->picture.key = json_get_string(params, "image_key", p->picture.path);
     p->picture.models = json_get_string(params, "models_path", NULL);
-    return p->kind == PROMPT_BOX ? read_boxes(p, err) : read_points(p, err);
+    return p->task == TASK_BOX ? read_boxes(p, err) : read_points(p, err);
 }
 
 /* ---- who answers ---- */
@@ -101,14 +101,15 @@ static Status encode(Prompt *p, SamModel *sam, SamImage **out, Error *err) {
 
 static Status answer_by_model(Prompt *p, Prompter *prompter, OperatorModel *model, Error *err) {
     const char *key = arena_printf(p->arena, "%s %s", model->name, p->picture.key);
-    const SamImage *image = recent_find(prompter->encoded, key);
+    Recent *encoded = operator_models_encoded(prompter->models);
+    const SamImage *image = recent_find(encoded, key);
     p->engine = model->engine;
     p->cached = image != NULL;
     if (!image) {
         SamImage *fresh = NULL;
         Status status = encode(p, model->sam, &fresh, err);
         if (status != STATUS_OK) return status;
-        recent_add(prompter->encoded, key, fresh, fresh->bytes);
+        recent_add(encoded, key, fresh, fresh->bytes);
         image = fresh;
     }
     return sam_segment(model->sam, image, p->arena, &p->asked, &p->answer, err);
@@ -116,15 +117,13 @@ static Status answer_by_model(Prompt *p, Prompter *prompter, OperatorModel *mode
 
 static Status answer(Prompt *p, Prompter *prompter, Error *err) {
     OperatorModel *model = NULL;
-    bool changed = false;
-    Status status = operator_models_for(prompter->models, p->picture.models, p->kind, &model, &changed, err);
-    if (changed) recent_clear(prompter->encoded);
+    Status status = operator_models_for(prompter->models, p->picture.models, p->task, &model, err);
     if (status != STATUS_OK) return status;
     return model ? answer_by_model(p, prompter, model, err) : answer_by_segmenter(p, prompter, err);
 }
 
 Status prompt_box(Prompter *prompter, const PromptPicture *picture, Arena *arena, Box box, Segmentation *out, const char **engine, Error *err) {
-    Prompt p = {.kind = PROMPT_BOX, .picture = *picture, .asked = {.box = &box}, .arena = arena};
+    Prompt p = {.task = TASK_BOX, .picture = *picture, .asked = {.box = &box}, .arena = arena};
     Status status = answer(&p, prompter, err);
     *out = p.answer;
     *engine = p.engine;
@@ -160,9 +159,9 @@ static void write_answer(const Prompt *p) {
     json_end_object(w);
 }
 
-Status prompt_answer(Prompter *prompter, PromptKind kind, WorkerCall *call, Error *err) {
+Status prompt_answer(Prompter *prompter, ModelTask task, WorkerCall *call, Error *err) {
     Arena arena;
-    Prompt p = {.call = call, .kind = kind, .start = clock_monotonic(), .arena = &arena};
+    Prompt p = {.call = call, .task = task, .start = clock_monotonic(), .arena = &arena};
     arena_init(&arena, SIZE_MAX);
     Status status = read_params(&p, err);
     if (status == STATUS_OK) status = answer(&p, prompter, err);

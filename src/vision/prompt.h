@@ -3,7 +3,6 @@
  */
 #pragma once
 #include "vision/operator_models.h"
-#include "vision/recent.h"
 #include "vision/scene.h"
 #include "vision/segment.h"
 #include "worker/channel.h"
@@ -13,7 +12,6 @@
 typedef struct Prompter {
     SceneCache *scenes;
     OperatorModels *models;
-    Recent *encoded; /* SamImage under model and content, so that the second click on an image runs the decoder only */
 } Prompter;
 
 /* A picture that is asked about. */
@@ -25,4 +23,4 @@ typedef struct PromptPicture {
 /* What lies in a box, by whoever answers box prompts. The answer lies in the arena; *engine is borrowed until the next call. */
 Status prompt_box(Prompter *prompter, const PromptPicture *picture, Arena *arena, Box box, Segmentation *out, const char **engine, Error *err);
 
-Status prompt_answer(Prompter *prompter, PromptKind kind, WorkerCall *call, Error *err);
+Status prompt_answer(Prompter *prompter, ModelTask task, WorkerCall *call, Error *err);

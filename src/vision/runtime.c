@@ -169,14 +169,14 @@ void model_close(Model *model) {
     free(model);
 }
 
-const char *model_metadata(const Model *model, Arena *arena, const char *key) {
-    const OrtApi *api = model->runtime->api;
+const char *runtime_metadata(const Runtime *runtime, const OrtSession *session, Arena *arena, const char *key) {
+    const OrtApi *api = runtime->api;
     OrtModelMetadata *metadata = NULL;
     OrtAllocator *allocator = NULL;
     char *value = NULL, *copy = NULL;
-    Status status = runtime_check(model->runtime, api->SessionGetModelMetadata(model->session, &metadata), NULL, NULL);
-    if (status == STATUS_OK) status = runtime_check(model->runtime, api->GetAllocatorWithDefaultOptions(&allocator), NULL, NULL);
-    if (status == STATUS_OK) runtime_check(model->runtime, api->ModelMetadataLookupCustomMetadataMap(metadata, allocator, key, &value), NULL, NULL);
+    Status status = runtime_check(runtime, api->SessionGetModelMetadata(session, &metadata), NULL, NULL);
+    if (status == STATUS_OK) status = runtime_check(runtime, api->GetAllocatorWithDefaultOptions(&allocator), NULL, NULL);
+    if (status == STATUS_OK) runtime_check(runtime, api->ModelMetadataLookupCustomMetadataMap(metadata, allocator, key, &value), NULL, NULL);
     if (value) {
         copy = arena_strdup(arena, value);
         allocator->Free(allocator, value);
@@ -184,6 +184,8 @@ const char *model_metadata(const Model *model, Arena *arena, const char *key) {
     if (metadata) api->ReleaseModelMetadata(metadata);
     return copy;
 }
+
+const char *model_metadata(const Model *model, Arena *arena, const char *key) { return runtime_metadata(model->runtime, model->session, arena, key); }
 
 int model_input_shape(const Model *model, int64_t shape[MODEL_RANK_MAX]) {
     memcpy(shape, model->input_shape, sizeof model->input_shape);

@@ -14,3 +14,5 @@ struct Runtime {
 /* Takes over a failure of the library, without the path of the model (NULL: none). Frees the status. */
 Status runtime_check(const Runtime *runtime, OrtStatus *status, const char *path, Error *err);
 Status runtime_session(Runtime *runtime, const char *path, int threads, OrtSession **out, OrtMemoryInfo **memory, Error *err);
+/* Value of a metadata key of a session's model, in the arena; NULL when it has none. */
+const char *runtime_metadata(const Runtime *runtime, const OrtSession *session, Arena *arena, const char *key);

@@ -1,15 +1,14 @@
 #include "vision/sam.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "vision/frame.h"
 #include "vision/outline.h"
 #include "base/banned.h"
 
-#define FILE_BYTES_MAX ((int64_t)4 << 30)
 enum { MASKS_MAX = 16, MASK_SIDE_MAX = 8192 };
 
 /* What a decoder's input is fed with; 0 and above: that feature of the image. */
@@ -32,27 +31,6 @@ struct SamModel {
 };
 
 /* ---- opening ---- */
-
-static Status open_part(const SamModel *m, ModelPart part, Runtime *runtime, const char *folder, int threads, Network **out, Error *err) {
-    char path[4096];
-    Error failure;
-    const char *file = m->manifest->files[part];
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, file) >= sizeof path) return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s: the path is too long", file);
-    if (network_open(runtime, path, FILE_BYTES_MAX, threads, out, &failure) == STATUS_OK) return STATUS_OK;
-    return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s: %s", file, failure.message);
-}
-
-static bool axis_fits(int64_t axis, int64_t wanted) { return axis < 0 || axis == wanted; }
-
-static Status check_encoder(const SamModel *m, Error *err) {
-    const Manifest *manifest = m->manifest;
-    const TensorSpec *in = &m->encoder->inputs[0];
-    if (m->encoder->input_count == 1 && in->rank == 4 && axis_fits(in->shape[0], 1) && axis_fits(in->shape[1], 3) &&
-        axis_fits(in->shape[2], manifest->height) && axis_fits(in->shape[3], manifest->width) && m->encoder->output_count > 0)
-        return STATUS_OK;
-    return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s: it must have one input of the shape 1 x 3 x %d x %d (see 'input_size')", manifest->files[PART_ENCODER],
-                     manifest->height, manifest->width);
-}
 
 static int feed_of(const SamModel *m, const TensorSpec *input) {
     for (size_t i = 0; i < sizeof PROMPT_INPUTS / sizeof *PROMPT_INPUTS; i++)
@@ -102,9 +80,9 @@ static Status bind_outputs(SamModel *m, Error *err) {
 Status sam_open(SamModel **out, Runtime *runtime, const Manifest *manifest, const char *folder, int threads, Error *err) {
     SamModel *m = xcalloc(1, sizeof *m);
     m->manifest = manifest;
-    Status status = open_part(m, PART_ENCODER, runtime, folder, threads, &m->encoder, err);
-    if (status == STATUS_OK) status = open_part(m, PART_DECODER, runtime, folder, threads, &m->decoder, err);
-    if (status == STATUS_OK) status = check_encoder(m, err);
+    Status status = frame_open_part(manifest, PART_ENCODER, runtime, folder, threads, &m->encoder, err);
+    if (status == STATUS_OK) status = frame_open_part(manifest, PART_DECODER, runtime, folder, threads, &m->decoder, err);
+    if (status == STATUS_OK) status = frame_check(manifest, PART_ENCODER, m->encoder, err);
     if (status == STATUS_OK) status = bind_inputs(m, err);
     if (status == STATUS_OK) status = bind_outputs(m, err);
     if (status != STATUS_OK) sam_close(m);
@@ -126,37 +104,14 @@ void sam_picture_size(const SamModel *model, int *width, int *height) {
     *height = model->manifest->height;
 }
 
-static void fit_size(const Manifest *m, SamImage *image) {
-    image->fitted_width = m->width;
-    image->fitted_height = m->height;
-    if (m->resize == RESIZE_STRETCH) return;
-    double scale = raster_fit(image->full_width, image->full_height, m->width, m->height);
-    image->fitted_width = (int)fmax(1, fmin(m->width, floor(image->full_width * scale + 0.5)));
-    image->fitted_height = (int)fmax(1, fmin(m->height, floor(image->full_height * scale + 0.5)));
-}
-
-/* Planes of red, green and blue; what the picture does not fill stays 0. */
-static float *fill_frame(const Manifest *m, const SamImage *image, const Picture *picture) {
-    size_t plane = (size_t)m->width * (size_t)m->height;
-    float *frame = xcalloc(3 * plane, sizeof *frame);
-    Raster fitted;
-    raster_resize(&fitted, &picture->raster, image->fitted_width, image->fitted_height);
-    const unsigned char *pixel = fitted.pixels;
-    for (int y = 0; y < fitted.height; y++)
-        for (int x = 0; x < fitted.width; x++)
-            for (size_t c = 0; c < 3; c++)
-                frame[c * plane + (size_t)y * (size_t)m->width + (size_t)x] = (float)((*pixel++ - m->mean[c]) / m->std[c]);
-    raster_clear(&fitted);
-    return frame;
-}
-
 Status sam_encode(SamModel *model, const Picture *picture, SamImage **out, Error *err) {
-    const Manifest *m = model->manifest;
     SamImage *image = xcalloc(1, sizeof *image);
+    FrameFit fit = frame_fit(model->manifest, picture->full_width, picture->full_height);
     image->full_width = picture->full_width;
     image->full_height = picture->full_height;
-    fit_size(m, image);
-    Tensor input = {.data = fill_frame(m, image, picture), .rank = 4, .shape = {1, 3, m->height, m->width}};
+    image->fitted_width = fit.width;
+    image->fitted_height = fit.height;
+    Tensor input = frame_fill(model->manifest, fit, picture);
     Status status = network_run(model->encoder, &input, image->features, err);
     free(input.data);
     image->feature_count = model->encoder->output_count;

@@ -16,7 +16,6 @@
 #include "base/banned.h"
 
 #define SCENE_CACHE_BYTES ((size_t)256 << 20)
-#define ENCODED_CACHE_BYTES ((size_t)512 << 20)
 enum { CPU_SECONDS = 120, THREADS_MAX = 2, DETECTIONS_MAX = 10000 };
 
 struct Vision {
@@ -28,17 +27,13 @@ struct Vision {
     FoundCache *found;
     Describer *describer; /* the last one asked for; NULL: none yet */
     OperatorModels *operator_models;
-    Recent *encoded;
 };
-
-static void free_sam_image(void *image) { sam_image_free(image); }
 
 Vision *vision_new(void) {
     Vision *v = xcalloc(1, sizeof *v);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     v->scenes = scene_cache_new(SCENE_CACHE_BYTES);
     v->found = found_cache_new();
-    v->encoded = recent_new(ENCODED_CACHE_BYTES, 0, free_sam_image);
     int threads = cores < THREADS_MAX ? 1 : THREADS_MAX;
     if (runtime_open(&v->runtime, &v->failure) == STATUS_OK) {
         v->detectors = detector_cache_new(v->runtime, threads);
@@ -52,7 +47,6 @@ void vision_free(Vision *vision) {
     if (!vision) return;
     detector_cache_free(vision->detectors);
     describer_close(vision->describer);
-    recent_free(vision->encoded);
     operator_models_free(vision->operator_models);
     runtime_close(vision->runtime);
     scene_cache_free(vision->scenes);
@@ -162,22 +156,46 @@ static Status find(WorkerCall *call, void *context, Error *err) {
     Vision *v = context;
     Detector *d = NULL;
     Status status = get_detector(v, call->params, &d, err);
-    return status == STATUS_OK ? find_answer(&(Finder){d, {v->scenes, v->operator_models, v->encoded}, v->found}, call, err) : status;
+    return status == STATUS_OK ? find_answer(&(Finder){d, {v->scenes, v->operator_models}, v->found}, call, err) : status;
 }
 
 /* ---- descriptions ---- */
 
-static Status get_describer(Vision *v, yyjson_val *params, Describer **out, Error *err) {
-    const char *path = json_get_string(params, "model_path", NULL);
-    if (!path) return error_set(err, STATUS_VALIDATION_ERROR, "'model_path' is missing");
+/* Who describes: an operator's model, or else the built-in one, opened from a path. */
+typedef struct Describing {
+    SiglipModel *siglip;  /* NULL: built_in */
+    Describer *built_in;
+    const char *model, *engine;
+} Describing;
+
+static Status get_built_in(Vision *v, const char *path, Describing *out, Error *err) {
+    if (!path) return error_set(err, STATUS_MODEL_UNAVAILABLE, "No model that describes is there");
     if (!v->runtime) return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s", v->failure.message);
-    sandbox_limit_cpu(CPU_SECONDS);
     if (v->describer && !describer_is(v->describer, path)) {
         describer_close(v->describer);
         v->describer = NULL;
     }
     Status status = v->describer ? STATUS_OK : describer_open(v->runtime, path, &v->describer, err);
-    *out = v->describer;
+    if (status == STATUS_OK) *out = (Describing){.built_in = v->describer, .model = describer_name(v->describer), .engine = v->engine};
+    return status;
+}
+
+static Status get_describing(Vision *v, yyjson_val *params, Describing *out, Error *err) {
+    OperatorModel *model = NULL;
+    sandbox_limit_cpu(CPU_SECONDS);
+    Status status = operator_models_for(v->operator_models, json_get_string(params, "models_path", NULL), TASK_SEARCH, &model, err);
+    if (status == STATUS_OK && !model) return get_built_in(v, json_get_string(params, "model_path", NULL), out, err);
+    if (status == STATUS_OK) *out = (Describing){.siglip = model->siglip, .model = model->identity, .engine = model->engine};
+    return status;
+}
+
+static Status run_describing(const Describing *by, Arena *arena, const char *path, Description *out, Error *err) {
+    Picture picture;
+    int side = by->siglip ? siglip_picture_side(by->siglip) : DESCRIPTION_PICTURE_SIDE;
+    Status status = picture_load(path, side, side, &picture, err);
+    if (status != STATUS_OK) return status;
+    status = by->siglip ? siglip_describe(by->siglip, arena, &picture, out, err) : describer_run(by->built_in, arena, &picture, out, err);
+    picture_clear(&picture);
     return status;
 }
 
@@ -200,24 +218,21 @@ static void write_description(JsonWriter *w, const Description *d, Arena *arena)
 }
 
 static Status describe(WorkerCall *call, void *context, Error *err) {
-    Vision *v = context;
     const char *path;
-    Describer *d = NULL;
-    Picture picture;
+    Describing by = {0};
     Description description;
     Arena arena;
     double start = clock_monotonic();
-    Status status = get_describer(v, call->params, &d, err);
-    if (status == STATUS_OK) status = wire_picture(call->params, &path, err);
-    if (status == STATUS_OK) status = picture_load(path, DESCRIBER_PICTURE_SIDE, DESCRIBER_PICTURE_SIDE, &picture, err);
+    Status status = wire_picture(call->params, &path, err);
+    if (status == STATUS_OK) status = get_describing(context, call->params, &by, err);
     if (status != STATUS_OK) return status;
     arena_init(&arena, 1 << 20);
-    status = describer_run(d, &arena, &picture, &description, err);
-    picture_clear(&picture);
+    status = run_describing(&by, &arena, path, &description, err);
     if (status == STATUS_OK) {
         write_description(call->result, &description, &arena);
+        json_field_string(call->result, "model", by.model);
         json_field_number(call->result, "seconds", clock_monotonic() - start);
-        json_field_string(call->result, "engine", v->engine);
+        json_field_string(call->result, "engine", by.engine);
         json_end_object(call->result);
     }
     arena_clear(&arena);
@@ -243,13 +258,13 @@ static Status vocabulary(WorkerCall *call, void *context, Error *err) {
 
 /* ---- prompts ---- */
 
-static Status prompt(Vision *v, PromptKind kind, WorkerCall *call, Error *err) {
+static Status prompt(Vision *v, ModelTask task, WorkerCall *call, Error *err) {
     sandbox_limit_cpu(CPU_SECONDS);
-    return prompt_answer(&(Prompter){v->scenes, v->operator_models, v->encoded}, kind, call, err);
+    return prompt_answer(&(Prompter){v->scenes, v->operator_models}, task, call, err);
 }
 
-static Status segment_point_method(WorkerCall *call, void *context, Error *err) { return prompt(context, PROMPT_POINT, call, err); }
-static Status segment_box_method(WorkerCall *call, void *context, Error *err) { return prompt(context, PROMPT_BOX, call, err); }
+static Status segment_point_method(WorkerCall *call, void *context, Error *err) { return prompt(context, TASK_POINT, call, err); }
+static Status segment_box_method(WorkerCall *call, void *context, Error *err) { return prompt(context, TASK_BOX, call, err); }
 
 static Status models_method(WorkerCall *call, void *context, Error *err) {
     Vision *v = context;
@@ -263,6 +278,29 @@ static Status models_method(WorkerCall *call, void *context, Error *err) {
     return STATUS_OK;
 }
 
+/* One task: {engine, model, problem}, each null or a text. */
+static void write_answerer(Vision *v, JsonWriter *w, const char *key, const char *folder, ModelTask task) {
+    OperatorModel *model = NULL;
+    Error failure;
+    bool good = operator_models_choose(v->operator_models, folder, task, task == TASK_SEARCH, &model, &failure) == STATUS_OK;
+    json_key(w, key);
+    json_begin_object(w);
+    json_field_string(w, "engine", good && model ? model->engine : NULL);
+    json_field_string(w, "model", good && model ? model->identity : NULL);
+    json_field_string(w, "problem", good ? NULL : failure.message);
+    json_end_object(w);
+}
+
+static Status answerers(WorkerCall *call, void *context, Error *err) {
+    const char *folder = json_get_string(call->params, "models_path", NULL);
+    if (!folder) return error_set(err, STATUS_VALIDATION_ERROR, "'models_path' is missing");
+    sandbox_limit_cpu(CPU_SECONDS);
+    json_begin_object(call->result);
+    write_answerer(context, call->result, "search", folder, TASK_SEARCH);
+    json_end_object(call->result);
+    return STATUS_OK;
+}
+
 /* ---- status ---- */
 
 static Status status_method(WorkerCall *call, void *context, Error *err) {
@@ -270,7 +308,7 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     const Vision *v = context;
     JsonWriter *w = call->result;
     size_t bytes, encoded_bytes;
-    int scenes = scene_cache_count(v->scenes, &bytes), encoded = recent_count(v->encoded, &encoded_bytes);
+    int scenes = scene_cache_count(v->scenes, &bytes), encoded = recent_count(operator_models_encoded(v->operator_models), &encoded_bytes);
     json_begin_object(w);
     json_key(w, "engines");
     json_begin_object(w);
@@ -294,7 +332,8 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     return STATUS_OK;
 }
 
-const WorkerMethod VISION_METHODS[] = {{"describe", describe},
+const WorkerMethod VISION_METHODS[] = {{"answerers", answerers},
+                                       {"describe", describe},
                                        {"detect", detect},
                                        {"find", find},
                                        {"model_info", model_info},

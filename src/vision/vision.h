@@ -24,9 +24,13 @@
  *     which it was.
  *   models         {models_path} -> {models: [{name, role, engine, state: "ready" | "off" | "incomplete" | "broken", problem, kinds}]}
  *     Every model of that folder, loaded to see whether it works.
- *   describe       {model_path, image_path | pixels_path}
- *               -> {embedding, objects: [word], scenes: [word], attributes: [word], seconds, engine}
- *     embedding: 32-bit floats, little-endian, of length 1, in base64url. Words are those of vocabulary.h, surest first.
+ *   answerers      {models_path} -> {search: {engine, model, problem}}
+ *     Which model of that folder answers what the server decides for itself, none of them loaded: all null where none does, and problem says why one
+ *     that should cannot. model: as describe says it.
+ *   describe       {model_path, models_path, image_path | pixels_path}
+ *               -> {embedding, objects: [word], scenes: [word], attributes: [word], model, seconds, engine}
+ *     embedding: 32-bit floats, little-endian, of length 1, in base64url. Words are surest first. By an operator's model where one is there for it
+ *     (siglip.h), else by the built-in one at model_path, whose words are those of vocabulary.h. Only embeddings of the same model can be compared.
  *   vocabulary     {} -> {objects: [word], scenes: [word], attributes: [word]}
  *   status         {} -> {engines: {point, box, text, batch}, runtime: {available, version, reason}, models_loaded, images_cached,
  *                         image_bytes, images_encoded, encoded_bytes}

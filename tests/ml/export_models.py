@@ -1,9 +1,10 @@
-"""Tiny random SAM and SAM 2 models from the reference code, exported the way operators export the real ones, with the numbers that the reference gives.
+"""Tiny random SAM, SAM 2 and SigLIP 2 models from the reference code, exported the way operators export the real ones, with the numbers that the reference gives.
 
 Runs in build/deps/models-venv (tools/setup test): export_models.py FOLDER. Writes FOLDER/<name>/{manifest.json, *.onnx} and FOLDER/expected.npz.
 """
 import json
 import pathlib
+import re
 import sys
 import types
 
@@ -171,8 +172,52 @@ def make_sam2(folder, expected):
             expected[f"sam2/{size}/{name}/score"] = out.iou_scores[0, 0, best].item()
 
 
+# ---- SigLIP 2 ----
+
+def docs_script(name):
+    """A script of docs/models.md, as operators run it."""
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text()
+    (text,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if block.startswith(f"# {name} ")]
+    module = types.ModuleType(name)
+    exec(compile(text, name, "exec"), module.__dict__)
+    return module
+
+
+WORDS = {"objects": ["Cat", "dog", "blood cell", "forklift", "apple"], "scenes": ["loading dock", "beach", "street"]}
+
+
+def make_siglip2(folder, expected, kind):
+    """kind "siglip": the checkpoints of fixed size; "siglip2": those that take patches."""
+    import transformers
+    torch.manual_seed(7)
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    side = 64
+    size = {"image_size": side} if kind == "siglip" else {"num_patches": (side // 16) ** 2}
+    config, model = (transformers.SiglipConfig, transformers.SiglipModel) if kind == "siglip" else (transformers.Siglip2Config, transformers.Siglip2Model)
+    model = lively(model(config(text_config={**small, "vocab_size": 99, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2},
+                                vision_config={**small, "patch_size": 16, **size})))
+    with torch.no_grad():
+        model.logit_scale.fill_(2.0)
+        model.logit_bias.fill_(-0.5)
+    tokens = torch.randint(3, 99, (8, 16))
+    docs_script("export_siglip2.py").export(model, tokens, WORDS, folder)
+    for size, (w, h) in {**SIZES, "exact": (side, side)}.items():
+        pixels = torch.from_numpy(resized(picture(w, h), side, side)).permute(2, 0, 1).float()[None] / 127.5 - 1
+        more = {}
+        if kind == "siglip2":  # as Siglip2ImageProcessor cuts a picture
+            from transformers.models.siglip2.image_processing_pil_siglip2 import convert_image_to_patches
+            pixels = torch.from_numpy(convert_image_to_patches(pixels[0].numpy(), 16))[None]
+            more = {"pixel_attention_mask": torch.ones(1, 16, dtype=torch.int64), "spatial_shapes": torch.tensor([[4, 4]])}
+        with torch.no_grad():
+            out = model(input_ids=tokens, pixel_values=pixels, **more)
+        expected[f"{folder.name}/{size}/embedding"] = out.image_embeds[0].numpy()
+        expected[f"{folder.name}/{size}/probabilities"] = out.logits_per_image[0].sigmoid().numpy()
+
+
 def main(folder):
     expected = {}
+    make_siglip2(folder / "siglip2", expected, "siglip")
+    make_siglip2(folder / "naflex", expected, "siglip2")
     make_sam2(folder / "sam2", expected)
     make_sam(folder / "sam", expected)  # last: it stubs torchvision, which transformers looks for
     np.savez(folder / "expected.npz", **expected)

@@ -8,6 +8,7 @@
 #include "server/config.h"
 #include "base/banned.h"
 
+#define BUILT_IN "efficientnet_lite0"
 enum { DESCRIBE_TIMEOUT_SECONDS = 60, DIMENSIONS_MAXIMUM = 8192, TAGS_MAXIMUM = 64 };
 
 static const char *const CATEGORIES[] = {"objects", "scenes", "attributes"};
@@ -27,15 +28,33 @@ static Status read_vector(DbRows *rows, Arena *arena, StoredVector *out) {
     return db_finish(rows);
 }
 
-Status description_vector(DbSession *session, Arena *arena, const char *image_id, StoredVector *out, Error *err) {
-    DbRows rows = db_query(session, err, "SELECT vector FROM image_vectors WHERE image_id = $1 AND model = $2", DB_TEXT(image_id), DB_TEXT(DESCRIPTION_MODEL));
+Status description_vector(DbSession *session, Arena *arena, const char *image_id, const char *model, StoredVector *out, Error *err) {
+    DbRows rows = db_query(session, err, "SELECT vector FROM image_vectors WHERE image_id = $1 AND model = $2", DB_TEXT(image_id), DB_TEXT(model));
     return read_vector(&rows, arena, out);
 }
 
-Status description_model(Server *server, Arena *arena, const char **path, Error *err) {
-    *path = builtin_model_path(&server->config, DESCRIPTION_MODEL, arena);
-    if (*path) return STATUS_OK;
+Status description_model(Server *server, Arena *arena, const char **name, Error *err) {
+    OperatorAnswer answer;
+    Status status = operator_answer(server, arena, OPERATOR_SEARCH, &answer, err);
+    *name = status == STATUS_OK && answer.engine ? answer.model : BUILT_IN;
+    return status;
+}
+
+Status description_possible(Server *server, Arena *arena, Error *err) {
+    OperatorAnswer answer;
+    Status status = operator_answer(server, arena, OPERATOR_SEARCH, &answer, err);
+    if (status != STATUS_OK || answer.engine || builtin_model_path(&server->config, BUILT_IN, arena)) return status;
     return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model that describes images is not installed: run 'tools/setup models' (see 'pictographd doctor')");
+}
+
+void description_model_known(Server *server, Arena *arena, const char **name, bool *known, bool *ready) {
+    OperatorAnswer answer;
+    Error ignored;
+    Status status;
+    *known = operator_answer_known(server, arena, OPERATOR_SEARCH, &answer, &status, &ignored);
+    bool by_operator = *known && status == STATUS_OK && answer.engine;
+    *name = by_operator ? answer.model : BUILT_IN;
+    *ready = *known && status == STATUS_OK && (by_operator || builtin_model_path(&server->config, BUILT_IN, arena));
 }
 
 Status search_tags(DbSession *session, Arena *arena, const char *image_id, AutoTags *out, Error *err) {
@@ -66,6 +85,7 @@ Status search_add_tag(DbSession *tx, const char *image_id, const char *category,
 
 typedef struct NewDescription {
     const ImageRecord *image;
+    const char *model; /* that made it */
     StoredVector vector;
     AutoTags tags;
 } NewDescription;
@@ -83,7 +103,7 @@ static Status write_description(DbSession *tx, void *context, Error *err) {
     Status status = clear(tx, id, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err, "INSERT INTO image_vectors (image_id, project_id, model, vector) SELECT id, project_id, $1, $2 FROM images WHERE id = $3",
-                         DB_TEXT(DESCRIPTION_MODEL), DB_BLOB(d->vector.numbers, (size_t)d->vector.dimensions * sizeof(float)), DB_TEXT(id));
+                         DB_TEXT(d->model), DB_BLOB(d->vector.numbers, (size_t)d->vector.dimensions * sizeof(float)), DB_TEXT(id));
     for (int c = 0; c < CATEGORY_COUNT; c++)
         for (size_t i = 0; i < lists[c]->count && status == STATUS_OK; i++) status = insert_tag(tx, id, CATEGORIES[c], lists[c]->items[i], (int64_t)i, err);
     return status;
@@ -91,12 +111,12 @@ static Status write_description(DbSession *tx, void *context, Error *err) {
 
 /* ---- making ---- */
 
-/* What an image with the same bytes was given; vector.numbers is NULL when there is none. */
+/* What an image with the same bytes was given by d->model; vector.numbers is NULL when there is none. */
 static Status borrow(Server *server, Arena *arena, NewDescription *d, Error *err) {
     DbSession *session = db_session(server->store);
     const char *twin = NULL;
     DbRows rows = db_query(session, err, "SELECT v.vector, v.image_id FROM images i JOIN image_vectors v ON v.image_id = i.id WHERE i.object = $1 AND v.model = $2 LIMIT 1",
-                           DB_TEXT(d->image->object), DB_TEXT(DESCRIPTION_MODEL));
+                           DB_TEXT(d->image->object), DB_TEXT(d->model));
     DbRows *at = &rows;
     if (db_next(at)) {
         size_t size;
@@ -126,20 +146,20 @@ static Status read_answer(yyjson_val *result, Arena *arena, NewDescription *d, E
     long size = hash_from_base64url(json_get_string(result, "embedding", ""), bytes, DIMENSIONS_MAXIMUM * sizeof(float));
     if (size <= 0 || size % (long)sizeof(float) != 0) return error_set(err, STATUS_INTERNAL_ERROR, "The vision worker described nothing");
     d->vector = (StoredVector){(const float *)(const void *)bytes, (int)(size / (long)sizeof(float))};
+    d->model = arena_strdup(arena, json_get_string(result, "model", d->model)); /* the folder of the operator's may have changed since it was looked at */
     d->tags = (AutoTags){.objects = read_words(yyjson_obj_get(result, "objects"), arena), .scenes = read_words(yyjson_obj_get(result, "scenes"), arena),
                          .attributes = read_words(yyjson_obj_get(result, "attributes"), arena)};
     return STATUS_OK;
 }
 
 static Status look(Server *server, Arena *arena, NewDescription *d, bool patient, bool (*stop)(void *), void *context, Error *err) {
-    const char *path;
     yyjson_val *result = NULL;
     VisionCall call;
-    Status status = description_model(server, arena, &path, err);
+    Status status = description_possible(server, arena, err);
     if (status != STATUS_OK) return status;
     vision_call_begin(&call, server, arena, d->image);
     call.patient = patient;
-    json_field_string(&call.writer, "model_path", path);
+    json_field_string(&call.writer, "model_path", builtin_model_path(&server->config, BUILT_IN, arena));
     status = vision_call_run(&call, "describe", DESCRIBE_TIMEOUT_SECONDS, stop, context, &result, err);
     if (status == STATUS_OK) status = read_answer(result, arena, d, err);
     vision_call_end(&call);
@@ -148,7 +168,8 @@ static Status look(Server *server, Arena *arena, NewDescription *d, bool patient
 
 Status description_make(Server *server, Arena *arena, const ImageRecord *image, bool patient, bool (*stop)(void *), void *context, Error *err) {
     NewDescription d = {.image = image};
-    Status status = borrow(server, arena, &d, err);
+    Status status = description_model(server, arena, &d.model, err);
+    if (status == STATUS_OK) status = borrow(server, arena, &d, err);
     if (status == STATUS_OK && !d.vector.numbers) status = look(server, arena, &d, patient, stop, context, err);
     return status == STATUS_OK ? db_write(server->store, write_description, &d, err) : status;
 }

@@ -3,7 +3,6 @@
 #include "server/images/images.h"
 #include "server/search/search.h"
 
-#define DESCRIPTION_MODEL "efficientnet_lite0"
 enum { DESCRIPTION_ATTEMPTS = 3 };
 
 typedef struct StoredVector {
@@ -11,11 +10,16 @@ typedef struct StoredVector {
     int dimensions;
 } StoredVector;
 
-/* The vector of an image by the present model; numbers is NULL when it was not described yet. */
-Status description_vector(DbSession *session, Arena *arena, const char *image_id, StoredVector *out, Error *err);
+/* The vector of an image by a model; numbers is NULL when it was not described by that one. */
+Status description_vector(DbSession *session, Arena *arena, const char *image_id, const char *model, StoredVector *out, Error *err);
 
-/* STATUS_MODEL_UNAVAILABLE, with the command that mends it, unless the built-in model is there. */
-Status description_model(Server *server, Arena *arena, const char **path, Error *err);
+/* The name of the model that describes now, which its vectors bear: an operator's, or else the built-in one, installed or not. May wait for a worker
+ * that looks at the operator's. STATUS_MODEL_UNAVAILABLE: an operator's is meant to and cannot. */
+Status description_model(Server *server, Arena *arena, const char **name, Error *err);
+/* STATUS_MODEL_UNAVAILABLE, with what mends it, where nothing can describe. May wait likewise. */
+Status description_possible(Server *server, Arena *arena, Error *err);
+/* Both without waiting: *known is false where a worker would have to be asked. *ready: it is possible. */
+void description_model_known(Server *server, Arena *arena, const char **name, bool *known, bool *ready);
 
 /* Describes an image and stores that. An image with the same bytes that is described already lends its description. patient: the call lets all
  * others go first. Failures are those of the worker; an image that was deleted meanwhile is none. */

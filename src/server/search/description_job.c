@@ -27,6 +27,7 @@ Search *search_new(void) {
 void search_free(Search *search) {
     if (!search) return;
     indexes_free(search->indexes);
+    free(search->model);
     free(search);
 }
 
@@ -94,7 +95,7 @@ static bool images_arrive(Server *server) {
 
 static Status run_descriptions(Job *job, Error *err) {
     char after[64] = "";
-    Status status = STATUS_OK;
+    Status status = description_possible(job->server, job->arena, err);
     for (bool found = true; found && status == STATUS_OK;) {
         Arena arena;
         ImageRecord image;
@@ -131,29 +132,38 @@ static Status enqueue(DbSession *tx, void *context, Error *err) {
     return job_enqueue(tx, JOB_ID, DESCRIPTION_JOB.name, "", NULL, "{}", err);
 }
 
-/* Once a start: vectors of another model are of no use, their images wait again. */
+/* Vectors of another model are of no use: their images wait again. */
 static Status forget_other_models(DbSession *tx, void *context, Error *err) {
-    (void)context;
     return db_exec(tx, err, "INSERT INTO description_queue (image_id, project_id, queued_at) SELECT image_id, project_id, 0 FROM image_vectors WHERE model <> $1 "
-                   "ON CONFLICT DO NOTHING", DB_TEXT(DESCRIPTION_MODEL));
+                   "ON CONFLICT DO NOTHING", DB_TEXT(context));
+}
+
+static void settle(Server *server, const char *model) {
+    Search *search = server->search;
+    if (text_equal(search->model, model) || db_write(server->store, forget_other_models, (void *)(uintptr_t)model, NULL) != STATUS_OK) return;
+    if (search->model) log_event(LOG_INFO, "describing_model_changed", "from", search->model, "to", model, NULL);
+    free(search->model);
+    search->model = xstrdup(model);
+}
+
+/* Upkeep never waits for a worker: a folder of models that has to be looked at is left to the job. */
+static bool is_wanted(Server *server, Arena *arena) {
+    const char *model;
+    bool known, ready;
+    description_model_known(server, arena, &model, &known, &ready);
+    if (ready) settle(server, model);
+    if (clock_now_ms() < atomic_load(&server->search->not_before) || (known && !ready)) return false;
+    DbSession *session = db_session(server->store);
+    bool wanted = (!known || db_get_int(session, NULL, 0, "SELECT 1 FROM description_queue WHERE attempts < 3 LIMIT 1") != 0) &&
+                  db_get_int(session, NULL, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID)) == 0;
+    db_session_release(server->store, session);
+    return wanted;
 }
 
 void search_upkeep(Server *server) {
     Arena arena;
-    const char *path;
-    Search *search = server->search;
-    if (!search->started) {
-        db_write(server->store, forget_other_models, NULL, NULL);
-        search->started = true;
-    }
-    if (clock_now_ms() < atomic_load(&search->not_before)) return;
-    DbSession *session = db_session(server->store);
-    bool wanted = db_get_int(session, NULL, 0, "SELECT 1 FROM description_queue WHERE attempts < 3 LIMIT 1") != 0 &&
-                  db_get_int(session, NULL, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID)) == 0;
-    db_session_release(server->store, session);
-    if (!wanted) return;
     arena_init(&arena, 1 << 16);
-    if (description_model(server, &arena, &path, NULL) == STATUS_OK && db_write(server->store, enqueue, NULL, NULL) == STATUS_OK) jobs_wake(server->jobs);
+    if (is_wanted(server, &arena) && db_write(server->store, enqueue, NULL, NULL) == STATUS_OK) jobs_wake(server->jobs);
     arena_clear(&arena);
 }
 

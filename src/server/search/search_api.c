@@ -14,11 +14,11 @@
 /* ---- likeness ---- */
 
 /* The vector of the reference. An image whose turn in the background has not come is described now, as somebody waits for it. */
-static Status reference_vector(Request *rq, const ImageRecord *image, StoredVector *out) {
-    Status status = description_vector(request_db(rq), &rq->arena, image->id, out, &rq->error);
+static Status reference_vector(Request *rq, const ImageRecord *image, const char *model, StoredVector *out) {
+    Status status = description_vector(request_db(rq), &rq->arena, image->id, model, out, &rq->error);
     if (status != STATUS_OK || out->numbers) return status;
     status = description_make(rq->server, &rq->arena, image, false, NULL, NULL, &rq->error);
-    if (status == STATUS_OK) status = description_vector(request_db(rq), &rq->arena, image->id, out, &rq->error);
+    if (status == STATUS_OK) status = description_vector(request_db(rq), &rq->arena, image->id, model, out, &rq->error);
     return status == STATUS_OK && !out->numbers ? request_not_found(rq, "Image") : status;
 }
 
@@ -42,14 +42,16 @@ Status search_similar(Request *rq, const SearchSimilarInput *in, SimilarSearchRe
     ImageRecord image;
     ProjectRecord project;
     StoredVector vector = {0};
+    const char *model = NULL;
     IndexHit *hits = NULL;
     size_t count = 0;
     DbSession *db = request_db(rq);
     Status status = image_load(db, &rq->arena, rq->principal.organization_id, in->image_id, &image, &rq->error);
     if (status == STATUS_OK) status = project_load_by_id(db, &rq->arena, rq->principal.organization_id, image.project_id, &project, &rq->error);
-    if (status == STATUS_OK) status = reference_vector(rq, &image, &vector);
+    if (status == STATUS_OK) status = description_model(rq->server, &rq->arena, &model, &rq->error);
+    if (status == STATUS_OK) status = reference_vector(rq, &image, model, &vector);
     if (status != STATUS_OK) return status;
-    IndexQuery query = {.project_id = image.project_id, .model = DESCRIPTION_MODEL, .vector = vector.numbers, .dimensions = vector.dimensions,
+    IndexQuery query = {.project_id = image.project_id, .model = model, .vector = vector.numbers, .dimensions = vector.dimensions,
                         .folder = in->folder_path ? in->folder_path : image.folder, .not_image_id = image.id, .threshold = in->threshold,
                         .limit = (size_t)in->limit};
     status = indexes_search(rq->server->search->indexes, db, &rq->arena, &query, &hits, &count, &rq->error);
@@ -121,11 +123,10 @@ static Status read_page(Request *rq, const TagQuery *q, int64_t limit, int64_t o
 
 /* An answer without the images that wait for a model which is not there would look complete: say so instead. */
 static Status require_descriptions(Request *rq, const TagQuery *q) {
-    const char *path;
-    if (description_model(rq->server, &rq->arena, &path, NULL) == STATUS_OK) return STATUS_OK;
+    if (description_possible(rq->server, &rq->arena, NULL) == STATUS_OK) return STATUS_OK;
     int64_t waiting = db_get_int(request_db(rq), NULL, 0, "SELECT 1 FROM projects q CROSS JOIN description_queue d ON d.project_id = q.id WHERE d.attempts < 3 AND "
                                  "q.organization_id = $1 AND ($2 IS NULL OR q.id = $2) LIMIT 1", DB_TEXT(q->organization_id), DB_TEXT(q->project_id));
-    return waiting ? description_model(rq->server, &rq->arena, &path, &rq->error) : STATUS_OK;
+    return waiting ? description_possible(rq->server, &rq->arena, &rq->error) : STATUS_OK;
 }
 
 Status search_by_tags(Request *rq, const SearchByTagsInput *in, TagSearchResponse *out) {

@@ -8,5 +8,5 @@
 struct Search {
     VectorIndexes *indexes;
     atomic_int_fast64_t not_before; /* ms: no description before this instant */
-    bool started;                   /* upkeep's own */
+    char *model;                    /* upkeep's own: whose vectors are kept; those of any other wait to be made anew. NULL: not looked at yet */
 };
