@@ -10,7 +10,7 @@
 #include "train/winograd_tile.h"
 #include "base/banned.h"
 
-enum { BLOCK_BYTES = 320 << 10, LEAST_TILES = 12, MOST_TILES = 96 };
+enum { BLOCK_BYTES = 384 << 10, LEAST_TILES = 24, MOST_TILES = 96 };
 
 /* Which number of the weights belongs to input channel k and output channel n of the convolution that is done. */
 typedef struct WeightOrder {
@@ -38,18 +38,17 @@ static inline __attribute__((always_inline)) void transform_weights(float *to, s
     }
 }
 
-/* Of each panel of output channels: of each position: the panel that product_multiply() wants. */
+/* Of each position: the panels that product_multiply() wants. */
 static float *transformed_weights_new(const float *weights, int depth, int columns, WeightOrder order)
 {
-    float *all = xmalloc((size_t)depth * (size_t)columns * POSITIONS * sizeof *all), *panel = all;
+    size_t step = (size_t)depth * (size_t)columns;
+    float *all = xmalloc(step * POSITIONS * sizeof *all), *to = all;
     for (int first = 0; first < columns; first += PRODUCT_PANEL) {
-        int width = columns - first < PRODUCT_PANEL ? columns - first : PRODUCT_PANEL;
-        size_t step = (size_t)(depth * width);
+        int end = columns - first < PRODUCT_PANEL ? columns : first + PRODUCT_PANEL;
         for (int k = 0; k < depth; k++) {
-            for (int n = 0; n < width; n += LANES)
-                transform_weights(panel + k * width + n, step, weights + (size_t)k * order.k + (size_t)(first + n) * order.n, order);
+            for (int n = first; n < end; n += LANES, to += LANES)
+                transform_weights(to, step, weights + (size_t)k * order.k + (size_t)n * order.n, order);
         }
-        panel += POSITIONS * step;
     }
     return all;
 }
@@ -90,46 +89,39 @@ static void find_targets(float **targets, float *maps, float *nowhere, Tiles til
         targets[i] = offsets[i] == WINOGRAD_OUTSIDE ? nowhere : maps + offsets[i];
 }
 
-static size_t tiles_of_block(int in)
+static size_t tiles_of_block(SquareShape s)
 {
-    size_t most = BLOCK_BYTES / sizeof(float) / POSITIONS / (size_t)in;
-    return most < LEAST_TILES ? LEAST_TILES : most > MOST_TILES ? MOST_TILES : most / LEAST_TILES * LEAST_TILES;
-}
-
-/* The tiles of one block, from `first` on; scratch holds their transforms, of which `step` floats are one position's, and then the products. */
-static void convolve_block(float *y, const float *x, const float *weights, Tiles tiles, size_t first, size_t count, SquareShape s, float *scratch,
-                           float *nothing)
-{
-    size_t in = (size_t)s.in, block = tiles_of_block(s.in), step = block * in + FLOATS_OF_LINE, product_step = block * PRODUCT_PANEL + FLOATS_OF_LINE;
-    float *product = scratch + POSITIONS * step, *nowhere = nothing + in;
-    const float *sources[POSITIONS];
-    float *targets[INNER * INNER];
-    for (size_t t = 0; t < count; t++) {
-        find_sources(sources, x, nothing, tiles, first + t, OUTER, 1, s.in);
-        for (int c = 0; c < s.in; c += LANES)
-            input_tile(scratch + t * in + c, step, sources, c);
-    }
-    for (int channel = 0; channel < s.out; channel += PRODUCT_PANEL) {
-        int width = s.out - channel < PRODUCT_PANEL ? s.out - channel : PRODUCT_PANEL;
-        for (size_t p = 0; p < POSITIONS; p++, weights += s.in * width)
-            product_multiply(product + p * product_step, PRODUCT_PANEL, scratch + p * step, in, weights, count, s.in, width);
-        for (size_t t = 0; t < count; t++) {
-            find_targets(targets, y + channel, nowhere, tiles, first + t, s.out);
-            transform_output(targets, product + t * PRODUCT_PANEL, product_step, width);
-        }
-    }
+    size_t most = BLOCK_BYTES / sizeof(float) / POSITIONS / (size_t)(s.in + s.out);
+    return most < LEAST_TILES ? LEAST_TILES : most > MOST_TILES ? MOST_TILES : most / 6 * 6;
 }
 
 /* weights are transformed */
 static void convolve(float *y, const float *x, const float *weights, SquareShape s)
 {
     Tiles tiles = tiles_of(s);
-    size_t block = tiles_of_block(s.in), floats = POSITIONS * (block * (size_t)(s.in + PRODUCT_PANEL) + 2 * FLOATS_OF_LINE);
-    float *scratch = xmalloc(floats * sizeof *scratch), *nothing = xcalloc((size_t)s.in + PRODUCT_PANEL, sizeof *nothing);
-    for (size_t first = 0; first < tiles.count; first += block)
-        convolve_block(y, x, weights, tiles, first, tiles.count - first < block ? tiles.count - first : block, s, scratch, nothing);
-    free(nothing);
-    free(scratch);
+    size_t in = (size_t)s.in, out = (size_t)s.out, block = tiles_of_block(s), step = block * in + FLOATS_OF_LINE, product_step = block * out + FLOATS_OF_LINE;
+    float *input = xmalloc(POSITIONS * step * sizeof *input), *product = xmalloc(POSITIONS * product_step * sizeof *product);
+    float *zeros = xcalloc(in, sizeof *zeros), *nowhere = xmalloc(out * sizeof *nowhere);
+    const float *sources[POSITIONS];
+    float *targets[INNER * INNER];
+    for (size_t first = 0; first < tiles.count; first += block) {
+        size_t count = tiles.count - first < block ? tiles.count - first : block;
+        for (size_t t = 0; t < count; t++) {
+            find_sources(sources, x, zeros, tiles, first + t, OUTER, 1, s.in);
+            for (int c = 0; c < s.in; c += LANES)
+                input_tile(input + t * in + c, step, sources, c);
+        }
+        for (size_t p = 0; p < POSITIONS; p++)
+            product_multiply(product + p * product_step, out, input + p * step, in, weights + p * in * out, count, s.in, s.out);
+        for (size_t t = 0; t < count; t++) {
+            find_targets(targets, y, nowhere, tiles, first + t, s.out);
+            transform_output(targets, product + t * out, product_step, s.out);
+        }
+    }
+    free(input);
+    free(product);
+    free(zeros);
+    free(nowhere);
 }
 
 void winograd_forward(float *y, const float *x, const float *weights, SquareShape shape)

@@ -8,7 +8,7 @@
 #include "train/winograd_tile.h"
 #include "base/banned.h"
 
-enum { BLOCK_BYTES = 768 << 10, LEAST_TILES = 8, MOST_TILES = 96 };
+enum { BLOCK_BYTES = 768 << 10, LEAST_TILES = 32, MOST_TILES = 96 };
 
 /* Transforms of some tiles: of each position panels of PRODUCT_PANEL channels, tile by tile. */
 typedef struct Panels {
