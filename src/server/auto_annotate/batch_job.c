@@ -2,6 +2,7 @@
  *
  * Images that are done are marked in annotation_batch_images in the same transaction, so that a job that is taken up again goes on where it was.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "annotation/annotation.h"
@@ -163,6 +164,49 @@ static Status annotate_image(Batch *batch, int64_t position, const char *image_i
     return status;
 }
 
+/* The images that are left, and the lanes that take them in turn: while one image is stored, the worker looks at the next. */
+typedef struct Images {
+    Batch *batch;
+    const char **ids;
+    int64_t *positions;
+    size_t count;
+    pthread_mutex_t lock; /* of what follows */
+    size_t next;
+    Error failure; /* of the batch: ends all lanes */
+} Images;
+
+/* SIZE_MAX when there is nothing to do any more. */
+static size_t next_image(Images *images) {
+    pthread_mutex_lock(&images->lock);
+    size_t at = images->next < images->count && images->failure.status == STATUS_OK ? images->next++ : SIZE_MAX;
+    pthread_mutex_unlock(&images->lock);
+    return at;
+}
+
+static void *lane(void *context) {
+    Images *images = context;
+    for (size_t i; (i = next_image(images)) != SIZE_MAX;) {
+        Error err = {0};
+        Status status = job_cancelled(images->batch->job) ? error_set(&err, STATUS_CANCELLED, "Cancelled") : annotate_image(images->batch, images->positions[i], images->ids[i], &err);
+        if (status == STATUS_OK) continue;
+        pthread_mutex_lock(&images->lock);
+        if (images->failure.status == STATUS_OK) images->failure = err;
+        pthread_mutex_unlock(&images->lock);
+    }
+    return NULL;
+}
+
+static Status annotate_all(Images *images, Error *err) {
+    pthread_t other;
+    pthread_mutex_init(&images->lock, NULL);
+    bool started = images->count > 1 && pthread_create(&other, NULL, lane, images) == 0;
+    lane(images);
+    if (started) pthread_join(other, NULL);
+    pthread_mutex_destroy(&images->lock);
+    if (images->failure.status != STATUS_OK) *err = images->failure;
+    return images->failure.status;
+}
+
 static size_t pending_images(Batch *batch, const char ***ids, int64_t **positions, Error *err) {
     Server *server = batch->job->server;
     Arena *arena = batch->job->arena;
@@ -209,12 +253,10 @@ static Status run_batch(Job *job, Error *err) {
     Batch batch = {.job = job, .id = json_get_string(job->payload, "batch_id", "")};
     Status status = load_batch(&batch, err);
     if (status == STATUS_OK) status = db_write(job->server->store, mark_running, &batch, err);
-    const char **ids = NULL;
-    int64_t *positions = NULL;
-    size_t count = status == STATUS_OK ? pending_images(&batch, &ids, &positions, err) : 0;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        if (job_cancelled(job)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
-        else status = annotate_image(&batch, positions[i], ids[i], err);
+    Images images = {.batch = &batch};
+    if (status == STATUS_OK) {
+        images.count = pending_images(&batch, &images.ids, &images.positions, err);
+        status = annotate_all(&images, err);
     }
     if (status == STATUS_OK) status = db_write(job->server->store, complete, &batch, err);
     return status;
