@@ -17,6 +17,7 @@
 #define JOB_ID "description"
 enum { BUSY_MS = 2000, PAUSE_AFTER_FAILURE_MS = 15000, INDEX_BYTES = 1 << 30, IMAGE_ARENA_BYTES = 8 << 20 };
 #define BUSY_PAUSE_SECONDS 0.25 /* between two images while others arrive */
+#define REST_MAXIMUM_SECONDS 1.0
 
 Search *search_new(void) {
     Search *search = xcalloc(1, sizeof *search);
@@ -93,6 +94,12 @@ static bool images_arrive(Server *server) {
     return clock_now_ms() - last < BUSY_MS;
 }
 
+/* Not long, however long the call took: most of that it waited behind others. Ends when the job shall. */
+static void rest(Job *job, double seconds) {
+    double until = clock_monotonic() + (seconds < REST_MAXIMUM_SECONDS ? seconds : REST_MAXIMUM_SECONDS);
+    for (double left; (left = until - clock_monotonic()) > 0 && !job_cancelled(job);) clock_sleep(left < 0.1 ? left : 0.1);
+}
+
 static Status run_descriptions(Job *job, Error *err) {
     char after[64] = "";
     Status status = description_possible(job->server, job->arena, err);
@@ -106,7 +113,7 @@ static Status run_descriptions(Job *job, Error *err) {
             snprintf(after, sizeof after, "%s", image.project_id);
             double start = clock_monotonic();
             status = describe(job, &image, err);
-            clock_sleep(images_arrive(job->server) ? BUSY_PAUSE_SECONDS : clock_monotonic() - start); /* never more than half of a core's time */
+            rest(job, images_arrive(job->server) ? BUSY_PAUSE_SECONDS : clock_monotonic() - start); /* never more than half of a core's time */
         }
         arena_clear(&arena);
     }
