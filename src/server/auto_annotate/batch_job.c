@@ -144,7 +144,8 @@ static Status write_image(DbSession *tx, void *context, Error *err) {
     return db_exec(tx, err,
                    "UPDATE annotation_batches SET processed_images = processed_images + $1, failed_images = failed_images + $2, "
                    "annotations_added = annotations_added + $3, "
-                   "engine = CASE WHEN $4 IS NOT NULL AND ($3 > 0 OR engine IS NULL) THEN $4 ELSE engine END WHERE id = $5",
+                   /* images end in any order: the fullest name */
+                   "engine = CASE WHEN engine IS NULL OR ($3 > 0 AND length($4) > length(engine)) THEN $4 ELSE engine END WHERE id = $5",
                    DB_INT(!item->reason), DB_INT(item->reason != NULL), DB_INT(item->reason ? 0 : (int64_t)item->list.count), DB_TEXT(item->engine), DB_TEXT(batch->id));
 }
 
