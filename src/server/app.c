@@ -58,13 +58,14 @@ static const UpkeepTask UPKEEP[] = {
 static Status open_workers(Server *server, Arena *arena, Error *err) {
     const char *work = arena_printf(arena, "%s/work", server->config.data_directory), *programs = server->config.program_directory;
     WorkerProgram media = {.path = arena_printf(arena, "%s/pictograph-media", programs), .name = "media", .count = 2, .idle_seconds = 60, .directory = work,
-                           .died = STATUS_UNDECODABLE_MEDIA};
+                           .died = STATUS_UNDECODABLE_MEDIA, .repeatable = true};
     WorkerProgram video = media;
     video.name = "video";
     video.count = 1; /* it keeps the video open from call to call */
     video.died = STATUS_SERVICE_UNAVAILABLE; /* the job tries again, from where it was */
+    video.repeatable = false;
     WorkerProgram vision = {.path = arena_printf(arena, "%s/pictograph-vision", programs), .name = "vision", .count = 1, .idle_seconds = 600, .directory = work,
-                            .died = STATUS_MODEL_UNAVAILABLE};
+                            .died = STATUS_MODEL_UNAVAILABLE, .repeatable = true};
     WorkerProgram importer = {.path = arena_printf(arena, "%s/pictograph-import", programs), .name = "import", .count = 1, .idle_seconds = 10, .directory = work,
                               .died = STATUS_UNDECODABLE_MEDIA};
     Status status = workers_open(&server->media, &media, err);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/banned.h"
 
@@ -21,6 +22,7 @@ static const char *const KEPT_VARIABLES[] = {"PATH=", "HOME=", "LANG=", "LC_", "
 
 /* Files of the child by role, all numbered above those that the child gets, so that placing one overwrites no other. */
 enum { FILE_NULL, FILE_OUTPUT, FILE_ERROR, FILE_CHANNEL, FILE_REPORT, FILES, ABOVE_ALL = 10 };
+enum { LAST_MOMENTS = 250 };
 
 static bool is_kept(const char *variable) {
     for (size_t i = 0; i < sizeof KEPT_VARIABLES / sizeof *KEPT_VARIABLES; i++)
@@ -122,6 +124,16 @@ Status process_start(pid_t *out, const ProcessSpec *spec, Error *err) {
 bool process_has_ended(pid_t pid) {
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
+}
+
+bool process_was_killed(pid_t pid) {
+    for (int i = 0; i < LAST_MOMENTS; i++) { /* its files are closed a moment before it has ended */
+        siginfo_t info = {0};
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return false;
+        if (info.si_pid == pid) return info.si_code == CLD_KILLED && info.si_status == SIGKILL;
+        clock_sleep(0.002);
+    }
+    return false;
 }
 
 int process_collect(pid_t pid) {

@@ -18,5 +18,7 @@ typedef struct ProcessSpec {
 Status process_start(pid_t *out, const ProcessSpec *spec, Error *err);
 /* True once the process has ended. It must still be collected by process_collect. */
 bool process_has_ended(pid_t pid);
+/* Of a process that has ended or is about to: whether SIGKILL did it, which nothing inside it raises. Before process_collect. */
+bool process_was_killed(pid_t pid);
 /* Kills what is left of the process and its group, and takes its exit code off the system: 128 + signal for a killed one. */
 int process_collect(pid_t pid);

@@ -322,25 +322,32 @@ static Status worker_failure(yyjson_doc *answer, Error *err) {
     return error_set(err, status_from_slug(json_get_string(error, "code", "")), "%s", json_get_string(error, "message", "The worker failed"));
 }
 
-static Status call_worker(const Call *call, yyjson_doc **out, Error *err) {
+/* *out_killed: somebody else ended the worker, so it need not be what was sent to it. */
+static Status try_call(const Call *call, yyjson_doc **out, bool *out_killed, Error *err) {
     WorkerPool *pool = call->pool;
-    Error local = {0};
-    if (!err) err = &local;
     Worker *worker = NULL;
     Exchange exchange;
     bool broken;
     *out = NULL;
+    *out_killed = false;
     Status status = hand_over(&worker, &exchange, call, err);
     if (status != STATUS_OK) return status;
     status = exchange_receive(&exchange, out, &broken, err);
+    *out_killed = broken && status != STATUS_TIMEOUT && status != STATUS_CANCELLED && process_was_killed(worker->pid);
     if (broken) bury(pool, worker, err->message);
     else give_back(pool, worker);
-    if (status == STATUS_CANCELLED) return status;
-    if (status != STATUS_OK) {
-        err->status = pool->program.died;
-        return error_prefix(err, "The %s worker gave up on this", pool->program.name);
-    }
-    if (yyjson_obj_get(yyjson_doc_get_root(*out), "result")) return STATUS_OK;
+    if (status == STATUS_OK || status == STATUS_CANCELLED) return status;
+    err->status = pool->program.died;
+    return error_prefix(err, "The %s worker gave up on this", pool->program.name);
+}
+
+static Status call_worker(const Call *call, yyjson_doc **out, Error *err) {
+    Error local = {0};
+    if (!err) err = &local;
+    bool killed;
+    Status status = try_call(call, out, &killed, err);
+    if (killed && call->pool->program.repeatable) status = try_call(call, out, &killed, err);
+    if (status != STATUS_OK || yyjson_obj_get(yyjson_doc_get_root(*out), "result")) return status;
     status = worker_failure(*out, err);
     yyjson_doc_free(*out);
     *out = NULL;

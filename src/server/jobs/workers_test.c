@@ -1,6 +1,7 @@
 /* Worker pools and job processes against children that answer, die, hang, speak rubbish or ignore signals. The children are this very
  * program, started with --worker or --job. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,6 +43,26 @@ static Status worker_fail(WorkerCall *call, void *context, Error *err) {
 static Status worker_die(WorkerCall *call, void *context, Error *err) {
     (void)call, (void)context, (void)err;
     raise(SIGKILL);
+    return STATUS_OK;
+}
+
+/* As if somebody killed it: the first time that the file is not there yet. */
+static Status worker_killed_once(WorkerCall *call, void *context, Error *err) {
+    (void)context, (void)err;
+    const char *path = json_get_string(call->params, "mark", "");
+    if (!file_exists(path)) {
+        close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+        raise(SIGKILL);
+    }
+    json_int(call->result, getpid());
+    return STATUS_OK;
+}
+
+static Status worker_crash(WorkerCall *call, void *context, Error *err) {
+    if (file_exists(json_get_string(call->params, "mark", ""))) return worker_echo(call, context, err);
+    close(open(json_get_string(call->params, "mark", ""), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    signal(SIGSEGV, SIG_DFL);
+    raise(SIGSEGV);
     return STATUS_OK;
 }
 
@@ -87,7 +108,7 @@ static Status worker_inherited(WorkerCall *call, void *context, Error *err) {
     return STATUS_OK;
 }
 
-static const WorkerMethod METHODS[] = {{"echo", worker_echo}, {"fail", worker_fail}, {"die", worker_die}, {"hang", worker_hang},
+static const WorkerMethod METHODS[] = {{"echo", worker_echo}, {"fail", worker_fail}, {"die", worker_die}, {"killed_once", worker_killed_once}, {"crash", worker_crash}, {"hang", worker_hang},
                                        {"rubbish", worker_rubbish}, {"slow", worker_slow}, {"inherited", worker_inherited}, {NULL, NULL}};
 
 static int run_as_job(const char *what) {
@@ -196,6 +217,25 @@ static void a_dying_hanging_or_raving_worker_costs_one_call(void **state) {
     assert_int_equal(call(f, "echo", "{}", 5), STATUS_OK);
     assert_int_equal(workers_restarts(f->pool), 3);
     assert_true(workers_available(f->pool));
+}
+
+static void a_call_whose_worker_was_killed_is_made_once_more(void **state) {
+    Fixture *f = *state;
+    char params[128];
+    snprintf(params, sizeof params, "{\"mark\": \"%s/mark\"}", f->directory);
+    assert_int_equal(call(f, "killed_once", params, 5), STATUS_UNDECODABLE_MEDIA); /* not in a pool whose calls do something */
+    file_remove_tree(f->directory, NULL);
+    WorkerProgram p = program(f);
+    p.repeatable = true;
+    reopen(f, p);
+    assert_int_equal(call(f, "killed_once", params, 5), STATUS_OK);
+    assert_int_equal(workers_restarts(f->pool), 1);
+    assert_int_equal(call(f, "die", "{}", 5), STATUS_UNDECODABLE_MEDIA); /* twice at most */
+    assert_int_equal(workers_restarts(f->pool), 3);
+    file_remove_tree(f->directory, NULL);
+    reopen(f, p);
+    assert_int_equal(call(f, "crash", params, 5), STATUS_UNDECODABLE_MEDIA); /* its own doing */
+    assert_int_equal(workers_restarts(f->pool), 1);
 }
 
 static void a_worker_that_died_idle_is_replaced_silently(void **state) {
@@ -469,6 +509,7 @@ int main(int argc, char **argv) {
         WORKERS_TEST(a_call_is_answered),
         WORKERS_TEST(a_failure_of_the_worker_comes_back),
         WORKERS_TEST(a_dying_hanging_or_raving_worker_costs_one_call),
+        WORKERS_TEST(a_call_whose_worker_was_killed_is_made_once_more),
         WORKERS_TEST(a_worker_that_died_idle_is_replaced_silently),
         WORKERS_TEST(a_call_can_be_stopped),
         WORKERS_TEST(as_many_processes_as_allowed_share_the_work),
