@@ -72,7 +72,8 @@ class Operation:
         return {p: self.value(properties[p], p, known) for p in wanted}
 
     def make_array(self, schema, name, known):
-        return [self.value(schema.get("items", {"type": "string"}), name.removesuffix("s"), known) for _ in range(schema.get("minItems", 0))]
+        items = (schema.get("prefixItems", []) + [schema.get("items", {"type": "string"})] * schema.get("minItems", 0))[:schema.get("minItems", 0)]
+        return [self.value(item, name.removesuffix("s"), known) for item in items]
 
     def make_string(self, schema, name, known):
         by_format = {"uuid": NOWHERE, "email": "kim@example.org", "date-time": "2099-01-01T00:00:00Z", "uri": "http://127.0.0.1:9/"}
@@ -110,3 +111,24 @@ def wrong_value(contract, schema):
         if not kind and not {"enum", "const", "oneOf", "anyOf"} & set(branch):
             return None
     return next((v for k, v in (("boolean", True), ("array", [[]]), ("string", "\u0001 no such thing"), ("object", {"no": 1})) if k not in kinds), None)
+
+
+def beyond(op, schema, name, known):
+    """A value of the right type, one step outside of the schema's bounds; None when there are none."""
+    schema = op.contract.resolve(schema)
+    for several in ("oneOf", "anyOf"):
+        if several in schema:
+            return next((v for s in schema[several] if (v := beyond(op, s, name, known)) is not None), None)
+    if "maximum" in schema:
+        return schema["maximum"] + 1
+    if "minimum" in schema:
+        return schema["minimum"] - 1
+    if "exclusiveMinimum" in schema:
+        return schema["exclusiveMinimum"]
+    if "maxLength" in schema:
+        return "x" * (schema["maxLength"] + 1)
+    if schema.get("minLength"):
+        return ""
+    if "maxItems" in schema:
+        return [op.value(schema.get("items") or schema["prefixItems"][0], name, known)] * (schema["maxItems"] + 1)
+    return [] if schema.get("minItems") else None

@@ -9,7 +9,7 @@ import pytest
 import requests
 from conftest import contract, picture
 from server import Client, Server
-from specimen import NOWHERE, ROLES, operations, wrong_value
+from specimen import NOWHERE, ROLES, beyond, operations, wrong_value
 
 ALL = operations(contract())
 KEYED = [op for op in ALL if op.role != "none"]
@@ -105,6 +105,35 @@ def test_wrong_types(op, owner, known):
     wrong = {name: value for name, schema in op.schema["properties"].items() if (value := wrong_value(op.contract, schema)) is not None}
     reply = send(owner, op, known, body={**body_names(op)(known), **wrong}, expect=422).json()
     assert {d["loc"][1] for d in reply["detail"] if len(d["loc"]) > 1} >= set(wrong), "every wrong field is named"
+
+
+def rows(server):
+    """How many there are of everything that requests write. Queues and what the server keeps for itself are left out."""
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+        tables = [t for t, in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+        return {t: db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables if not t.startswith(("image_", "description", "jobs", "rate", "idempotency"))}
+
+
+@pytest.mark.parametrize("op", WITH_BODY, ids=ids)
+def test_out_of_bounds(op, owner, server, known):
+    """One step outside: every such field is named, and nothing is written."""
+    outside = {name: value for name, schema in op.schema.get("properties", {}).items() if (value := beyond(op, schema, name, known)) is not None}
+    if not outside:
+        pytest.skip("has no bounds")
+    before = rows(server)
+    reply = send(owner, op, known, body={**body_names(op)(known), **outside}, expect=422).json()
+    assert {d["loc"][1] for d in reply["detail"] if len(d["loc"]) > 1} >= set(outside), "every wrong field is named"
+    assert rows(server) == before
+
+
+@pytest.mark.parametrize("op", [op for op in KEYED if any("maximum" in s or "minimum" in s for s in op.query().values())], ids=ids)
+def test_query_out_of_bounds(op, owner, known):
+    if not set(op.in_path()) <= set(known):
+        pytest.skip("nothing of that kind is at hand")
+    outside = {name: value for name, schema in op.query().items() if isinstance(value := beyond(op, schema, name, known), (int, float))}
+    url = op.url(known).partition("?")[0] + "?" + "&".join(f"{name}={value}" for name, value in outside.items())
+    reply = send(owner, op, known, expect=422, url=url).json()
+    assert {d["loc"][1] for d in reply["detail"] if d["loc"][0] == "query"} >= set(outside)
 
 
 @pytest.mark.parametrize("op", [op for op in KEYED if op.content], ids=ids)

@@ -1,6 +1,11 @@
 """Requests that no client would send, byte by byte: ambiguous heads, broken chunks, names that play tricks; alone and on hundreds of connections."""
+import io
 import socket
+import struct
 import time
+import urllib.parse
+import zipfile
+import zlib
 
 import pytest
 from conftest import contract, picture
@@ -111,6 +116,47 @@ def test_all_at_once(impatient, count):
     assert Client(impatient.url, impatient.key, contract()).get("/projects/").json()["projects"] == []
 
 
+def drip(s, piece, every, seconds):
+    """Sends a piece now and then until the other side has had enough; returns its answer."""
+    until = time.monotonic() + seconds
+    s.settimeout(every)
+    while time.monotonic() < until:
+        try:
+            s.sendall(piece)
+            return read_all(s)
+        except TimeoutError:
+            pass
+        except (BrokenPipeError, ConnectionResetError):
+            return b""
+    raise AssertionError(f"the server still waits after {seconds} s")
+
+
+@pytest.mark.parametrize("head, piece", [(b"Content-Length: 100000\r\n", b"{"), (CHUNKED, b"1\r\n{\r\n")])
+def test_a_body_that_drips(impatient, head, piece):
+    """The time is for the whole body: who sends a byte now and then holds no connection for ever."""
+    with dial(impatient) as s:
+        s.sendall(post(impatient, head))
+        out = drip(s, piece, 0.3, 20)
+    assert not out or out.startswith(b"HTTP/1.1 408")  # nothing: the answer was lost to a reset
+
+
+@pytest.mark.parametrize("lines, body, status", [
+    (CHUNKED, b"zz\r\nabc\r\n0\r\n\r\n", 400), (CHUNKED, b"3\r\nabcxx0\r\n\r\n", 400), (CHUNKED, b"3\r\nabc\r\n", 408), (b"Content-Length: 9\r\n" + CHUNKED, b"3\r\nabc\r\n0\r\n\r\n", 400),
+    (b"Content-Length: 9\r\n", b"abc", 408)])
+def test_an_upload_that_breaks_off(impatient, lines, body, status):
+    """Of a stream that ends wrongly nothing is kept, and the address is good for another try."""
+    owner = Client(impatient.url, impatient.key, contract())
+    target = owner.post("/images/upload-url", {"dataset_id": owner.project()["id"], "filename": "a.jpg", "content_type": "image/jpeg"}).json()["upload_url"]
+    before = sorted((impatient.folder / "objects").rglob("*"))
+    out = ask(impatient, b"PUT " + target[len(impatient.url):].encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" + lines + b"\r\n" + body)
+    assert not out or int(out.split()[1]) == status, out[:300]
+    deadline = time.monotonic() + 10
+    while sorted((impatient.folder / "objects").rglob("*")) != before:
+        assert time.monotonic() < deadline, "what had arrived is still there"
+        time.sleep(0.05)
+    owner.put_object(target, picture())
+
+
 def test_a_slow_head(impatient):
     with dial(impatient) as s:
         s.sendall(GET + b"X-Slow: ")
@@ -150,6 +196,77 @@ def test_folders(owner, image, folder):
     reply = owner.call("POST", "/batch/images/move", json={"dataset_name": project["name"], "image_ids": [picture_row["id"]], "target_folder_path": folder})
     assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["body", "target_folder_path"], reply.text
     assert owner.get(f"/images/{picture_row['id']}/metadata").json()["image"]["virtual_folder_path"] == "/"
+
+
+NAMES = ["../../etc", "..", "a/b", "a\\b", "\u202egnp.exe", "\u200f\u200e", "é" * 127, "\U0001F9AD" * 63, "a\r\nSet-Cookie: x=1", 'a"; filename="b', "%2e%2e%2f", "a\ud7ff", "\ufeffa", "{}<script>"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=[ascii(n)[:30] for n in NAMES])
+def test_names_of_projects_exports_and_classes(owner, jpeg, name):
+    """Refused with the field named, or kept exactly as they are; and in no header or archive does a name become anything else than a name."""
+    made = owner.call("POST", "/projects/", json={"name": name, "classes": [{"name": name}]})
+    if made.status_code != 201:
+        assert made.status_code == 422 and {d["loc"][1] for d in made.json()["detail"]} <= {"name", "classes"}, made.text
+        project = owner.project()
+    else:
+        project = made.json()["project"]
+        assert project["name"] == name and project["classes"][0]["name"] == name
+        quoted = urllib.parse.quote(name, safe="")
+        assert owner.get(f"/projects/{quoted}").json()["project"]["id"] == project["id"]
+        image = owner.upload(project, "a.jpg", jpeg)
+        owner.post(f"/annotations/{image['id']}", {"annotations": [{"id": "1", "name": name, "type": "bbox", "bounding_box": {"x": 1, "y": 1, "w": 5, "h": 5}}]})
+    owner.upload(project, "b.jpg", jpeg)
+    export = owner.call("POST", "/exports/", json={"dataset_name": project["name"], "name": name, "status_filter": "all"})
+    if export.status_code != 202:
+        assert export.status_code == 422 and [d["loc"] for d in export.json()["detail"]] == [["body", "name"]], export.text
+    else:
+        place = f"/exports/{urllib.parse.quote(project['name'], safe='')}/{urllib.parse.quote(name, safe='')}"
+        assert owner.wait(place, "export")["status"] == "completed"
+        reply = owner.fetch(owner.get(place + "/download").json()["download_url"])
+        assert "Set-Cookie" not in reply.headers and reply.headers.get("Content-Disposition", "").count("filename=") <= 1
+        entries = zipfile.ZipFile(io.BytesIO(reply.content)).namelist()
+        assert entries and not any(e.startswith("/") or ".." in e.split("/") or "\\" in e for e in entries), entries
+    owner.delete(f"/projects/{urllib.parse.quote(project['name'], safe='')}", None)
+
+
+# --- pictures ---
+
+def tiff_loop():
+    """One directory of a 1 x 1 grey picture whose next directory is itself."""
+    tags = [(256, 3, 1), (257, 3, 1), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8 + 2 + 8 * 12 + 4), (278, 3, 1), (279, 4, 1)]
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags) + struct.pack("<I", 8) + b"\x80"
+
+
+def gif_of_frames(count):
+    frame = b"\x21\xf9\x04\x00\x01\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"
+    return b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff" + frame * count + b";"
+
+
+def png_bomb(width, height):
+    """A whole PNG of zeros, which is small as long as nobody unpacks it."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(width // 8 + 1)) for _ in range(height)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+PICTURES = {"loop.tif": tiff_loop, "frames.gif": lambda: gif_of_frames(10000), "bomb.png": lambda: png_bomb(40000, 40000), "renamed.png": picture, "zeros.jpg": lambda: bytes(1 << 20),
+            "cut.webp": lambda: picture(300, 200, kind="WEBP")[:200], "long.gif": lambda: picture(kind="GIF") + bytes(1 << 20), "script.jpg": lambda: b"\xff\xd8\xff\xe0<svg onload=x>"}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures(owner, jpeg, name):
+    """Taken for what it shows first, or refused with its name in the answer; in any case the neighbour's picture is taken at once."""
+    project = owner.project()
+    kind = {"jpg": "jpeg", "tif": "tiff"}.get(name.rpartition(".")[2], name.rpartition(".")[2])
+    reply = owner.upload(project, name, PICTURES[name](), content_type=f"image/{kind}", expect=None)
+    assert reply.status_code in (201, 413, 415, 422), reply.text
+    if reply.status_code != 201:
+        assert name in reply.text and reply.json()["error_code"] in ("payload_too_large", "unsupported_media_type", "undecodable_media")
+    owner.upload(project, "fine.jpg", jpeg)
+    counted = owner.get(f"/projects/{project['name']}").json()["project"]["image_count"]
+    assert counted == (2 if reply.status_code == 201 else 1)
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "\x00", "é" * 127 + "\x00"])
