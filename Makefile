@@ -4,7 +4,7 @@
 #   make demo DATA=folder              the same on your images; labels as Pascal VOC, COCO or YOLO files beside them
 #   make demo DATA=folder EPOCHS=3     likewise MODEL_SIZE=tiny, MAX_SECONDS=180, SEED=2
 
-.PHONY: help setup build demo test asan bench schemathesis fuzz docs clean
+.PHONY: help setup build demo test asan bench schemathesis soak fuzz docs clean
 .DEFAULT_GOAL := help
 export DATA EPOCHS MODEL_SIZE MAX_SECONDS SEED PORT
 FUZZ_SECONDS ?= 60
@@ -45,6 +45,13 @@ EXAMPLES ?= 200
 schemathesis: build
 	@tools/setup test
 	@build/deps/venv/bin/python tests/schemathesis/run.py -n $(EXAMPLES) --workers 2
+
+## make soak     the clients' suites ROUNDS (20) times on one server, then FAULT_ROUNDS (6) with a failing disk and killed workers
+ROUNDS ?= 20
+FAULT_ROUNDS ?= 6
+soak: build
+	@tools/setup test
+	@build/deps/venv/bin/python tests/soak/run.py $(ROUNDS) $(FAULT_ROUNDS)
 
 ## make fuzz     each fuzz target for FUZZ_SECONDS (60)
 fuzz: setup

@@ -1,8 +1,10 @@
 """The command line against a real server: what goes in comes out again."""
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import uuid
 
 import pytest
 from stand_in import BUILD, CLI, ROOT
@@ -12,17 +14,27 @@ from server import BIN, Server  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def pictograph(tmp_path_factory):
-    """Runs the command line against a fresh server; gives its parsed JSON or, with fails=True, what it said."""
+def served(tmp_path_factory):
+    """(address, key) of a fresh server, or of the one that PICTOGRAPH_TEST_SERVER names (tests/soak)."""
+    if "PICTOGRAPH_TEST_SERVER" in os.environ:
+        yield os.environ["PICTOGRAPH_TEST_SERVER"].split()
+        return
     server = Server(tmp_path_factory.mktemp("server") / "data").start()
+    yield server.url, server.key
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def pictograph(served):
+    """Runs the command line; gives its parsed JSON or, with fails=True, what it said."""
+    url, key = served
 
     def run(*words, fails=False):
         done = subprocess.run([CLI, *map(str, words)], capture_output=True, text=True, timeout=120,
-                              env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_BASE_URL": server.url})
+                              env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PICTOGRAPH_API_KEY": key, "PICTOGRAPH_BASE_URL": url})
         assert (done.returncode != 0) == fails, done.stderr
         return done.stderr if fails else json.loads(done.stdout) if done.stdout[:1] in "[{" else done.stdout
-    yield run
-    server.stop()
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +46,14 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset(pictograph, drawn):
-    told = pictograph("datasets", "upload", "früchte 1", drawn / "JPEGImages")
+    name = f"früchte {uuid.uuid4().hex[:6]}"
+    told = pictograph("datasets", "upload", name, drawn / "JPEGImages")
     assert (told["images_uploaded"], told["failures"]) == (12, 0)
-    told = pictograph("datasets", "import", "früchte 1", drawn)
+    told = pictograph("datasets", "import", name, drawn)
     assert told["images_saved"] == 12
-    return "früchte 1"
+    yield name
+    if "PICTOGRAPH_TEST_KEEP" not in os.environ:
+        pictograph("datasets", "delete", name, "-y")
 
 
 def test_what_went_up_comes_down(pictograph, drawn, dataset, tmp_path):

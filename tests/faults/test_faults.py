@@ -1,44 +1,18 @@
 """Work while one in a hundred disk calls fails and workers are killed: what was acknowledged stays, and nothing fails without a fault."""
 import concurrent.futures
-import mmap
-import os
-import pathlib
 import random
-import signal
-import struct
-import subprocess
-import threading
-import time
 import uuid
 
 import pytest
 import requests
+from faults import Faults, Killer, build_library
 from PIL import Image
 from server import Server
-
-HERE = pathlib.Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    path = tmp_path_factory.mktemp("faults") / "faults.so"
-    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", HERE / "faults.c", "-o", path, "-ldl"], check=True)
-    return path
-
-
-class Faults:
-    """The page that the preloaded library shares."""
-
-    def __init__(self, path):
-        path.write_bytes(bytes(4096))
-        self.file = open(path, "r+b")
-        self.page = mmap.mmap(self.file.fileno(), 4096)
-
-    def count(self):
-        return struct.unpack_from("<Q", self.page, 0)[0]
-
-    def rate(self, share):
-        struct.pack_into("<Q", self.page, 8, int(share * 1e6))
+    return build_library(tmp_path_factory.mktemp("faults"))
 
 
 def picture(n):
@@ -51,8 +25,8 @@ def picture(n):
 class Worker:
     """One client's work, and what the server said about it."""
 
-    def __init__(self, server, faults, kills, number):
-        self.url, self.faults, self.kills = server.url + "/api/v1/developer", faults, kills
+    def __init__(self, server, faults, killer, number):
+        self.url, self.faults, self.killer = server.url + "/api/v1/developer", faults, killer
         self.session = requests.Session()
         self.session.headers["X-API-Key"] = server.key
         self.random = random.Random(number)
@@ -60,12 +34,12 @@ class Worker:
 
     def call(self, method, path, causes=(), **kwargs):
         """A reply below 500, or None. A 5xx must have a fault behind it: since the request began, or in the moment before (one commit serves many)."""
-        before = self.faults.count() + (self.kills[0] if "worker" in causes else 0)
+        before = self.faults.count() + (self.killer.count if "worker" in causes else 0)
         reply = self.session.request(method, path if path.startswith("http") else self.url + path, timeout=60, **kwargs)
         if reply.status_code < 500:
             return reply
         self.faulty += 1
-        if self.faults.count() + (self.kills[0] if "worker" in causes else 0) == before:
+        if self.faults.count() + (self.killer.count if "worker" in causes else 0) == before:
             self.unexplained.append((method, path, reply.status_code, reply.text[:200]))
         return None
 
@@ -91,24 +65,12 @@ class Worker:
             self.images[image].append(version)
 
 
-def kill_workers(server, kills, stop):
-    while not stop.wait(0.7):
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (folder / "stat").read_text().rsplit(")", 1)
-                if int(fields[1].split()[1]) == server.process.pid and "pictograph-medi" in fields[0]:
-                    kills[0] += 1
-                    os.kill(int(folder.name), signal.SIGKILL)
-                    break
-            except (OSError, ValueError):
-                pass
-
-
 def test_one_in_a_hundred(tmp_path, library):
-    faults, kills, stop = Faults(tmp_path / "page"), [0], threading.Event()
-    server = Server(tmp_path / "data").start(LD_PRELOAD=str(library), FAULTS_FILE=str(tmp_path / "page"))
+    faults = Faults(tmp_path, library, tmp_path / "data")
+    server = Server(tmp_path / "data").start(**faults.settings)
+    killer = Killer(server, every=0.7, names=("pictograph-medi",))
     try:
-        workers = [Worker(server, faults, kills, n) for n in range(6)]
+        workers = [Worker(server, faults, killer, n) for n in range(6)]
         project = workers[0].call("POST", "/projects/", json={"name": "p", "classes": [{"name": "cell"}]}).json()["project"]["id"]
         for worker in workers:
             worker.upload(project, 0)
@@ -119,12 +81,8 @@ def test_one_in_a_hundred(tmp_path, library):
                 worker.upload(project, turn) if turn % 4 == 0 else worker.save(turn)
 
         faults.rate(0.01)
-        killer = threading.Thread(target=kill_workers, args=(server, kills, stop))
-        killer.start()
-        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        with killer, concurrent.futures.ThreadPoolExecutor(6) as pool:
             list(pool.map(work, workers))
-        stop.set()
-        killer.join()
         faults.rate(0)
         assert faults.count() > 10 and sum(w.faulty for w in workers) > 0, "the faults did not reach the server"
         assert not [u for w in workers for u in w.unexplained]

@@ -1,5 +1,6 @@
 """Does with the published client (PyPI pictograph) what its documentation shows, against PICTOGRAPH_BASE_URL. Run by test_published_client.py in
-the environment of one version; raises at the first surprise."""
+the environment of one version; raises at the first surprise. tests/soak sets PICTOGRAPH_TEST_EPOCHS to train in a second, and PICTOGRAPH_TEST_KEEP
+to find afterwards what was stored, and PICTOGRAPH_TEST_PATIENCE where faults hold the server up."""
 import os
 import pathlib
 import sys
@@ -14,6 +15,10 @@ from PIL import Image, ImageDraw
 folder = pathlib.Path(tempfile.mkdtemp())
 client = pictograph.Client()
 name = "client-" + uuid.uuid4().hex[:8]
+EPOCHS = int(os.environ.get("PICTOGRAPH_TEST_EPOCHS", 60))
+LEARNT = EPOCHS >= 60  # fewer end in a model that finds nothing
+KEEP = "PICTOGRAPH_TEST_KEEP" in os.environ
+PATIENCE = float(os.environ.get("PICTOGRAPH_TEST_PATIENCE", 60))  # seconds for descriptions
 
 
 def scene(path, seed):
@@ -67,7 +72,7 @@ client.batch.copy(name, [str(images[0].id)], target_folder_path="/copied", copy_
 client.batch.update(name, [str(images[1].id)], status="review")
 
 # search, once the images are described
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + PATIENCE
 while len(tagged := client.search.by_tag(attributes=["square", "panorama"], dataset_name=name)) < 9 and time.monotonic() < deadline:
     time.sleep(0.1)
 assert len(tagged) == 9 and "square" in str(tagged[0].image_auto_tags)
@@ -87,14 +92,14 @@ assert loaded.success and loaded.images_downloaded == 9, loaded
 # training, model, batch annotation by it
 client.exports.create(name, "train", format="pictograph", include_images=True)
 client.exports.wait_for_completion(name, "train", poll_interval=0.1)
-run = client.training.create(name, "train", pipeline_type="yolox", name="tiny run", config={"epochs": 60, "image_size": 64, "batch_size": 4, "model_size": "nano"})
+run = client.training.create(name, "train", pipeline_type="yolox", name="tiny run", config={"epochs": EPOCHS, "image_size": 64, "batch_size": 4, "model_size": "nano"})
 run = client.training.wait_for_completion(str(run.id), poll_interval=0.3, timeout=300)
 assert run.status == "completed" and run.model_id
 client.models.download(str(run.model_id), folder / "model.onnx")
 assert (folder / "model.onnx").stat().st_size > 100000 and str(run.model_id) in [str(m.id) for m in client.models.list()]
 job = client.auto_annotate.batch(name, ["0.jpg", "1.jpg"], [{"name": "square", "output_type": "bbox"}], model_id=str(run.model_id), confidence_threshold=0.01)
 job = client.auto_annotate.wait_for_batch(str(getattr(job, "job_id", None) or job.id), poll_interval=0.2)
-assert job.status == "completed" and job.processed_images == 3 and job.total_annotations_added > 0, job
+assert job.status == "completed" and job.processed_images == 3 and (job.total_annotations_added > 0 or not LEARNT), job
 prompt = client.auto_annotate.box(name, "3.jpg", box=boxes["3.jpg"], name="square", confidence_threshold=0.0)
 assert prompt.status in ("success", "no_detection")
 client.auto_annotate.point(name, "3.jpg", x=boxes["3.jpg"]["x"] + 10, y=boxes["3.jpg"]["y"] + 10, name="square")
@@ -150,7 +155,8 @@ assert reach.valid and [d.name for d in reach.datasets] == ["Leaves"] and reach.
 assert client.connectors.check_limits(total_images=5, estimated_size_bytes=10**6).allowed
 job = client.connectors.import_("v7", os.environ["V7_KEY"], reach.datasets, poll_interval=0.2)
 assert job.status == "completed" and job.imported_images == 5 and job.datasets[0].project_id, job
-assert client.annotations.get(str(client.datasets.get("Leaves", include_images=True).images[0].id))[0].name == "leaf"
+leaves = client.datasets.get(client.datasets.get_by_id(job.datasets[0].project_id).name, include_images=True)
+assert client.annotations.get(str(leaves.images[0].id))[0].name == "leaf"
 reach = client.connectors.validate("roboflow", os.environ["ROBOFLOW_KEY"])
 job = client.connectors.import_("roboflow", os.environ["ROBOFLOW_KEY"], reach.datasets, wait=False)
 job = client.connectors.get_import(job.import_id)
@@ -163,9 +169,13 @@ except pictograph.AuthError:
     pass
 
 # the end
+if KEEP:
+    print("all of it", pictograph.__version__)
+    sys.exit(0)
 client.exports.delete(name, "first")
 client.models.delete(str(run.model_id))
 client.projects.delete(name)
+client.projects.delete(leaves.name)
 try:
     client.projects.get(name)
     raise SystemExit("a deleted project is there")
