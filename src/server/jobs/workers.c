@@ -17,7 +17,7 @@
 #include "server/jobs/process.h"
 #include "base/banned.h"
 
-enum { TICK_MS = 250, SEND_TIMEOUT_SECONDS = 10, ARGUMENTS_MAXIMUM = 32 };
+enum { TICK_MS = 250, SEND_TIMEOUT_SECONDS = 10, ARGUMENTS_MAXIMUM = 32, KILLED_STARTS = 3 };
 #define START_SECONDS 30.0      /* for the first sign of life */
 #define FIRST_BACK_OFF 0.5      /* pause after a failed start; doubles */
 #define LONGEST_BACK_OFF 30.0
@@ -289,20 +289,31 @@ static Status prove(WorkerPool *pool, Worker *worker, Error *err) {
     pthread_mutex_lock(&pool->mutex);
     worker->proven = status == STATUS_OK;
     if (worker->proven) pool->failed_starts = 0;
-    else note_failed_start(pool, err);
     pthread_mutex_unlock(&pool->mutex);
     return status;
 }
 
-/* Gives the request to a worker. One that died while it was idle is replaced silently. */
+/* Ends a worker that could not be proven. True: another one may be tried, since somebody killed this one, which tells nothing of the program. */
+static bool give_up(WorkerPool *pool, Worker *worker, int tries, const Error *why) {
+    bool again = tries < KILLED_STARTS && process_was_killed(worker->pid);
+    if (!again) {
+        pthread_mutex_lock(&pool->mutex);
+        note_failed_start(pool, why);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+    bury(pool, worker, why->message);
+    return again;
+}
+
+/* Gives the request to a worker. One that died while it was idle, or was killed as it started, is replaced silently. */
 static Status hand_over(Worker **out, Exchange *out_exchange, const Call *call, Error *err) {
-    for (;;) {
+    for (int tries = 0;; tries++) {
         Worker *worker = NULL;
         Status status = take_worker(&worker, call, err);
         if (status != STATUS_OK) return status;
         if (!worker->proven && prove(call->pool, worker, err) != STATUS_OK) {
             Error why = *err;
-            bury(call->pool, worker, why.message);
+            if (give_up(call->pool, worker, tries, &why)) continue;
             return unavailable(call->pool, err, why.message);
         }
         *out = worker;

@@ -390,6 +390,21 @@ static void a_program_that_does_not_start_is_said_so_at_once(void **state) {
     assert_int_equal(call(f, "echo", "{}", 5), STATUS_MODEL_UNAVAILABLE);
 }
 
+static void a_worker_that_is_killed_as_it_starts_is_replaced(void **state) {
+    Fixture *f = *state;
+    static const char *const ARGUMENTS[] = {"--worker-killed", "2", NULL}, *const OFTEN[] = {"--worker-killed", "100", NULL};
+    WorkerProgram p = program(f);
+    p.arguments = ARGUMENTS;
+    reopen(f, p);
+    assert_int_equal(call(f, "echo", "{}", 5), STATUS_OK);
+    assert_int_equal(workers_restarts(f->pool), 2);
+    p.arguments = OFTEN; /* then something is wrong with the machine, and nobody waits for ever */
+    reopen(f, p);
+    assert_int_equal(call(f, "echo", "{}", 5), STATUS_SERVICE_UNAVAILABLE);
+    assert_int_equal(workers_restarts(f->pool), 4);
+    assert_false(workers_available(f->pool));
+}
+
 static void a_worker_inherits_little(void **state) {
     Fixture *f = *state;
     setenv("PICTOGRAPH_API_KEY", "pk_live_secret", 1);
@@ -501,7 +516,19 @@ static void what_a_process_started_ends_with_it(void **state) {
     assert_int_equal(process_run(&code, argv, NULL, log, listen_to, &l, &f->err), STATUS_IO);
 }
 
+/* The first `times` processes in this working directory are killed. */
+static int serve_when_left_alone(const char *times) {
+    char name[32];
+    for (int i = 0; i < atoi(times); i++) {
+        snprintf(name, sizeof name, "start-%d", i);
+        int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+        if (fd >= 0) return raise(SIGKILL);
+    }
+    return worker_serve(3, METHODS, NULL);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && text_equal(argv[1], "--worker-killed")) return serve_when_left_alone(argv[2]);
     if (argc > 1 && text_equal(argv[1], "--worker")) return worker_serve(3, METHODS, NULL);
     if (argc > 2 && text_equal(argv[1], "--job")) return run_as_job(argv[2]);
 #define WORKERS_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -516,6 +543,7 @@ int main(int argc, char **argv) {
         WORKERS_TEST(a_patient_call_comes_last),
         WORKERS_TEST(idle_workers_end),
         WORKERS_TEST(a_program_that_does_not_start_is_said_so_at_once),
+        WORKERS_TEST(a_worker_that_is_killed_as_it_starts_is_replaced),
         WORKERS_TEST(a_worker_inherits_little),
         WORKERS_TEST(workers_die_with_the_server),
         WORKERS_TEST(a_process_tells_lines_and_its_exit_code),
