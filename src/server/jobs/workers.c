@@ -348,7 +348,7 @@ static Status try_call(const Call *call, yyjson_doc **out, bool *out_killed, Err
     if (broken) bury(pool, worker, err->message);
     else give_back(pool, worker);
     if (status == STATUS_OK || status == STATUS_CANCELLED) return status;
-    err->status = pool->program.died;
+    err->status = *out_killed && !pool->program.repeatable ? STATUS_SERVICE_UNAVAILABLE : pool->program.died; /* the job may try again */
     return error_prefix(err, "The %s worker gave up on this", pool->program.name);
 }
 

@@ -25,7 +25,8 @@ typedef struct WorkerProgram {
     double idle_seconds;
     const char *directory;  /* working directory; the only place where the worker may write */
     Status died;            /* status of a call whose worker died */
-    bool repeatable;        /* calls only look: one whose worker was killed from outside (short memory, a person) is made once more, on another worker */
+    bool repeatable;        /* calls only look: one whose worker was killed from outside (short memory, a person) is made once more, on another worker.
+                             * Of others, such a call ends with STATUS_SERVICE_UNAVAILABLE. */
 } WorkerProgram;
 
 /* Copies the program. Starts no process yet: the first call does. */

@@ -42,6 +42,11 @@ static Status worker_fail(WorkerCall *call, void *context, Error *err) {
 
 static Status worker_die(WorkerCall *call, void *context, Error *err) {
     (void)call, (void)context, (void)err;
+    _exit(3);
+}
+
+static Status worker_killed(WorkerCall *call, void *context, Error *err) {
+    (void)call, (void)context, (void)err;
     raise(SIGKILL);
     return STATUS_OK;
 }
@@ -108,7 +113,7 @@ static Status worker_inherited(WorkerCall *call, void *context, Error *err) {
     return STATUS_OK;
 }
 
-static const WorkerMethod METHODS[] = {{"echo", worker_echo}, {"fail", worker_fail}, {"die", worker_die}, {"killed_once", worker_killed_once}, {"crash", worker_crash}, {"hang", worker_hang},
+static const WorkerMethod METHODS[] = {{"echo", worker_echo}, {"fail", worker_fail}, {"die", worker_die}, {"killed", worker_killed}, {"killed_once", worker_killed_once}, {"crash", worker_crash}, {"hang", worker_hang},
                                        {"rubbish", worker_rubbish}, {"slow", worker_slow}, {"inherited", worker_inherited}, {NULL, NULL}};
 
 static int run_as_job(const char *what) {
@@ -223,14 +228,14 @@ static void a_call_whose_worker_was_killed_is_made_once_more(void **state) {
     Fixture *f = *state;
     char params[128];
     snprintf(params, sizeof params, "{\"mark\": \"%s/mark\"}", f->directory);
-    assert_int_equal(call(f, "killed_once", params, 5), STATUS_UNDECODABLE_MEDIA); /* not in a pool whose calls do something */
+    assert_int_equal(call(f, "killed_once", params, 5), STATUS_SERVICE_UNAVAILABLE); /* calls that do something are their job's to repeat */
     file_remove_tree(f->directory, NULL);
     WorkerProgram p = program(f);
     p.repeatable = true;
     reopen(f, p);
     assert_int_equal(call(f, "killed_once", params, 5), STATUS_OK);
     assert_int_equal(workers_restarts(f->pool), 1);
-    assert_int_equal(call(f, "die", "{}", 5), STATUS_UNDECODABLE_MEDIA); /* twice at most */
+    assert_int_equal(call(f, "killed", "{}", 5), STATUS_UNDECODABLE_MEDIA); /* twice at most */
     assert_int_equal(workers_restarts(f->pool), 3);
     file_remove_tree(f->directory, NULL);
     reopen(f, p);

@@ -94,20 +94,23 @@ bool objects_exist(const Objects *objects, const char *sha256) {
     return name_object(objects, sha256, path, NULL) == STATUS_OK && file_exists(path);
 }
 
-/* Makes the folder objects/ab/cd of a path, each new level durable in the one above. */
-static Status make_fan_out(const Objects *objects, const char *path, Error *err) {
-    char part[OBJECT_PATH_MAXIMUM];
-    for (size_t length = strlen(objects->root) + 3; length <= strlen(objects->root) + 6; length += 3) {
-        memcpy(part, path, length);
-        part[length] = '\0';
-        if (mkdir(part, 0700) == 0) {
-            Status status = file_sync_parent(part, err);
-            if (status != STATUS_OK) return status;
-        } else if (errno != EEXIST) {
-            return error_set_errno(err, errno, "%s", part);
-        }
-    }
-    return STATUS_OK;
+static Status make_folder(const char *path, atomic_bool *durable, Error *err) {
+    if (atomic_load(durable)) return STATUS_OK;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return error_set_errno(err, errno, "%s", path);
+    Status status = file_sync_parent(path, err); /* also where it exists: whoever made it may not have come that far */
+    if (status == STATUS_OK) atomic_store(durable, true);
+    return status;
+}
+
+/* Makes the folder objects/ab/cd of an object, each new level durable in the one above. */
+static Status make_fan_out(Objects *objects, const char *sha256, Error *err) {
+    char path[OBJECT_PATH_MAXIMUM], number[5] = {sha256[0], sha256[1], sha256[2], sha256[3]};
+    unsigned long folder = strtoul(number, NULL, 16);
+    snprintf(path, sizeof path, "%s/%.2s", objects->root, sha256);
+    Status status = make_folder(path, &objects->durable[folder / FAN_OUT], err);
+    if (status != STATUS_OK) return status;
+    snprintf(path, sizeof path, "%s/%.2s/%.2s", objects->root, sha256, sha256 + 2);
+    return make_folder(path, &objects->durable[FAN_OUT + folder], err);
 }
 
 /* Gives a finished file its lasting name. *out_code is the errno of the rename, for EXDEV. */
@@ -117,7 +120,7 @@ static Status publish(Objects *objects, int fd, const char *from, const char *sh
     Status status = name_object(objects, sha256, path, err);
     if (status == STATUS_OK && fchmod(fd, OBJECT_MODE) != 0) status = error_set_errno(err, errno, "%s", from);
     if (status == STATUS_OK && fsync(fd) != 0) status = error_set_errno(err, errno, "fsync %s", from);
-    if (status == STATUS_OK) status = make_fan_out(objects, path, err);
+    if (status == STATUS_OK) status = make_fan_out(objects, sha256, err);
     if (status != STATUS_OK) return status;
     pthread_mutex_lock(&objects->names);
     if (futimens(fd, NULL) != 0 || rename(from, path) != 0) *out_code = errno;

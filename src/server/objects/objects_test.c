@@ -1,5 +1,6 @@
 /* Objects: names by content, limits, adoption, nothing half-written on a full disk, orphans, sweeps, and addresses that cannot be forged. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 // clang-format off
@@ -71,6 +73,31 @@ static Status write_object(Fixture *f, const char *text, ObjectInfo *info) {
     assert_int_equal(status, STATUS_OK);
     for (const char *at = text; *at; at++) assert_int_equal(object_writer_write(writer, at, 1, &f->err), STATUS_OK);
     return object_writer_commit(writer, info, &f->err);
+}
+
+/* In libc's place: counts the folders that are synced, and fails when told. */
+static int folders_synced;
+static bool folders_fail;
+
+int fsync(int fd) {
+    struct stat st;
+    bool folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+    folders_synced += folder;
+    errno = EIO;
+    return folder && folders_fail ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+static void a_folder_is_durable_before_an_object_in_it_is_acknowledged(void **state) {
+    Fixture *f = *state;
+    folders_fail = true;
+    assert_int_equal(write_object(f, "abc", NULL), STATUS_IO);
+    folders_fail = false;
+    folders_synced = 0;
+    assert_int_equal(write_object(f, "abc", NULL), STATUS_OK);
+    assert_int_equal(folders_synced, 3); /* objects/, where ba was made before; ba/, ba/78/ */
+    folders_synced = 0;
+    assert_int_equal(write_object(f, "abc", NULL), STATUS_OK);
+    assert_int_equal(folders_synced, 1); /* ba/78/, for the name */
 }
 
 static void objects_are_named_by_their_content(void **state) {
@@ -351,6 +378,7 @@ int main(void) {
 #define OBJECTS_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         OBJECTS_TEST(objects_are_named_by_their_content),
+        OBJECTS_TEST(a_folder_is_durable_before_an_object_in_it_is_acknowledged),
         OBJECTS_TEST(a_writer_has_a_limit_and_leaves_nothing),
         OBJECTS_TEST(finished_files_are_adopted),
         OBJECTS_TEST(files_of_another_file_system_are_copied),
