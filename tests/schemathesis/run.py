@@ -61,6 +61,7 @@ def run(folder, *arguments):
                    "--checks", "all", "--no-color", *arguments]
         done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert server.process.poll() is None, "pictographd ended"
+        assert int(client.get("/organizations/me").headers["X-RateLimit-Remaining"]) > 0, "what came after the limit of the hour was not examined"
         return done.returncode, done.stdout, answers(server.log)
     finally:
         server.stop()
