@@ -79,6 +79,7 @@ static Status open_parts(Server *server, Error *err) {
     arena_init(&arena, 1 << 16);
     Status status = store_open(&server->store, arena_printf(&arena, "%s/pictograph.db", server->config.data_directory), err);
     if (status == STATUS_OK) status = objects_open(&server->objects, server->config.data_directory, err);
+    if (status == STATUS_OK) sweep_work(server);
     if (status == STATUS_OK) status = open_workers(server, &arena, err);
     arena_clear(&arena);
     if (status != STATUS_OK) return status;

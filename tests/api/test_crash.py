@@ -92,6 +92,16 @@ def test_an_export_survives(victim):
     assert {d["status"] for d in done} == {"completed"} and len({d["md5"] for d in done}) == 1
 
 
+def test_nothing_of_killed_work_stays(victim):
+    """A folder of a request that kill -9 ended has no owner any more; that of a job which goes on is left to it (test_training.py)."""
+    left = victim.folder / "work" / str(uuid.uuid4())
+    left.mkdir()
+    (left / "pixels").write_bytes(b"x")
+    victim.kill()
+    victim.start()
+    assert list((victim.folder / "work").iterdir()) == []
+
+
 def test_a_second_server_on_the_same_folder_is_refused(victim):
     other = victim.command("serve", "--listen", "127.0.0.1:0", check=False)
     assert other.returncode != 0 and "Another pictographd serves" in other.stderr

@@ -130,7 +130,7 @@ def test_refused_runs(owner, filled, jpeg):
     assert start(owner, small, expect=422)["error_code"] == "dataset_too_small"
 
 
-def test_cancelling_gives_credits_back(owner, with_role, filled):
+def test_cancelling_gives_credits_back(owner, server, with_role, filled):
     before = owner.get("/credits/balance").json()["credits_remaining"]
     run = start(owner, filled, config={**SMALL, "epochs": 10000}, gpu_type="h100")
     deadline = time.monotonic() + 60
@@ -146,6 +146,9 @@ def test_cancelling_gives_credits_back(owner, with_role, filled):
     assert owner.get("/credits/balance").json()["credits_remaining"] == before - 120
     assert owner.get("/credits/history?limit=1").json()["entries"][0]["operation"] == "training_refund_h100"
     assert owner.post(f"/training/{run['id']}/cancel").json()["training_run"] == cancelled
+    while (server.folder / "work" / run["id"]).exists():
+        assert time.monotonic() - begin < 30, "its data and checkpoints are still there"
+        time.sleep(0.1)
 
 
 def test_no_credits_no_run(stranger, server):

@@ -1,6 +1,9 @@
 """Work while one in a hundred disk calls fails and workers are killed: what was acknowledged stays, and nothing fails without a fault."""
 import concurrent.futures
+import contextlib
 import random
+import sqlite3
+import time
 import uuid
 
 import pytest
@@ -65,6 +68,14 @@ class Worker:
             self.images[image].append(version)
 
 
+def wait_for_descriptions(server):
+    deadline = time.monotonic() + 120
+    with contextlib.closing(sqlite3.connect(server.folder / "pictograph.db", timeout=30)) as db:
+        while db.execute("SELECT count(*) FROM description_queue WHERE attempts < 3").fetchone()[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
 def test_one_in_a_hundred(tmp_path, library):
     faults = Faults(tmp_path, library, tmp_path / "data")
     server = Server(tmp_path / "data").start(**faults.settings)
@@ -96,5 +107,8 @@ def test_one_in_a_hundred(tmp_path, library):
                 assert len(versions) <= 1 and len(stored) in (0, 3), "a save is there whole"
                 assert not acknowledged or versions and max(versions) >= acknowledged, "an acknowledged save is lost"
                 assert versions <= {acknowledged, *doubtful}
+        wait_for_descriptions(server)
+        server.stop()
+        assert "MENDED" not in server.command("check")
     finally:
         server.stop()

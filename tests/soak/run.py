@@ -142,7 +142,7 @@ def with_faults(base, rounds, library):
         server.kill()
         server.start()
         left = wait_until_quiet(server)
-        wrong += [f"left after a restart: {left}"] * any(left.values())
+        wrong += [f"left after a restart: {left} {[str(p) for p in (server.folder / 'work').rglob('*')][:20]}"] * any(left.values())
         wrong += reckon(server, ledger, keys)
     return wrong + check(server)
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "server/objects/objects_internal.h"
 #include "base/banned.h"
 
@@ -308,4 +309,18 @@ char *objects_work_directory(Objects *objects, const char *name, Arena *arena, E
     }
     if (file_remove_tree(path, err) != STATUS_OK || file_make_directories(path, 0700, err) != STATUS_OK) return NULL;
     return path;
+}
+
+Status objects_sweep_work(Objects *objects, bool (*wanted)(const char *name, void *context), void *context, Error *err) {
+    DIR *dir = opendir(objects->work);
+    if (!dir) return error_set_errno(err, errno, "%s", objects->work);
+    Status status = STATUS_OK;
+    for (struct dirent *entry; status == STATUS_OK && (entry = readdir(dir));) {
+        if (text_equal(entry->d_name, ".") || text_equal(entry->d_name, "..") || wanted(entry->d_name, context)) continue;
+        char *path = join(objects->work, entry->d_name);
+        status = file_remove_tree(path, err);
+        free(path);
+    }
+    closedir(dir);
+    return status;
 }

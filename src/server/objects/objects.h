@@ -43,7 +43,7 @@ bool objects_exist(const Objects *objects, const char *sha256);
 /* Removes the file, unless it is younger than ten minutes: then someone may be about to write a row for the same bytes, and the sweep is
  * left to decide. A missing one is no error. Only permanent deletion calls it, after the last row is gone. */
 Status objects_remove(Objects *objects, const char *sha256, Error *err);
-/* Removes every object file older than age_seconds of which unused() says true. Old work folders stay: they are their jobs'. */
+/* Removes every object file older than age_seconds of which unused() says true. */
 Status objects_sweep(Objects *objects, double age_seconds, bool (*unused)(const char *sha256, void *context), void *context, Error *err);
 enum { OBJECTS_PARTS = 256 };
 /* The same for one of OBJECTS_PARTS equal parts, so that a large store is swept bit by bit. */
@@ -52,6 +52,8 @@ Status objects_sweep_part(Objects *objects, unsigned part, double age_seconds, b
 char *objects_work_directory(Objects *objects, const char *name, Arena *arena, Error *err);
 /* The same path untouched, for a job that goes on where an earlier attempt stopped. NULL when name is no plain file name. */
 char *objects_work_path(const Objects *objects, const char *name, Arena *arena);
+/* At a start, before anything works: removes what processes that were killed left in DATA/work, but for the folders of which wanted() says true. */
+Status objects_sweep_work(Objects *objects, bool (*wanted)(const char *name, void *context), void *context, Error *err);
 
 /* What a signed address allows. */
 typedef enum ObjectAction { OBJECT_GET = 'g', OBJECT_PUT = 'p', OBJECT_ANNOTATIONS = 'a' } ObjectAction;

@@ -300,6 +300,23 @@ static Status verify(Fixture *f, const Address *a, ObjectClaim *claim) {
     return object_verify(f->objects, claim, a->token, a->expires, a->signature, &f->arena, &f->err);
 }
 
+static bool is_seven(const char *name, void *context) {
+    (void)context;
+    return text_equal(name, "job-7");
+}
+
+static void what_killed_processes_left_in_work_folders_goes(void **state) {
+    Fixture *f = *state;
+    for (int i = 5; i < 9; i++) {
+        char *path = objects_work_directory(f->objects, arena_printf(&f->arena, "job-%d", i), &f->arena, &f->err);
+        assert_int_equal(file_write_atomic(arena_printf(&f->arena, "%s/part", path), "x", 1, 0600, &f->err), STATUS_OK);
+    }
+    assert_int_equal(file_write_atomic(arena_printf(&f->arena, "%s/work/loose", f->directory), "x", 1, 0600, &f->err), STATUS_OK);
+    assert_int_equal(objects_sweep_work(f->objects, is_seven, NULL, &f->err), STATUS_OK);
+    assert_int_equal(count_files(f->directory, "work"), 1);
+    assert_int_equal(count_files(f->directory, "work/job-7"), 1);
+}
+
 static void signed_addresses_say_what_was_signed(void **state) {
     Fixture *f = *state;
     Address a = split(f, sign_for(f, 60));
@@ -387,6 +404,7 @@ int main(void) {
         OBJECTS_TEST(a_file_size_limit_leaves_nothing),
         OBJECTS_TEST(a_full_disk_leaves_nothing_and_heals),
         OBJECTS_TEST(work_folders_are_fresh_or_kept),
+        OBJECTS_TEST(what_killed_processes_left_in_work_folders_goes),
         OBJECTS_TEST(signed_addresses_say_what_was_signed),
         OBJECTS_TEST(any_change_of_an_address_is_refused),
         OBJECTS_TEST(addresses_expire_and_belong_to_one_secret),

@@ -36,13 +36,13 @@ void search_free(Search *search) {
 
 typedef struct Failure {
     const char *image_id;
-    bool for_good;
+    int added, most; /* attempts: one that comes to DESCRIPTION_ATTEMPTS is given up */
 } Failure;
 
 static Status count_failure(DbSession *tx, void *context, Error *err) {
     const Failure *f = context;
-    return db_exec(tx, err, "UPDATE description_queue SET attempts = CASE WHEN $1 THEN $2 ELSE attempts + 1 END WHERE image_id = $3", DB_INT(f->for_good),
-                   DB_INT(DESCRIPTION_ATTEMPTS), DB_TEXT(f->image_id));
+    return db_exec(tx, err, "UPDATE description_queue SET attempts = CASE WHEN attempts + $1 < $2 THEN attempts + $1 ELSE $2 END WHERE image_id = $3", DB_INT(f->added),
+                   DB_INT(f->most), DB_TEXT(f->image_id));
 }
 
 /* True when all images would fail alike: there is no engine, or no room for what it says. A worker that ended was there. */
@@ -50,12 +50,13 @@ static bool is_engines_fault(Status status, bool worker_ended) {
     return status == STATUS_STORAGE_FULL || ((status == STATUS_MODEL_UNAVAILABLE || status == STATUS_SERVICE_UNAVAILABLE) && !worker_ended);
 }
 
-/* Counts a failure that is the image's own. */
+/* Counts a failure that is the image's own. What the disk did may hit one image alone, which then goes behind the others; but none is given up for it. */
 static Status blame(Server *server, const ImageRecord *image, Status status, long restarts, Error *err) {
     bool undecodable = status_info(status)->http < 500 && status_info(status)->http >= 400;
     if (status == STATUS_CANCELLED || is_engines_fault(status, workers_restarts(server->vision) != restarts)) return status;
     log_event(LOG_WARNING, "image_not_described", "image", image->id, "reason", err->message, NULL);
-    return db_write(server->store, count_failure, &(Failure){image->id, undecodable}, err);
+    if (status == STATUS_IO) return db_write(server->store, count_failure, &(Failure){image->id, 1, DESCRIPTION_ATTEMPTS - 1}, NULL), status;
+    return db_write(server->store, count_failure, &(Failure){image->id, undecodable ? DESCRIPTION_ATTEMPTS : 1, DESCRIPTION_ATTEMPTS}, err);
 }
 
 static Status describe(Job *job, const ImageRecord *image, Error *err) {

@@ -77,6 +77,18 @@ void sweep_files(Server *server) {
     else if (sweep.removed) log_event(LOG_INFO, "swept", "files", log_text("%lld", (long long)sweep.removed), NULL);
 }
 
+/* --- folders of work --- */
+
+/* A folder bears the id of its job; those of requests bear random ones. A question that cannot be answered keeps it. */
+static bool is_of_a_job(const char *name, void *context) { return db_get_int(context, NULL, 1, "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1)", DB_TEXT(name)) != 0; }
+
+void sweep_work(Server *server) {
+    Error err = {0};
+    DbSession *session = db_session(server->store);
+    if (objects_sweep_work(server->objects, is_of_a_job, session, &err) != STATUS_OK) log_event(LOG_ERROR, "sweep_failed", "message", err.message, NULL);
+    db_session_release(server->store, session);
+}
+
 static Status drop_old_uploads(DbSession *tx, void *context, Error *err) {
     int64_t now = clock_now_ms();
     (void)context;

@@ -13,6 +13,8 @@ void sweep_discarded(Server *server);
 void sweep_uploads(Server *server);
 enum { SWEEP_FILES_SECONDS = 300 }; /* between two calls: all parts within 22 hours */
 void sweep_files(Server *server);
+/* At a start: folders of requests and jobs that kill -9 ended. Those of jobs that go on stay. */
+void sweep_work(Server *server);
 
 /* Every column that names an object, as USE(table, column, condition): bytes that one of them names are kept by the sweep, copied by a backup and
  * verified by a check. Training that has not ended needs the bytes of its export even when the export is gone. */

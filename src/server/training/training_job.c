@@ -214,7 +214,12 @@ static Status run_training(Job *job, Error *err) {
 }
 
 static Status end_training(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
+    Arena arena;
     bool cancelled = why == STATUS_CANCELLED;
+    arena_init(&arena, 1 << 16);
+    const char *folder = objects_work_path(job->server->objects, job->id, &arena);
+    if (folder) file_remove_tree(folder, NULL);
+    arena_clear(&arena);
     return training_finish(tx, json_get_string(job->payload, "run_id", ""), cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
                            cancelled ? NULL : message, err);
 }
