@@ -8,13 +8,11 @@
 
 #include "base/banned.h"
 
-int cmd_datasets_list(Cli *cli)
-{
+int cmd_datasets_list(Cli *cli) {
     PictographPager *pager =
         pictograph_datasets_list(cli->client, &(PictographList){.max_total = cli_integer(cli, "limit")}, &cli->error);
     int code = cli_print_list(cli, pager);
-    if (code >= 0)
-        return code;
+    if (code >= 0) return code;
     Table *table = table_new("NAME|ID|>IMAGES|>COMPLETED|>SIZE");
     for (const PictographResult *item; (item = pictograph_pager_next(pager, &cli->error));)
         table_row(table, pictograph_text(item, "/name"), pictograph_text(item, "/id"),
@@ -25,33 +23,27 @@ int cmd_datasets_list(Cli *cli)
     return cli_print_table(cli, table);
 }
 
-int cmd_datasets_get(Cli *cli)
-{
+int cmd_datasets_get(Cli *cli) {
     int64_t limit = cli_flag(cli, "include-images") ? cli_integer(cli, "images-limit") : 0;
     return cli_print_result(cli, pictograph_datasets_get(cli->client, cli->arguments[0], limit, 0, &cli->error));
 }
 
-int cmd_datasets_create(Cli *cli)
-{
+int cmd_datasets_create(Cli *cli) {
     PictographProject project = {.name = cli->arguments[0], .description = cli_text(cli, "description")};
     return cli_print_result(cli, pictograph_projects_create(cli->client, &project, &cli->error));
 }
 
-int cmd_datasets_delete(Cli *cli)
-{
+int cmd_datasets_delete(Cli *cli) {
     const char *name = cli->arguments[0];
-    if (!cli_confirm(cli, "Delete dataset '%s' with all its images and exports?", name))
-        return CLI_API_ERROR;
+    if (!cli_confirm(cli, "Delete dataset '%s' with all its images and exports?", name)) return CLI_API_ERROR;
     PictographResult *deleted = pictograph_projects_delete(cli->client, name, &cli->error);
-    if (!deleted)
-        return cli_fail(cli);
+    if (!deleted) return cli_fail(cli);
     pictograph_result_free(deleted);
     printf("Deleted dataset '%s'.\n", name);
     return CLI_OK;
 }
 
-int cmd_datasets_download(Cli *cli)
-{
+int cmd_datasets_download(Cli *cli) {
     const char *mode = cli_text(cli, "mode");
     if (!text_equal(mode, "full") && !text_equal(mode, "images_only") && !text_equal(mode, "annotations_only"))
         return cli_usage("--mode must be full, images_only or annotations_only");
@@ -78,8 +70,7 @@ int cmd_datasets_download(Cli *cli)
     return code;
 }
 
-int cmd_datasets_upload(Cli *cli)
-{
+int cmd_datasets_upload(Cli *cli) {
     Progress progress = {0};
     progress_begin(&progress, "Uploading", "images");
     PictographFolderUpload options = {.dataset_name = cli->arguments[0], .folder = cli->arguments[1], .flat = cli_flag(cli, "flat"),

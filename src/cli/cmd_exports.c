@@ -11,13 +11,11 @@
 
 enum { CLASSES_MAX = 256 };
 
-int cmd_exports_list(Cli *cli)
-{
+int cmd_exports_list(Cli *cli) {
     PictographList list = {.dataset_name = cli_text(cli, "dataset"), .max_total = cli_integer(cli, "limit")};
     PictographPager *pager = pictograph_exports_list(cli->client, &list, &cli->error);
     int code = cli_print_list(cli, pager);
-    if (code >= 0)
-        return code;
+    if (code >= 0) return code;
     Table *table = table_new("DATASET|NAME|FORMAT|STATUS|>IMAGES|>ANNOTATIONS|>SIZE");
     for (const PictographResult *item; (item = pictograph_pager_next(pager, &cli->error));)
         table_row(table, pictograph_text(item, "/dataset_name"), pictograph_text(item, "/name"), pictograph_text(item, "/format"),
@@ -28,8 +26,7 @@ int cmd_exports_list(Cli *cli)
     return cli_print_table(cli, table);
 }
 
-int cmd_exports_create(Cli *cli)
-{
+int cmd_exports_create(Cli *cli) {
     const char *classes[CLASSES_MAX + 1] = {NULL};
     char *rest = NULL, *names = arena_strdup(&cli->memory, cli_text(cli, "classes"));
     int count = 0;
@@ -46,21 +43,18 @@ int cmd_exports_create(Cli *cli)
     return cli_print_result(cli, export);
 }
 
-int cmd_exports_get(Cli *cli)
-{
+int cmd_exports_get(Cli *cli) {
     return cli_print_result(cli, pictograph_exports_get(cli->client, cli->arguments[0], cli->arguments[1], &cli->error));
 }
 
-int cmd_exports_download(Cli *cli)
-{
+int cmd_exports_download(Cli *cli) {
     const char *path = cli_text(cli, "output");
     Progress progress = {0};
     progress_begin(&progress, "Downloading", "B");
     PictographStatus status = pictograph_exports_download(cli->client, cli->arguments[0], cli->arguments[1], path, progress_update, &progress,
                                                           &cli->error);
     progress_end(&progress);
-    if (status)
-        return cli_fail(cli);
+    if (status) return cli_fail(cli);
     OutputObject object;
     output_begin(&object);
     json_field_string(&object.writer, "export", cli->arguments[1]);
@@ -70,12 +64,9 @@ int cmd_exports_download(Cli *cli)
     return CLI_OK;
 }
 
-int cmd_exports_delete(Cli *cli)
-{
-    if (!cli_confirm(cli, "Delete export '%s' of dataset '%s'?", cli->arguments[1], cli->arguments[0]))
-        return CLI_API_ERROR;
-    if (pictograph_exports_delete(cli->client, cli->arguments[0], cli->arguments[1], &cli->error))
-        return cli_fail(cli);
+int cmd_exports_delete(Cli *cli) {
+    if (!cli_confirm(cli, "Delete export '%s' of dataset '%s'?", cli->arguments[1], cli->arguments[0])) return CLI_API_ERROR;
+    if (pictograph_exports_delete(cli->client, cli->arguments[0], cli->arguments[1], &cli->error)) return cli_fail(cli);
     printf("Deleted export '%s'.\n", cli->arguments[1]);
     return CLI_OK;
 }

@@ -11,22 +11,18 @@
 #include "base/banned.h"
 
 /* Whether the list "train,val" names the part; NULL names all. */
-static bool is_in_splits(const LabelsImage *image, const void *context)
-{
+static bool is_in_splits(const LabelsImage *image, const void *context) {
     static const char *const names[PART_COUNT] = {"", "train", "val", "test"};
     const char *list = context, *name = names[image->part];
-    if (!list)
-        return true;
+    if (!list) return true;
     for (size_t length; *list; list += length + (list[length] == ',')) {
         length = strcspn(list, ",");
-        if (*name && strlen(name) == length && !strncmp(list, name, length))
-            return true;
+        if (*name && strlen(name) == length && !strncmp(list, name, length)) return true;
     }
     return false;
 }
 
-static void print_report(const Cli *cli, const Labels *labels, const ImportReport *report)
-{
+static void print_report(const Cli *cli, const Labels *labels, const ImportReport *report) {
     OutputObject object;
     output_begin(&object);
     json_field_string(&object.writer, "dataset_name", cli->arguments[0]);
@@ -41,8 +37,7 @@ static void print_report(const Cli *cli, const Labels *labels, const ImportRepor
 }
 
 /* The labels are read: bring them to the server. */
-static int import(Cli *cli, const Labels *labels)
-{
+static int import(Cli *cli, const Labels *labels) {
     const char *name = cli->arguments[0];
     ServerImages images = {0};
     ImportReport report = {0};
@@ -51,31 +46,24 @@ static int import(Cli *cli, const Labels *labels)
     ImportOptions options = {.wanted = is_in_splits, .context = cli_text(cli, "split"), .overwrite = cli_flag(cli, "overwrite"),
                              .progress = progress_update, .progress_context = &progress};
     PictographStatus status = import_classes(cli->client, name, labels, false, NULL, &cli->error);
-    if (!status)
-        status = server_images_read(&images, cli->client, name, &cli->error);
-    if (!status)
-        status = import_annotations(cli->client, name, labels, &images, &options, &report, &cli->error);
+    if (!status) status = server_images_read(&images, cli->client, name, &cli->error);
+    if (!status) status = import_annotations(cli->client, name, labels, &images, &options, &report, &cli->error);
     progress_end(&progress);
     int code = status ? cli_fail(cli) : report.failure_count ? CLI_API_ERROR : CLI_OK;
     cli_print_failures(report.failures, report.failure_count);
-    if (!status)
-        print_report(cli, labels, &report);
+    if (!status) print_report(cli, labels, &report);
     import_report_clear(&report);
     server_images_clear(&images);
     return code;
 }
 
-int cmd_datasets_import(Cli *cli)
-{
+int cmd_datasets_import(Cli *cli) {
     Labels labels;
     Error err = {0};
     int code;
-    if (labels_read(&labels, cli->arguments[1], &err))
-        code = cli_fail_base(&err);
-    else if (!labels.format)
-        code = cli_error("%s: no labels of a known format found", cli->arguments[1]);
-    else
-        code = import(cli, &labels);
+    if (labels_read(&labels, cli->arguments[1], &err)) code = cli_fail_base(&err);
+    else if (!labels.format) code = cli_error("%s: no labels of a known format found", cli->arguments[1]);
+    else code = import(cli, &labels);
     labels_print_warnings(&labels);
     labels_clear(&labels);
     return code;

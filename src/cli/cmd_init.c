@@ -34,14 +34,11 @@ static const char template[] =
     "- Training and automatic annotation cost credits: `pictograph credits estimate OPERATION -q N` first.\n"
     "- Ask the user before `datasets delete`; it cannot be undone.\n";
 
-int cmd_init(Cli *cli)
-{
+int cmd_init(Cli *cli) {
     const char *path = cli_text(cli, "output");
     Error err = {0};
-    if (file_exists(path) && !cli_flag(cli, "force"))
-        return cli_error("%s exists; --force replaces it", path);
-    if (file_write_atomic(path, template, strlen(template), 0644, &err))
-        return cli_fail_base(&err);
+    if (file_exists(path) && !cli_flag(cli, "force")) return cli_error("%s exists; --force replaces it", path);
+    if (file_write_atomic(path, template, strlen(template), 0644, &err)) return cli_fail_base(&err);
     printf("Wrote %s\n", path);
     return CLI_OK;
 }

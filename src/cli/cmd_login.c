@@ -12,8 +12,7 @@
 #include "base/banned.h"
 
 /* Reads a line without showing it. False at the end of input. */
-static bool read_hidden(const char *prompt, char *out, int size)
-{
+static bool read_hidden(const char *prompt, char *out, int size) {
     struct termios before, hidden;
     bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
     fputs(prompt, stderr);
@@ -27,28 +26,21 @@ static bool read_hidden(const char *prompt, char *out, int size)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
         fputc('\n', stderr);
     }
-    if (read)
-        out[strcspn(out, "\r\n")] = '\0';
+    if (read) out[strcspn(out, "\r\n")] = '\0';
     return read;
 }
 
-int cmd_login(Cli *cli)
-{
+int cmd_login(Cli *cli) {
     char typed[256] = "";
     Error err = {0};
     const char *key = cli->api_key;
-    if (!key && read_hidden("API key: ", typed, sizeof typed))
-        key = typed;
-    if (!key || text_is_blank(key))
-        return cli_usage("no API key was given");
-    if (!text_starts_with(key, "pk_"))
-        fputs("warning: API keys start with pk_; storing it all the same\n", stderr);
+    if (!key && read_hidden("API key: ", typed, sizeof typed)) key = typed;
+    if (!key || text_is_blank(key)) return cli_usage("no API key was given");
+    if (!text_starts_with(key, "pk_")) fputs("warning: API keys start with pk_; storing it all the same\n", stderr);
     char *path = config_path();
-    if (!path)
-        return cli_usage("HOME is not set");
+    if (!path) return cli_usage("HOME is not set");
     int code = config_write(path, key, cli->base_url, &err) ? cli_fail_base(&err) : CLI_OK;
-    if (code == CLI_OK)
-        printf("Saved API key to %s\n", path);
+    if (code == CLI_OK) printf("Saved API key to %s\n", path);
     explicit_bzero(typed, sizeof typed);
     free(path);
     return code;

@@ -8,12 +8,10 @@
 
 #include "base/banned.h"
 
-int cmd_models_list(Cli *cli)
-{
+int cmd_models_list(Cli *cli) {
     PictographPager *pager = pictograph_models_list(cli->client, &(PictographList){.max_total = cli_integer(cli, "limit")}, &cli->error);
     int code = cli_print_list(cli, pager);
-    if (code >= 0)
-        return code;
+    if (code >= 0) return code;
     Table *table = table_new("NAME|ID|TYPE|ARCHITECTURE|STATUS|VERSION");
     for (const PictographResult *item; (item = pictograph_pager_next(pager, &cli->error));)
         table_row(table, pictograph_text(item, "/name"), pictograph_text(item, "/id"), pictograph_text(item, "/model_type"),
@@ -22,15 +20,13 @@ int cmd_models_list(Cli *cli)
     return cli_print_table(cli, table);
 }
 
-int cmd_models_download(Cli *cli)
-{
+int cmd_models_download(Cli *cli) {
     const char *path = cli_text(cli, "output");
     Progress progress = {0};
     progress_begin(&progress, "Downloading", "B");
     PictographResult *note = pictograph_models_download(cli->client, cli->arguments[0], path, progress_update, &progress, &cli->error);
     progress_end(&progress);
-    if (!note)
-        return cli_fail(cli);
+    if (!note) return cli_fail(cli);
     pictograph_result_free(note);
     OutputObject object;
     output_begin(&object);

@@ -14,44 +14,34 @@
 enum { FEWEST_TRAINING_IMAGES = 5 }; /* limits.yaml training.min_images */
 
 /* Settings of the training: what the user gave; the rest is the trainer's own choice. */
-static const char *make_config(Cli *cli)
-{
+static const char *make_config(Cli *cli) {
     Buffer text;
     JsonWriter writer;
     buffer_init(&text, 1 << 12);
     json_writer_init(&writer, &text);
     json_begin_object(&writer);
-    if (cli_is_given(cli, "model-size"))
-        json_field_string(&writer, "model_size", cli_text(cli, "model-size"));
-    if (cli_is_given(cli, "epochs"))
-        json_field_int(&writer, "epochs", cli_integer(cli, "epochs"));
-    if (cli_is_given(cli, "max-seconds"))
-        json_field_int(&writer, "max_seconds", cli_integer(cli, "max-seconds"));
-    if (cli_is_given(cli, "seed"))
-        json_field_int(&writer, "seed", cli_integer(cli, "seed"));
+    if (cli_is_given(cli, "model-size")) json_field_string(&writer, "model_size", cli_text(cli, "model-size"));
+    if (cli_is_given(cli, "epochs")) json_field_int(&writer, "epochs", cli_integer(cli, "epochs"));
+    if (cli_is_given(cli, "max-seconds")) json_field_int(&writer, "max_seconds", cli_integer(cli, "max-seconds"));
+    if (cli_is_given(cli, "seed")) json_field_int(&writer, "seed", cli_integer(cli, "seed"));
     json_end_object(&writer);
     const char *copy = arena_strdup(&cli->memory, buffer_text(&text));
     buffer_clear(&text);
     return copy;
 }
 
-static int read_folder(Pipeline *pipeline)
-{
+static int read_folder(Pipeline *pipeline) {
     Error err = {0};
-    if (!file_is_directory(pipeline->folder))
-        return cli_error("%s: no such folder", pipeline->folder);
-    if (labels_read(&pipeline->labels, pipeline->folder, &err))
-        return cli_fail_base(&err);
+    if (!file_is_directory(pipeline->folder)) return cli_error("%s: no such folder", pipeline->folder);
+    if (labels_read(&pipeline->labels, pipeline->folder, &err)) return cli_fail_base(&err);
     labels_print_warnings(&pipeline->labels);
-    if (pipeline->labels.count == 0)
-        return cli_error("%s: no images in it", pipeline->folder);
+    if (pipeline->labels.count == 0) return cli_error("%s: no images in it", pipeline->folder);
     labels_split(&pipeline->labels);
     const DatasetReport *report = &pipeline->labels.report;
     fprintf(stderr, "%s: %zu images, %zu of them labelled (%s), %zu annotations of %zu classes", pipeline->folder, pipeline->labels.count,
             report->labelled_images, pipeline->labels.format ? pipeline->labels.format : "no label files", report->annotations,
             report->class_count);
-    if (report->left_out > 0)
-        fprintf(stderr, "; %zu annotations left out", report->left_out);
+    if (report->left_out > 0) fprintf(stderr, "; %zu annotations left out", report->left_out);
     fprintf(stderr, "\ntrain on %zu images, held out: %zu val, %zu test%s\n", labels_count_part(&pipeline->labels, PART_TRAIN),
             labels_count_part(&pipeline->labels, PART_VAL), labels_count_part(&pipeline->labels, PART_TEST),
             pipeline->labels.split_by_hash ? " (one in five, chosen by the hash of its path)" : "");
@@ -59,8 +49,7 @@ static int read_folder(Pipeline *pipeline)
 }
 
 /* Without enough labels there is nothing to train on: say what comes next. */
-static int explain_next_step(const Pipeline *pipeline)
-{
+static int explain_next_step(const Pipeline *pipeline) {
     const char *name = pipeline->name;
     printf("The images are uploaded. To train a model, at least %d of them need labels:\n"
            "  pictograph datasets import %s FOLDER_WITH_LABELS     Pascal VOC, COCO or YOLO files\n"
@@ -71,29 +60,23 @@ static int explain_next_step(const Pipeline *pipeline)
     return CLI_OK;
 }
 
-static int run_steps(Pipeline *pipeline)
-{
+static int run_steps(Pipeline *pipeline) {
     static int (*const steps[])(Pipeline *) = {pipeline_import, pipeline_export, pipeline_train,    pipeline_annotate,
                                                pipeline_coco,   pipeline_model,  pipeline_evaluate, pipeline_report};
     int code = read_folder(pipeline);
-    if (code == CLI_OK)
-        code = pipeline_upload(pipeline);
-    if (code == CLI_OK && labels_count_part(&pipeline->labels, PART_TRAIN) < FEWEST_TRAINING_IMAGES)
-        return explain_next_step(pipeline);
-    for (size_t i = 0; i < sizeof steps / sizeof *steps && code == CLI_OK; i++)
-        code = steps[i](pipeline);
+    if (code == CLI_OK) code = pipeline_upload(pipeline);
+    if (code == CLI_OK && labels_count_part(&pipeline->labels, PART_TRAIN) < FEWEST_TRAINING_IMAGES) return explain_next_step(pipeline);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && code == CLI_OK; i++) code = steps[i](pipeline);
     return code;
 }
 
-int cmd_pipeline(Cli *cli)
-{
+int cmd_pipeline(Cli *cli) {
     Error err = {0};
     const char *name = cli->arguments[0];
     Pipeline pipeline = {.cli = cli, .memory = &cli->memory, .client = cli->client, .error = &cli->error, .name = name,
                          .folder = cli->arguments[1], .started = clock_monotonic(), .config = make_config(cli)};
     pipeline.output = cli_is_given(cli, "output") ? cli_text(cli, "output") : arena_printf(&cli->memory, "./%s-pipeline", name);
-    if (file_make_directories(pipeline.output, 0777, &err))
-        return cli_fail_base(&err);
+    if (file_make_directories(pipeline.output, 0777, &err)) return cli_fail_base(&err);
     int code = run_steps(&pipeline);
     for (int i = 0; i < PART_COUNT; i++) {
         free(pipeline.parts[i].truth);

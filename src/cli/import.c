@@ -12,17 +12,14 @@
 
 /* ---- classes ---- */
 
-static bool has_class(const PictographClass *classes, size_t count, const char *name)
-{
+static bool has_class(const PictographClass *classes, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
-        if (text_equal(classes[i].name, name))
-            return true;
+        if (text_equal(classes[i].name, name)) return true;
     return false;
 }
 
 /* The classes of the project (may be NULL) and those that the labels add. Texts are borrowed from both. */
-static PictographClass *merge_classes(const PictographResult *project, const Labels *labels, size_t *out_count, size_t *out_added)
-{
+static PictographClass *merge_classes(const PictographResult *project, const Labels *labels, size_t *out_count, size_t *out_added) {
     size_t i, present, count = 0;
     yyjson_val *row;
     PictographClass *classes = xcalloc(pictograph_count(project, "/classes") + labels->report.class_count + 1, sizeof *classes);
@@ -31,8 +28,7 @@ static PictographClass *merge_classes(const PictographResult *project, const Lab
     size_t before = count;
     for (i = 0; i < labels->report.class_count; i++) {
         const DatasetClass *class = &labels->report.classes[i];
-        if (!has_class(classes, count, class->name))
-            classes[count++] = (PictographClass){class->name, class->type, class->color};
+        if (!has_class(classes, count, class->name)) classes[count++] = (PictographClass){class->name, class->type, class->color};
     }
     *out_count = count;
     *out_added = count - before;
@@ -40,22 +36,17 @@ static PictographClass *merge_classes(const PictographResult *project, const Lab
 }
 
 PictographStatus import_classes(PictographClient *client, const char *project_name, const Labels *labels, bool may_create, bool *created,
-                                PictographError *error)
-{
+                                PictographError *error) {
     PictographResult *project = pictograph_projects_get(client, project_name, error), *changed = NULL;
     bool create = !project && error->status == PICTOGRAPH_NOT_FOUND && may_create;
-    if (!project && !create)
-        return error->status;
+    if (!project && !create) return error->status;
     size_t count, added;
     PictographClass *classes = merge_classes(project, labels, &count, &added);
     PictographProject wanted = {.name = create ? project_name : NULL, .classes = classes, .class_count = count};
     pictograph_error_clear(error);
-    if (create)
-        changed = pictograph_projects_create(client, &wanted, error);
-    else if (added > 0)
-        changed = pictograph_projects_update(client, project_name, &wanted, error);
-    if (created)
-        *created = create && changed;
+    if (create) changed = pictograph_projects_create(client, &wanted, error);
+    else if (added > 0) changed = pictograph_projects_update(client, project_name, &wanted, error);
+    if (created) *created = create && changed;
     free(classes);
     pictograph_result_free(project);
     pictograph_result_free(changed);
@@ -72,12 +63,10 @@ typedef struct Batch {
     size_t empty_count;
 } Batch;
 
-static void sort_out(Batch *batch, const Labels *labels, const ServerImages *images, const ImportOptions *options, ImportReport *report)
-{
+static void sort_out(Batch *batch, const Labels *labels, const ServerImages *images, const ImportOptions *options, ImportReport *report) {
     for (size_t i = 0; i < labels->count; i++) {
         const LabelsImage *source = &labels->images[i];
-        if (!source->labelled || (options->wanted && !options->wanted(source, options->context)))
-            continue;
+        if (!source->labelled || (options->wanted && !options->wanted(source, options->context))) continue;
         const ServerImage *image = server_images_find(images, source->folder, source->name);
         if (!image) {
             report->images_missing++;
@@ -92,8 +81,7 @@ static void sort_out(Batch *batch, const Labels *labels, const ServerImages *ima
     }
 }
 
-static void count_saved(const Batch *batch, ImportReport *report)
-{
+static void count_saved(const Batch *batch, ImportReport *report) {
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->items[i].status) {
             report_failure(&report->failures, &report->failure_count, batch->sources[i]->name, NULL, batch->items[i].reason);
@@ -106,20 +94,16 @@ static void count_saved(const Batch *batch, ImportReport *report)
 
 /* An image that holds nothing is a finished one too; an empty save would call it new. */
 static PictographStatus complete_empty(PictographClient *client, const char *dataset_name, const Batch *batch, ImportReport *report,
-                                       PictographError *error)
-{
-    if (batch->empty_count == 0)
-        return PICTOGRAPH_OK;
+                                       PictographError *error) {
+    if (batch->empty_count == 0) return PICTOGRAPH_OK;
     PictographResult *done = pictograph_images_set_stage(client, dataset_name, batch->empty_ids, batch->empty_count, "complete", error);
-    if (done)
-        report->images_saved += (int64_t)batch->empty_count;
+    if (done) report->images_saved += (int64_t)batch->empty_count;
     pictograph_result_free(done);
     return error->status;
 }
 
 PictographStatus import_annotations(PictographClient *client, const char *dataset_name, const Labels *labels, const ServerImages *images,
-                                    const ImportOptions *options, ImportReport *report, PictographError *error)
-{
+                                    const ImportOptions *options, ImportReport *report, PictographError *error) {
     *report = (ImportReport){0};
     Batch batch = {.items = xcalloc(labels->count + 1, sizeof *batch.items), .sources = xcalloc(labels->count + 1, sizeof *batch.sources),
                    .empty_ids = xcalloc(labels->count + 1, sizeof *batch.empty_ids)};
@@ -136,7 +120,6 @@ PictographStatus import_annotations(PictographClient *client, const char *datase
     return status;
 }
 
-void import_report_clear(ImportReport *report)
-{
+void import_report_clear(ImportReport *report) {
     report_clear(&report->failures, &report->failure_count);
 }

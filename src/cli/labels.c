@@ -21,18 +21,14 @@ static const struct {
     LabelsPart part;
 } splits[] = {{"train", PART_TRAIN}, {"val", PART_VAL}, {"test", PART_TEST}};
 
-static LabelsPart part_of_split(const char *split)
-{
+static LabelsPart part_of_split(const char *split) {
     for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
-        if (text_equal(splits[i].name, split))
-            return splits[i].part;
+        if (text_equal(splits[i].name, split)) return splits[i].part;
     return PART_NONE;
 }
 
-static const char *annotations_as_json(Arena *memory, const AnnotationList *list)
-{
-    if (list->count == 0)
-        return NULL;
+static const char *annotations_as_json(Arena *memory, const AnnotationList *list) {
+    if (list->count == 0) return NULL;
     Buffer text;
     JsonWriter writer;
     buffer_init(&text, JSON_MAXIMUM);
@@ -43,22 +39,19 @@ static const char *annotations_as_json(Arena *memory, const AnnotationList *list
     return copy;
 }
 
-static void take_boxes(Labels *labels, LabelsImage *image, const AnnotationList *list)
-{
+static void take_boxes(Labels *labels, LabelsImage *image, const AnnotationList *list) {
     image->boxes = arena_new_array(&labels->memory, EvaluationBox, list->count);
     for (size_t i = 0; i < list->count; i++) {
         const Annotation *annotation = &list->items[i];
         int class_index = labels_class(labels, annotation->name);
-        if (annotation->type == ANNOTATION_KEYPOINT || class_index < 0)
-            continue;
+        if (annotation->type == ANNOTATION_KEYPOINT || class_index < 0) continue;
         image->boxes[image->box_count++] =
             (EvaluationBox){.image = (int64_t)(image - labels->images), .class_index = class_index, .x = annotation->bounding_box.x,
                             .y = annotation->bounding_box.y, .w = annotation->bounding_box.w, .h = annotation->bounding_box.h};
     }
 }
 
-static Status take_image(void *context, const DatasetImage *given, Error *err)
-{
+static Status take_image(void *context, const DatasetImage *given, Error *err) {
     Labels *labels = context;
     Arena *memory = &labels->memory;
     if (labels->count == labels->capacity) {
@@ -81,15 +74,13 @@ static Status take_image(void *context, const DatasetImage *given, Error *err)
     return STATUS_OK;
 }
 
-Status labels_read(Labels *labels, const char *path, Error *err)
-{
+Status labels_read(Labels *labels, const char *path, Error *err) {
     *labels = (Labels){0};
     arena_init(&labels->memory, SIZE_MAX);
     dataset_report_init(&labels->report, &labels->memory);
     Dataset *dataset = NULL;
     Status status = dataset_open(&dataset, path, &DATASET_READ_DEFAULTS, err);
-    if (status)
-        return status;
+    if (status) return status;
     const DatasetFormat *format = dataset_format(dataset);
     labels->format = format ? dataset_format_name(format) : NULL;
     DatasetSink sink = {.context = labels, .image = take_image};
@@ -98,16 +89,14 @@ Status labels_read(Labels *labels, const char *path, Error *err)
     return status;
 }
 
-void labels_clear(Labels *labels)
-{
+void labels_clear(Labels *labels) {
     free(labels->images);
     arena_clear(&labels->memory);
     *labels = (Labels){0};
 }
 
 /* A number that depends on the place of an image alone, so that adding images moves none to the other part. */
-static unsigned place_hash(const LabelsImage *image)
-{
+static unsigned place_hash(const LabelsImage *image) {
     unsigned char digest[SHA256_SIZE];
     Buffer place;
     buffer_init(&place, 1 << 16);
@@ -117,8 +106,7 @@ static unsigned place_hash(const LabelsImage *image)
     return (unsigned)digest[0] << 8 | digest[1];
 }
 
-void labels_split(Labels *labels)
-{
+void labels_split(Labels *labels) {
     size_t train = labels_count_part(labels, PART_TRAIN), held_out = labels_count_part(labels, PART_VAL) + labels_count_part(labels, PART_TEST);
     /* Whoever names a split decides for all images; but something must be held out to measure on. */
     bool named = train + held_out > 0;
@@ -132,27 +120,20 @@ void labels_split(Labels *labels)
     }
 }
 
-size_t labels_count_part(const Labels *labels, LabelsPart part)
-{
+size_t labels_count_part(const Labels *labels, LabelsPart part) {
     size_t count = 0;
-    for (size_t i = 0; i < labels->count; i++)
-        count += labels->images[i].labelled && labels->images[i].part == part;
+    for (size_t i = 0; i < labels->count; i++) count += labels->images[i].labelled && labels->images[i].part == part;
     return count;
 }
 
-int labels_class(const Labels *labels, const char *name)
-{
+int labels_class(const Labels *labels, const char *name) {
     for (size_t i = 0; i < labels->report.class_count; i++)
-        if (text_equal(labels->report.classes[i].name, name))
-            return (int)i;
+        if (text_equal(labels->report.classes[i].name, name)) return (int)i;
     return -1;
 }
 
-void labels_print_warnings(const Labels *labels)
-{
+void labels_print_warnings(const Labels *labels) {
     const DatasetReport *report = &labels->report;
-    for (size_t i = 0; i < report->warning_count; i++)
-        fprintf(stderr, "%s: %s\n", report->warnings[i].file, report->warnings[i].text);
-    if (report->warning_total > report->warning_count)
-        fprintf(stderr, "… and %zu more\n", report->warning_total - report->warning_count);
+    for (size_t i = 0; i < report->warning_count; i++) fprintf(stderr, "%s: %s\n", report->warnings[i].file, report->warnings[i].text);
+    if (report->warning_total > report->warning_count) fprintf(stderr, "… and %zu more\n", report->warning_total - report->warning_count);
 }

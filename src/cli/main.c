@@ -8,22 +8,19 @@
 
 static volatile sig_atomic_t interrupted; /* the one thing that a signal handler may touch */
 
-static void on_interrupt(int signal_number)
-{
+static void on_interrupt(int signal_number) {
     (void)signal_number;
     if (interrupted) /* the second Ctrl-C does not wait for anything */
         _Exit(CLI_INTERRUPTED);
     interrupted = 1;
 }
 
-bool cli_interrupted(void *context)
-{
+bool cli_interrupted(void *context) {
     (void)context;
     return interrupted;
 }
 
-static int make_client(Cli *cli)
-{
+static int make_client(Cli *cli) {
     PictographOptions options = PICTOGRAPH_OPTIONS_DEFAULTS;
     options.api_key = cli->api_key;
     options.base_url = cli->base_url;
@@ -34,8 +31,7 @@ static int make_client(Cli *cli)
     return cli->client ? CLI_OK : cli_fail(cli);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
@@ -45,8 +41,7 @@ int main(int argc, char **argv)
     int code = cli_parse(&cli, argc, argv);
     if (code < 0) {
         code = cli.command->keyless ? CLI_OK : make_client(&cli);
-        if (code == CLI_OK)
-            code = cli.command->run(&cli);
+        if (code == CLI_OK) code = cli.command->run(&cli);
     }
     pictograph_free(cli.client);
     pictograph_error_clear(&cli.error);

@@ -16,16 +16,14 @@ enum { JSON_MAXIMUM = 1 << 30, TABLE_COLUMNS = 12, FAILURES_SHOWN = 10 };
 
 /* ---- JSON ---- */
 
-static void write_without_nulls(JsonWriter *writer, yyjson_val *value)
-{
+static void write_without_nulls(JsonWriter *writer, yyjson_val *value) {
     size_t i, count;
     yyjson_val *key, *member;
     if (yyjson_is_obj(value)) {
         json_begin_object(writer);
         yyjson_obj_foreach(value, i, count, key, member)
         {
-            if (yyjson_is_null(member))
-                continue;
+            if (yyjson_is_null(member)) continue;
             json_key(writer, yyjson_get_str(key));
             write_without_nulls(writer, member);
         }
@@ -39,39 +37,33 @@ static void write_without_nulls(JsonWriter *writer, yyjson_val *value)
     }
 }
 
-void output_begin(OutputObject *object)
-{
+void output_begin(OutputObject *object) {
     buffer_init(&object->text, JSON_MAXIMUM);
     json_writer_init(&object->writer, &object->text);
     object->writer.indent = 2;
     json_begin_object(&object->writer);
 }
 
-static void print_text(Buffer *text)
-{
+static void print_text(Buffer *text) {
     fwrite(buffer_text(text), 1, text->size, stdout);
     putchar('\n');
     buffer_clear(text);
 }
 
-void output_end(OutputObject *object)
-{
+void output_end(OutputObject *object) {
     json_end_object(&object->writer);
     print_text(&object->text);
 }
 
-void output_result(const PictographResult *result)
-{
+void output_result(const PictographResult *result) {
     Buffer text;
     buffer_init(&text, JSON_MAXIMUM);
     JsonWriter writer;
     json_writer_init(&writer, &text);
     writer.indent = 2;
     yyjson_val *root = result_at(result, "");
-    if (root)
-        write_without_nulls(&writer, root);
-    else
-        json_null(&writer);
+    if (root) write_without_nulls(&writer, root);
+    else json_null(&writer);
     print_text(&text);
 }
 
@@ -85,8 +77,7 @@ struct Table {
     size_t cell_count, capacity;
 };
 
-static void add_cell(Table *table, const char *text, size_t length)
-{
+static void add_cell(Table *table, const char *text, size_t length) {
     if (table->cell_count == table->capacity) {
         table->capacity = table->capacity ? 2 * table->capacity : 64;
         table->cells = xrealloc(table->cells, table->capacity * sizeof *table->cells);
@@ -95,20 +86,16 @@ static void add_cell(Table *table, const char *text, size_t length)
     memcpy(cell, text, length);
     cell[length] = '\0';
     for (char *at = cell; *at; at++) /* a server's text must not move the cursor */
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = ' ';
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
     size_t column = table->cell_count % (size_t)table->columns, width = text_length(cell);
-    if (width > table->widths[column])
-        table->widths[column] = width;
+    if (width > table->widths[column]) table->widths[column] = width;
     table->cells[table->cell_count++] = cell;
 }
 
-Table *table_new(const char *headings)
-{
+Table *table_new(const char *headings) {
     Table *table = xcalloc(1, sizeof *table);
     table->columns = 1;
-    for (const char *at = headings; *at; at++)
-        table->columns += *at == '|';
+    for (const char *at = headings; *at; at++) table->columns += *at == '|';
     for (int i = 0; i < table->columns; i++) {
         table->right[i] = *headings == '>';
         headings += table->right[i];
@@ -119,8 +106,7 @@ Table *table_new(const char *headings)
     return table;
 }
 
-void table_row(Table *table, ...)
-{
+void table_row(Table *table, ...) {
     va_list cells;
     va_start(cells, table);
     for (int i = 0; i < table->columns; i++) {
@@ -131,8 +117,7 @@ void table_row(Table *table, ...)
     va_end(cells);
 }
 
-static void print_cell(const Table *table, size_t index, FILE *out)
-{
+static void print_cell(const Table *table, size_t index, FILE *out) {
     const char *cell = table->cells[index];
     size_t column = index % (size_t)table->columns;
     bool last = column + 1 == (size_t)table->columns;
@@ -141,52 +126,43 @@ static void print_cell(const Table *table, size_t index, FILE *out)
             last ? "\n" : "  ");
 }
 
-void table_free(Table *table)
-{
-    for (size_t i = 0; i < table->cell_count; i++)
-        free(table->cells[i]);
+void table_free(Table *table) {
+    for (size_t i = 0; i < table->cell_count; i++) free(table->cells[i]);
     free(table->cells);
     free(table);
 }
 
-void table_print(Table *table, FILE *out)
-{
+void table_print(Table *table, FILE *out) {
     if (table->cell_count == (size_t)table->columns)
         fputs("No results.\n", out);
     else
-        for (size_t i = 0; i < table->cell_count; i++)
-            print_cell(table, i, out);
+        for (size_t i = 0; i < table->cell_count; i++) print_cell(table, i, out);
     table_free(table);
 }
 
-char *output_size(char out[OUTPUT_SIZE_TEXT], int64_t bytes)
-{
+char *output_size(char out[OUTPUT_SIZE_TEXT], int64_t bytes) {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
     double value = (double)bytes;
     size_t unit = 0;
-    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
-        value /= 1000;
+    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++) value /= 1000;
     snprintf(out, OUTPUT_SIZE_TEXT, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
     return out;
 }
 
-char *output_number_text(char out[24], int64_t value)
-{
+char *output_number_text(char out[24], int64_t value) {
     snprintf(out, 24, "%lld", (long long)value);
     return out;
 }
 
 /* ---- errors and questions ---- */
 
-static void print_error(const char *text)
-{
+static void print_error(const char *text) {
     bool colour = isatty(STDERR_FILENO);
     size_t length = strcspn(text, "\n"); /* one line, whatever the text holds */
     fprintf(stderr, "%serror: %.*s%s\n", colour ? "\033[1;31m" : "", (int)length, text, colour ? "\033[0m" : "");
 }
 
-int cli_error(const char *format, ...)
-{
+int cli_error(const char *format, ...) {
     char text[1024];
     va_list args;
     va_start(args, format);
@@ -196,8 +172,7 @@ int cli_error(const char *format, ...)
     return CLI_API_ERROR;
 }
 
-int cli_usage(const char *format, ...)
-{
+int cli_usage(const char *format, ...) {
     char text[1024];
     va_list args;
     va_start(args, format);
@@ -207,8 +182,7 @@ int cli_usage(const char *format, ...)
     return CLI_USAGE;
 }
 
-int cli_fail(Cli *cli)
-{
+int cli_fail(Cli *cli) {
     const PictographError *error = &cli->error;
     if (error->status == PICTOGRAPH_CANCELLED) {
         fputs("interrupted\n", stderr);
@@ -217,57 +191,46 @@ int cli_fail(Cli *cli)
     char *text = pictograph_error_text(error);
     print_error(text);
     free(text);
-    if (error->status == PICTOGRAPH_RATE_LIMITED && error->retry_after > 0)
-        fprintf(stderr, "Try again in about %.0f s.\n", error->retry_after);
+    if (error->status == PICTOGRAPH_RATE_LIMITED && error->retry_after > 0) fprintf(stderr, "Try again in about %.0f s.\n", error->retry_after);
     return error->status == PICTOGRAPH_CONFIGURATION ? CLI_USAGE : CLI_API_ERROR;
 }
 
-int cli_fail_base(const Error *err)
-{
+int cli_fail_base(const Error *err) {
     print_error(err->message);
     return err->status == STATUS_CONFIGURATION ? CLI_USAGE : err->status == STATUS_CANCELLED ? CLI_INTERRUPTED : CLI_API_ERROR;
 }
 
-bool cli_confirm(const Cli *cli, const char *format, ...)
-{
-    if (cli_flag(cli, "yes"))
-        return true;
+bool cli_confirm(const Cli *cli, const char *format, ...) {
+    if (cli_flag(cli, "yes")) return true;
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
     fputs(" [y/N] ", stderr);
     char answer[16] = "";
-    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
-        return true;
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return true;
     fputs("Not confirmed.\n", stderr);
     return false;
 }
 
 /* ---- what many commands end with ---- */
 
-int cli_print_result(Cli *cli, PictographResult *result)
-{
-    if (!result)
-        return cli_fail(cli);
+int cli_print_result(Cli *cli, PictographResult *result) {
+    if (!result) return cli_fail(cli);
     output_result(result);
     pictograph_result_free(result);
     return CLI_OK;
 }
 
-int cli_print_list(Cli *cli, PictographPager *pager)
-{
-    if (!pager)
-        return cli_fail(cli);
-    if (!cli_flag(cli, "json"))
-        return -1;
+int cli_print_list(Cli *cli, PictographPager *pager) {
+    if (!pager) return cli_fail(cli);
+    if (!cli_flag(cli, "json")) return -1;
     PictographResult *all = pictograph_pager_all(pager, &cli->error);
     pictograph_pager_free(pager);
     return cli_print_result(cli, all);
 }
 
-int cli_print_table(Cli *cli, Table *table)
-{
+int cli_print_table(Cli *cli, Table *table) {
     if (cli->error.status) {
         table_free(table);
         return cli_fail(cli);
@@ -276,11 +239,9 @@ int cli_print_table(Cli *cli, Table *table)
     return CLI_OK;
 }
 
-void cli_print_failures(const PictographFailure *failures, size_t count)
-{
+void cli_print_failures(const PictographFailure *failures, size_t count) {
     for (size_t i = 0; i < count && i < FAILURES_SHOWN; i++)
         fprintf(stderr, "%s%s%s: %s\n", failures[i].path, failures[i].kind ? " " : "", failures[i].kind ? failures[i].kind : "",
                 failures[i].reason);
-    if (count > FAILURES_SHOWN)
-        fprintf(stderr, "… and %zu more\n", count - FAILURES_SHOWN);
+    if (count > FAILURES_SHOWN) fprintf(stderr, "… and %zu more\n", count - FAILURES_SHOWN);
 }

@@ -25,19 +25,16 @@ typedef struct Detector {
     const char *work;          /* folder for decoded pixels */
 } Detector;
 
-static bool is_jpeg(const char *path)
-{
+static bool is_jpeg(const char *path) {
     const char *extension = file_extension(path);
     return text_equal_ignoring_case(extension, ".jpg") || text_equal_ignoring_case(extension, ".jpeg");
 }
 
 /* Raw pixels of an image that the vision worker does not read itself. */
-static Status decode(Detector *detector, const char *path, const char *pixels, Error *err)
-{
+static Status decode(Detector *detector, const char *path, const char *pixels, Error *err) {
     if (detector->media.pid == 0) {
         Status status = worker_child_start(&detector->media, "pictograph-media", detector->work, err);
-        if (status)
-            return status;
+        if (status) return status;
     }
     Buffer params;
     JsonWriter writer;
@@ -55,15 +52,13 @@ static Status decode(Detector *detector, const char *path, const char *pixels, E
     return status;
 }
 
-static Status detect(Detector *detector, const char *path, yyjson_doc **reply, Error *err)
-{
+static Status detect(Detector *detector, const char *path, yyjson_doc **reply, Error *err) {
     Pipeline *pipeline = detector->pipeline;
     Arena *memory = pipeline->memory;
     const char *absolute = path[0] == '/' ? path : NULL, *pixels = arena_printf(memory, "%s/pixels", detector->work);
     char *resolved = absolute ? NULL : realpath(path, NULL);
     absolute = absolute ? absolute : resolved;
-    if (!absolute)
-        return error_set(err, STATUS_NOT_FOUND, "%s: no such file", path);
+    if (!absolute) return error_set(err, STATUS_NOT_FOUND, "%s: no such file", path);
     Buffer params;
     JsonWriter writer;
     buffer_init(&params, PARAMS_MAXIMUM);
@@ -73,8 +68,7 @@ static Status detect(Detector *detector, const char *path, yyjson_doc **reply, E
         json_begin_object(&writer);
         json_field_string(&writer, "image_key", absolute);
         json_field_string(&writer, "image_path", absolute);
-        if (!is_jpeg(absolute))
-            json_field_string(&writer, "pixels_path", pixels);
+        if (!is_jpeg(absolute)) json_field_string(&writer, "pixels_path", pixels);
         json_field_string(&writer, "model_path", pipeline->model_path);
         json_field_number(&writer, "confidence_threshold", LOWEST_SCORE);
         json_end_object(&writer);
@@ -87,17 +81,14 @@ static Status detect(Detector *detector, const char *path, yyjson_doc **reply, E
 
 /* ---- from answers to boxes ---- */
 
-static void add_boxes(EvaluationBox **all, size_t *count, const EvaluationBox *boxes, size_t more)
-{
-    if (more == 0)
-        return;
+static void add_boxes(EvaluationBox **all, size_t *count, const EvaluationBox *boxes, size_t more) {
+    if (more == 0) return;
     *all = xrealloc(*all, (*count + more) * sizeof **all);
     memcpy(*all + *count, boxes, more * sizeof **all);
     *count += more;
 }
 
-static void take_detections(Pipeline *pipeline, PartResult *part, int64_t image, yyjson_doc *reply)
-{
+static void take_detections(Pipeline *pipeline, PartResult *part, int64_t image, yyjson_doc *reply) {
     size_t i, count;
     yyjson_val *row;
     yyjson_arr_foreach(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(reply), "result"), "detections"), i, count, row)
@@ -105,25 +96,21 @@ static void take_detections(Pipeline *pipeline, PartResult *part, int64_t image,
         EvaluationBox box = {.image = image, .class_index = labels_class(&pipeline->labels, json_get_string(row, "name", "")),
                              .x = json_get_number(row, "x", 0), .y = json_get_number(row, "y", 0), .w = json_get_number(row, "w", 0),
                              .h = json_get_number(row, "h", 0), .score = json_get_number(row, "confidence", 0)};
-        if (box.class_index >= 0)
-            add_boxes(&part->detections, &part->detection_count, &box, 1);
+        if (box.class_index >= 0) add_boxes(&part->detections, &part->detection_count, &box, 1);
     }
 }
 
 /* Runs the model on every image of the held-out parts. */
-static Status detect_all(Detector *detector, size_t total, Error *err)
-{
+static Status detect_all(Detector *detector, size_t total, Error *err) {
     Pipeline *pipeline = detector->pipeline;
     int64_t done = 0;
     for (size_t i = 0; i < pipeline->labels.count; i++) {
         const LabelsImage *image = &pipeline->labels.images[i];
         PartResult *part = &pipeline->parts[image->part];
-        if (image->part != PART_VAL && image->part != PART_TEST)
-            continue;
+        if (image->part != PART_VAL && image->part != PART_TEST) continue;
         yyjson_doc *reply = NULL;
         Status status = detect(detector, image->path, &reply, err);
-        if (status)
-            return error_prefix(err, "%s", image->path);
+        if (status) return error_prefix(err, "%s", image->path);
         take_detections(pipeline, part, (int64_t)i, reply);
         yyjson_doc_free(reply);
         add_boxes(&part->truth, &part->truth_count, image->boxes, image->box_count);
@@ -133,16 +120,13 @@ static Status detect_all(Detector *detector, size_t total, Error *err)
     return STATUS_OK;
 }
 
-static Status measure(Pipeline *pipeline, Error *err)
-{
+static Status measure(Pipeline *pipeline, Error *err) {
     for (LabelsPart part = PART_VAL; part <= PART_TEST; part++) {
         PartResult *result = &pipeline->parts[part];
-        if (result->images == 0)
-            continue;
+        if (result->images == 0) continue;
         Status status = evaluation_run(&result->evaluation, pipeline->memory, result->truth, result->truth_count, result->detections,
                                        result->detection_count, pipeline->labels.report.class_count, err);
-        if (status)
-            return status;
+        if (status) return status;
         result->measured = true;
     }
     return STATUS_OK;
@@ -151,34 +135,27 @@ static Status measure(Pipeline *pipeline, Error *err)
 /* ---- the picture ---- */
 
 /* Boxes of one image, which lie together. */
-static const EvaluationBox *boxes_of(const EvaluationBox *boxes, size_t count, int64_t image, size_t *out_count)
-{
+static const EvaluationBox *boxes_of(const EvaluationBox *boxes, size_t count, int64_t image, size_t *out_count) {
     size_t first = 0, last;
-    while (first < count && boxes[first].image != image)
-        first++;
-    for (last = first; last < count && boxes[last].image == image;)
-        last++;
+    while (first < count && boxes[first].image != image) first++;
+    for (last = first; last < count && boxes[last].image == image;) last++;
     *out_count = last - first;
     return boxes + first;
 }
 
 /* Held-out images for the sheet, evenly spread. */
-static size_t choose_images(const Pipeline *pipeline, size_t total, size_t *chosen)
-{
+static size_t choose_images(const Pipeline *pipeline, size_t total, size_t *chosen) {
     size_t seen = 0, count = 0;
     for (size_t i = 0; i < pipeline->labels.count; i++) {
         const LabelsImage *image = &pipeline->labels.images[i];
-        if (image->part != PART_VAL && image->part != PART_TEST)
-            continue;
-        if (count < CONTACT_SHEET_MAXIMUM && seen * CONTACT_SHEET_MAXIMUM >= count * total)
-            chosen[count++] = i;
+        if (image->part != PART_VAL && image->part != PART_TEST) continue;
+        if (count < CONTACT_SHEET_MAXIMUM && seen * CONTACT_SHEET_MAXIMUM >= count * total) chosen[count++] = i;
         seen++;
     }
     return count;
 }
 
-static Status draw_sheet(Pipeline *pipeline, size_t total, Error *err)
-{
+static Status draw_sheet(Pipeline *pipeline, size_t total, Error *err) {
     size_t chosen[CONTACT_SHEET_MAXIMUM], count = choose_images(pipeline, total, chosen);
     ContactSheetImage images[CONTACT_SHEET_MAXIMUM];
     for (size_t i = 0; i < count; i++) {
@@ -189,36 +166,29 @@ static Status draw_sheet(Pipeline *pipeline, size_t total, Error *err)
     }
     const DatasetReport *report = &pipeline->labels.report;
     const char **names = arena_new_array(pipeline->memory, const char *, report->class_count + 1);
-    for (size_t i = 0; i < report->class_count; i++)
-        names[i] = report->classes[i].name;
+    for (size_t i = 0; i < report->class_count; i++) names[i] = report->classes[i].name;
     ContactSheetOptions options = CONTACT_SHEET_DEFAULTS;
     snprintf(pipeline->sheet_path, sizeof pipeline->sheet_path, "%s/contact-sheet.jpg", pipeline->output);
     return contact_sheet_write(pipeline->sheet_path, images, count, names, report->class_count, &options, err);
 }
 
-int pipeline_evaluate(Pipeline *pipeline)
-{
+int pipeline_evaluate(Pipeline *pipeline) {
     size_t total = labels_count_part(&pipeline->labels, PART_VAL) + labels_count_part(&pipeline->labels, PART_TEST);
-    if (total == 0)
-        return CLI_OK;
+    if (total == 0) return CLI_OK;
     pipeline_begin(pipeline, "Evaluate", "images");
     char *output = realpath(pipeline->output, NULL);
     Detector detector = {.pipeline = pipeline, .work = output ? output : pipeline->output};
     snprintf(pipeline->model_path, sizeof pipeline->model_path, "%.4080s/model.onnx", detector.work);
     Error err = {0};
     Status status = worker_child_start(&detector.vision, "pictograph-vision", NULL, &err);
-    if (!status)
-        status = detect_all(&detector, total, &err);
+    if (!status) status = detect_all(&detector, total, &err);
     worker_child_stop(&detector.vision);
     worker_child_stop(&detector.media);
     remove(arena_printf(pipeline->memory, "%s/pixels", detector.work));
-    if (!status)
-        status = measure(pipeline, &err);
-    if (!status)
-        status = draw_sheet(pipeline, total, &err);
+    if (!status) status = measure(pipeline, &err);
+    if (!status) status = draw_sheet(pipeline, total, &err);
     free(output);
-    if (status)
-        return cli_fail_base(&err);
+    if (status) return cli_fail_base(&err);
     size_t truths = pipeline->parts[PART_VAL].truth_count + pipeline->parts[PART_TEST].truth_count;
     pipeline_end(pipeline, STEP_EVALUATE, (int64_t)total, (int64_t)truths, pipeline->sheet_path);
     return CLI_OK;

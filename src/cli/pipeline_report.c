@@ -19,26 +19,21 @@ static const char *const step_keys[STEP_COUNT] = {"upload", "import", "export", 
 
 /* ---- tables ---- */
 
-static const char *count_text(Arena *memory, int64_t count)
-{
+static const char *count_text(Arena *memory, int64_t count) {
     return count < 0 ? NULL : arena_printf(memory, "%lld", (long long)count);
 }
 
 /* Images a second; 0 where that says nothing. */
-static double rate_of(const Step *step, StepId id)
-{
-    if (step->rate > 0)
-        return step->rate;
+static double rate_of(const Step *step, StepId id) {
+    if (step->rate > 0) return step->rate;
     return id != STEP_TRAIN && step->images > 0 && step->seconds > 0.05 ? (double)step->images / step->seconds : 0;
 }
 
-static void print_steps(const Pipeline *pipeline, FILE *out)
-{
+static void print_steps(const Pipeline *pipeline, FILE *out) {
     Table *table = table_new("STEP|>IMAGES|>ANNOTATIONS|>SECONDS|>IMAGES/S|");
     for (int i = 0; i < STEP_COUNT; i++) {
         const Step *step = &pipeline->steps[i];
-        if (!step->done)
-            continue;
+        if (!step->done) continue;
         double rate = rate_of(step, (StepId)i);
         table_row(table, step_names[i], count_text(pipeline->memory, step->images), count_text(pipeline->memory, step->annotations),
                   arena_printf(pipeline->memory, "%.1f", step->seconds),
@@ -48,19 +43,16 @@ static void print_steps(const Pipeline *pipeline, FILE *out)
 }
 
 /* A figure, or "-" where there was no truth to measure on. */
-static const char *figure(Arena *memory, double value)
-{
+static const char *figure(Arena *memory, double value) {
     return value < 0 ? NULL : arena_printf(memory, "%.3f", value);
 }
 
-static void print_quality(const Pipeline *pipeline, FILE *out)
-{
+static void print_quality(const Pipeline *pipeline, FILE *out) {
     Arena *memory = pipeline->memory;
     Table *table = table_new("HELD OUT|>IMAGES|CLASS|>TRUE BOXES|>mAP50|>mAP50:95");
     for (LabelsPart part = PART_VAL; part <= PART_TEST; part++) {
         const PartResult *result = &pipeline->parts[part];
-        if (!result->measured)
-            continue;
+        if (!result->measured) continue;
         const char *images = count_text(memory, (int64_t)result->images);
         for (size_t i = 0; i < result->evaluation.class_count; i++) {
             const EvaluationClass *class = &result->evaluation.classes[i];
@@ -75,32 +67,25 @@ static void print_quality(const Pipeline *pipeline, FILE *out)
 
 /* ---- JSON ---- */
 
-static void write_steps(const Pipeline *pipeline, JsonWriter *writer)
-{
+static void write_steps(const Pipeline *pipeline, JsonWriter *writer) {
     json_key(writer, "steps");
     json_begin_object(writer);
     for (int i = 0; i < STEP_COUNT; i++) {
         const Step *step = &pipeline->steps[i];
-        if (!step->done)
-            continue;
+        if (!step->done) continue;
         json_key(writer, step_keys[i]);
         json_begin_object(writer);
-        if (step->images >= 0)
-            json_field_int(writer, "images", step->images);
-        if (step->annotations >= 0)
-            json_field_int(writer, "annotations", step->annotations);
+        if (step->images >= 0) json_field_int(writer, "images", step->images);
+        if (step->annotations >= 0) json_field_int(writer, "annotations", step->annotations);
         json_field_number(writer, "seconds", step->seconds);
-        if (rate_of(step, (StepId)i) > 0)
-            json_field_number(writer, "images_per_second", rate_of(step, (StepId)i));
-        if (step->note[0])
-            json_field_string(writer, "note", step->note);
+        if (rate_of(step, (StepId)i) > 0) json_field_number(writer, "images_per_second", rate_of(step, (StepId)i));
+        if (step->note[0]) json_field_string(writer, "note", step->note);
         json_end_object(writer);
     }
     json_end_object(writer);
 }
 
-static void write_metrics(JsonWriter *writer, const char *key, const EvaluationMetrics *metrics, size_t truths)
-{
+static void write_metrics(JsonWriter *writer, const char *key, const EvaluationMetrics *metrics, size_t truths) {
     json_key(writer, key);
     json_begin_object(writer);
     json_field_int(writer, "truths", (int64_t)truths);
@@ -111,14 +96,12 @@ static void write_metrics(JsonWriter *writer, const char *key, const EvaluationM
     json_end_object(writer);
 }
 
-static void write_quality(const Pipeline *pipeline, JsonWriter *writer)
-{
+static void write_quality(const Pipeline *pipeline, JsonWriter *writer) {
     json_key(writer, "evaluation");
     json_begin_object(writer);
     for (LabelsPart part = PART_VAL; part <= PART_TEST; part++) {
         const PartResult *result = &pipeline->parts[part];
-        if (!result->measured)
-            continue;
+        if (!result->measured) continue;
         json_key(writer, pipeline_part_names[part]);
         json_begin_object(writer);
         json_field_int(writer, "images", (int64_t)result->images);
@@ -134,8 +117,7 @@ static void write_quality(const Pipeline *pipeline, JsonWriter *writer)
     json_end_object(writer);
 }
 
-static void write_json(const Pipeline *pipeline, double total, Buffer *out)
-{
+static void write_json(const Pipeline *pipeline, double total, Buffer *out) {
     JsonWriter writer;
     json_writer_init(&writer, out);
     writer.indent = 2;
@@ -159,16 +141,13 @@ static void write_json(const Pipeline *pipeline, double total, Buffer *out)
 }
 
 /* The part that the last line speaks of: val, else test. */
-static const EvaluationMetrics *headline(const Pipeline *pipeline)
-{
+static const EvaluationMetrics *headline(const Pipeline *pipeline) {
     for (LabelsPart part = PART_VAL; part <= PART_TEST; part++)
-        if (pipeline->parts[part].measured && pipeline->parts[part].evaluation.overall.ap50 >= 0)
-            return &pipeline->parts[part].evaluation.overall;
+        if (pipeline->parts[part].measured && pipeline->parts[part].evaluation.overall.ap50 >= 0) return &pipeline->parts[part].evaluation.overall;
     return NULL;
 }
 
-int pipeline_report(Pipeline *pipeline)
-{
+int pipeline_report(Pipeline *pipeline) {
     double total = clock_monotonic() - pipeline->started;
     Buffer json;
     Error err = {0};

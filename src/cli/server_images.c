@@ -11,23 +11,19 @@
 
 #include "base/banned.h"
 
-static int compare_places(const void *a, const void *b)
-{
+static int compare_places(const void *a, const void *b) {
     return strcmp(((const ServerImage *)a)->place, ((const ServerImage *)b)->place);
 }
 
-static const char *or_empty(const char *text)
-{
+static const char *or_empty(const char *text) {
     return text ? text : "";
 }
 
-PictographStatus server_images_read(ServerImages *images, PictographClient *client, const char *dataset_name, PictographError *error)
-{
+PictographStatus server_images_read(ServerImages *images, PictographClient *client, const char *dataset_name, PictographError *error) {
     *images = (ServerImages){0};
     arena_init(&images->memory, SIZE_MAX);
     PictographPager *pager = pictograph_datasets_images(client, dataset_name, NULL, error);
-    if (!pager)
-        return error->status;
+    if (!pager) return error->status;
     for (const PictographResult *item; (item = pictograph_pager_next(pager, error));) {
         if (images->count == images->capacity) {
             images->capacity = images->capacity ? 2 * images->capacity : 1024;
@@ -42,26 +38,22 @@ PictographStatus server_images_read(ServerImages *images, PictographClient *clie
         };
     }
     pictograph_pager_free(pager);
-    if (images->count > 0)
-        qsort(images->images, images->count, sizeof *images->images, compare_places);
+    if (images->count > 0) qsort(images->images, images->count, sizeof *images->images, compare_places);
     return error->status;
 }
 
-void server_images_clear(ServerImages *images)
-{
+void server_images_clear(ServerImages *images) {
     free(images->images);
     arena_clear(&images->memory);
     *images = (ServerImages){0};
 }
 
-static ServerImage *find_place(const ServerImages *images, const char *place)
-{
+static ServerImage *find_place(const ServerImages *images, const char *place) {
     ServerImage key = {.place = place};
     return images->count ? bsearch(&key, images->images, images->count, sizeof key, compare_places) : NULL;
 }
 
-ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name)
-{
+ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name) {
     Buffer place;
     buffer_init(&place, 1 << 14);
     buffer_printf(&place, "%s/%s", text_equal(folder, "/") ? "" : folder, name);

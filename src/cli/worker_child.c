@@ -23,14 +23,12 @@ extern char **environ;
 enum { CHANNEL_FD = 3, PATH_SIZE = 4096, NAP_MS = 200 };
 
 /* Path of a program that lies beside this one. */
-static bool find_program(char out[PATH_SIZE], const char *name)
-{
+static bool find_program(char out[PATH_SIZE], const char *name) {
     const char *folder = getenv("PICTOGRAPH_BIN");
     char own[PATH_SIZE];
     if (!folder || text_is_blank(folder)) {
         ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-        if (length <= 0)
-            return false;
+        if (length <= 0) return false;
         own[length] = '\0';
         *strrchr(own, '/') = '\0';
         folder = own;
@@ -38,15 +36,12 @@ static bool find_program(char out[PATH_SIZE], const char *name)
     return snprintf(out, PATH_SIZE, "%s/%s", folder, name) < PATH_SIZE && access(out, X_OK) == 0;
 }
 
-Status worker_child_start(WorkerChild *child, const char *name, const char *write_folder, Error *err)
-{
+Status worker_child_start(WorkerChild *child, const char *name, const char *write_folder, Error *err) {
     *child = (WorkerChild){.name = name, .fd = -1};
     char path[PATH_SIZE];
-    if (!find_program(path, name))
-        return error_set(err, STATUS_CONFIGURATION, "%s is not installed beside this program", name);
+    if (!find_program(path, name)) return error_set(err, STATUS_CONFIGURATION, "%s is not installed beside this program", name);
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
-        return error_set_errno(err, errno, "%s", name);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) return error_set_errno(err, errno, "%s", name);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
@@ -71,8 +66,7 @@ Status worker_child_start(WorkerChild *child, const char *name, const char *writ
     return STATUS_OK;
 }
 
-static Status send_request(WorkerChild *child, const char *method, const Buffer *params, Error *err)
-{
+static Status send_request(WorkerChild *child, const char *method, const Buffer *params, Error *err) {
     Buffer message;
     JsonWriter writer;
     buffer_init(&message, CHANNEL_MAXIMUM);
@@ -89,12 +83,10 @@ static Status send_request(WorkerChild *child, const char *method, const Buffer 
 }
 
 /* Takes a message: the answer to the present call, or NULL in *out for anything else. */
-static Status take_message(const WorkerChild *child, const Buffer *message, yyjson_doc **out, Error *err)
-{
+static Status take_message(const WorkerChild *child, const Buffer *message, yyjson_doc **out, Error *err) {
     yyjson_doc *doc = json_parse(buffer_text(message), message->size, err);
     yyjson_val *root = yyjson_doc_get_root(doc), *error = yyjson_obj_get(root, "error");
-    if (!doc)
-        return error_set(err, STATUS_IO, "%s sent rubbish", child->name);
+    if (!doc) return error_set(err, STATUS_IO, "%s sent rubbish", child->name);
     if (json_get_int(root, "id", 0) == child->last_id && yyjson_obj_get(root, "result")) {
         *out = doc;
         return STATUS_OK;
@@ -109,15 +101,13 @@ static Status take_message(const WorkerChild *child, const Buffer *message, yyjs
 }
 
 /* Waits a moment. A message that has begun is then received whole: giving up in its middle would lose the place in the stream. */
-static bool wait_readable(int fd)
-{
+static bool wait_readable(int fd) {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     return poll(&poll_fd, 1, NAP_MS) > 0;
 }
 
 Status worker_child_call(WorkerChild *child, const char *method, const Buffer *params, double timeout_seconds, bool (*stop)(void *context),
-                         void *context, yyjson_doc **out, Error *err)
-{
+                         void *context, yyjson_doc **out, Error *err) {
     *out = NULL;
     Buffer message;
     buffer_init(&message, CHANNEL_MAXIMUM);
@@ -136,14 +126,11 @@ Status worker_child_call(WorkerChild *child, const char *method, const Buffer *p
     return status;
 }
 
-void worker_child_stop(WorkerChild *child)
-{
-    if (child->pid == 0)
-        return;
+void worker_child_stop(WorkerChild *child) {
+    if (child->pid == 0) return;
     close(child->fd); /* asks it to end */
     bool ended = false;
-    for (int i = 0; i < 40 && !(ended = waitpid(child->pid, NULL, WNOHANG) != 0); i++)
-        clock_sleep(0.05);
+    for (int i = 0; i < 40 && !(ended = waitpid(child->pid, NULL, WNOHANG) != 0); i++) clock_sleep(0.05);
     if (!ended) {
         kill(child->pid, SIGKILL);
         waitpid(child->pid, NULL, 0);

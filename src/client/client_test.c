@@ -23,8 +23,7 @@
 #include "client/upload.h"
 #include "base/banned.h"
 
-static void retries_follow_method_key_and_status(void **state)
-{
+static void retries_follow_method_key_and_status(void **state) {
     (void)state;
     static const struct {
         const char *method;
@@ -41,8 +40,7 @@ static void retries_follow_method_key_and_status(void **state)
         assert_int_equal(backoff_may_repeat(rows[i].method, rows[i].key, rows[i].status), rows[i].repeat);
 }
 
-static void delays_grow_with_jitter_up_to_the_cap(void **state)
-{
+static void delays_grow_with_jitter_up_to_the_cap(void **state) {
     (void)state;
     for (int attempt = 0; attempt < 3; attempt++) {
         double base = 1 << attempt;
@@ -53,8 +51,7 @@ static void delays_grow_with_jitter_up_to_the_cap(void **state)
     assert_float_equal(backoff_delay(500, 0), 22.5, 1e-9);
 }
 
-static void retry_after_is_a_number_or_a_date(void **state)
-{
+static void retry_after_is_a_number_or_a_date(void **state) {
     (void)state;
     double seconds = -1;
     int64_t now = 0;
@@ -69,8 +66,7 @@ static void retry_after_is_a_number_or_a_date(void **state)
     assert_false(backoff_retry_after("soon", 0, &seconds));
 }
 
-static PictographClient *make_client(const char *base_url)
-{
+static PictographClient *make_client(const char *base_url) {
     PictographOptions options = PICTOGRAPH_OPTIONS_DEFAULTS;
     options.api_key = "pk_live_test";
     options.base_url = base_url;
@@ -79,8 +75,7 @@ static PictographClient *make_client(const char *base_url)
     return client;
 }
 
-static void addresses_encode_every_name(void **state)
-{
+static void addresses_encode_every_name(void **state) {
     (void)state;
     PictographClient *client = make_client("http://host:1///");
     assert_string_equal(pictograph_base_url(client), "http://host:1");
@@ -101,15 +96,13 @@ static void addresses_encode_every_name(void **state)
     pictograph_free(client);
 }
 
-static char *temporary_folder(void)
-{
+static char *temporary_folder(void) {
     char *folder = xstrdup("/tmp/client_test.XXXXXX");
     assert_non_null(mkdtemp(folder));
     return folder;
 }
 
-static void the_config_file_comes_back_and_is_private(void **state)
-{
+static void the_config_file_comes_back_and_is_private(void **state) {
     (void)state;
     char *folder = temporary_folder(), path[128];
     snprintf(path, sizeof path, "%s/.pictograph/config.toml", folder);
@@ -129,8 +122,7 @@ static void the_config_file_comes_back_and_is_private(void **state)
     free(folder);
 }
 
-static void the_config_file_is_read_with_care(void **state)
-{
+static void the_config_file_is_read_with_care(void **state) {
     (void)state;
     char *folder = temporary_folder(), path[128];
     snprintf(path, sizeof path, "%s/config.toml", folder);
@@ -145,8 +137,7 @@ static void the_config_file_is_read_with_care(void **state)
     free(folder);
 }
 
-static void settings_come_in_order_and_are_checked(void **state)
-{
+static void settings_come_in_order_and_are_checked(void **state) {
     (void)state;
     unsetenv("PICTOGRAPH_API_KEY");
     unsetenv("PICTOGRAPH_BASE_URL");
@@ -173,15 +164,13 @@ static void settings_come_in_order_and_are_checked(void **state)
     pictograph_error_clear(&error);
 }
 
-static PictographResult *parsed(const char *text)
-{
+static PictographResult *parsed(const char *text) {
     PictographResult *result = result_parse(text, strlen(text), NULL);
     assert_non_null(result);
     return result;
 }
 
-static void results_are_read_by_pointer(void **state)
-{
+static void results_are_read_by_pointer(void **state) {
     (void)state;
     PictographResult *result = parsed("{\"a\":{\"b\":[1,\"two\",3.5,true,null]},\"n\":-4}");
     assert_int_equal(pictograph_integer(result, "/a/b/0", 0), 1);
@@ -199,8 +188,7 @@ static void results_are_read_by_pointer(void **state)
     pictograph_result_free(result);
 }
 
-static void refusals_tell_all_they_know(void **state)
-{
+static void refusals_tell_all_they_know(void **state) {
     (void)state;
     PictographError error = {0};
     failure_from_answer(&error, 422, NULL, -1,
@@ -234,8 +222,7 @@ static void refusals_tell_all_they_know(void **state)
     pictograph_error_clear(&error);
 }
 
-static void pagers_refuse_negative_sizes(void **state)
-{
+static void pagers_refuse_negative_sizes(void **state) {
     (void)state;
     PictographClient *client = make_client("http://host");
     PictographError error = {0};
@@ -247,8 +234,7 @@ static void pagers_refuse_negative_sizes(void **state)
     pictograph_error_clear(&error);
 }
 
-static void images_are_known_by_their_names(void **state)
-{
+static void images_are_known_by_their_names(void **state) {
     (void)state;
     assert_string_equal(upload_content_type("a.JPG"), "image/jpeg");
     assert_string_equal(upload_content_type("x/y.heif"), "image/heif");
@@ -256,21 +242,18 @@ static void images_are_known_by_their_names(void **state)
     assert_null(upload_content_type("jpg"));
 }
 
-static void reports_grow(void **state)
-{
+static void reports_grow(void **state) {
     (void)state;
     PictographFailure *rows = NULL;
     size_t count = 0;
-    for (int i = 0; i < 100; i++)
-        report_failure(&rows, &count, "path", i % 2 ? "image" : NULL, "reason");
+    for (int i = 0; i < 100; i++) report_failure(&rows, &count, "path", i % 2 ? "image" : NULL, "reason");
     assert_int_equal(count, 100);
     assert_string_equal(rows[99].kind, "image");
     report_clear(&rows, &count);
     assert_int_equal(count, 0);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retries_follow_method_key_and_status),
         cmocka_unit_test(delays_grow_with_jitter_up_to_the_cap),

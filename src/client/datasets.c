@@ -6,15 +6,13 @@
 
 #include "base/banned.h"
 
-PictographPager *pictograph_datasets_list(PictographClient *client, const PictographList *list, PictographError *error)
-{
+PictographPager *pictograph_datasets_list(PictographClient *client, const PictographList *list, PictographError *error) {
     PagerPlan plan = {.call = {.method = "GET", .path = "datasets/"}, .items = "/datasets", .page_size = 100};
     return pager_new(client, &plan, list, error);
 }
 
 PictographResult *pictograph_datasets_get(PictographClient *client, const char *name, int64_t images_limit, int64_t images_offset,
-                                          PictographError *error)
-{
+                                          PictographError *error) {
     bool with_images = images_limit > 0;
     return call(client,
                 &(Call){.method = "GET",
@@ -27,8 +25,7 @@ PictographResult *pictograph_datasets_get(PictographClient *client, const char *
                 error);
 }
 
-PictographPager *pictograph_datasets_images(PictographClient *client, const char *name, const PictographList *list, PictographError *error)
-{
+PictographPager *pictograph_datasets_images(PictographClient *client, const char *name, const PictographList *list, PictographError *error) {
     PagerPlan plan = {
         .call = {.method = "GET", .path = "datasets/by-name/{}", .names = {name}, .query = {{"include_images", "true"}}, .envelope = "dataset"},
         .items = "/images",

@@ -41,48 +41,39 @@ static const struct {
     {429, PICTOGRAPH_RATE_LIMITED},
 };
 
-const char *pictograph_status_name(PictographStatus status)
-{
+const char *pictograph_status_name(PictographStatus status) {
     return (size_t)status < sizeof kinds / sizeof *kinds ? kinds[status].name : "";
 }
 
-void failure_reset(PictographError *error)
-{
-    if (!error)
-        return;
+void failure_reset(PictographError *error) {
+    if (!error) return;
     pictograph_result_free(error->response);
     *error = (PictographError){.credits_required = -1, .credits_remaining = -1};
 }
 
-void pictograph_error_clear(PictographError *error)
-{
+void pictograph_error_clear(PictographError *error) {
     failure_reset(error);
 }
 
 /* Copies at most size - 1 bytes and never cuts a UTF-8 character in two. */
-static void copy_text(char *out, size_t size, const char *text)
-{
+static void copy_text(char *out, size_t size, const char *text) {
     size_t length = strlen(text ? text : "");
     if (length >= size) {
         length = size - 1;
-        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
-            length--;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) length--;
     }
     memcpy(out, text ? text : "", length);
     out[length] = '\0';
 }
 
-static void set_status(PictographError *error, PictographStatus status)
-{
+static void set_status(PictographError *error, PictographStatus status) {
     failure_reset(error);
     error->status = status;
     copy_text(error->fix, sizeof error->fix, kinds[status].fix);
 }
 
-PictographStatus failure_set(PictographError *error, PictographStatus status, const char *format, ...)
-{
-    if (!error)
-        return status;
+PictographStatus failure_set(PictographError *error, PictographStatus status, const char *format, ...) {
+    if (!error) return status;
     char text[2048]; /* the arguments may point into the error itself */
     va_list args;
     va_start(args, format);
@@ -93,10 +84,8 @@ PictographStatus failure_set(PictographError *error, PictographStatus status, co
     return status;
 }
 
-PictographStatus failure_prefix(PictographError *error, const char *format, ...)
-{
-    if (!error)
-        return PICTOGRAPH_API_ERROR;
+PictographStatus failure_prefix(PictographError *error, const char *format, ...) {
+    if (!error) return PICTOGRAPH_API_ERROR;
     char prefix[512], text[1100];
     va_list args;
     va_start(args, format);
@@ -107,8 +96,7 @@ PictographStatus failure_prefix(PictographError *error, const char *format, ...)
     return error->status;
 }
 
-PictographStatus failure_from_base(PictographError *error, const Error *base)
-{
+PictographStatus failure_from_base(PictographError *error, const Error *base) {
     switch (base->status) {
         case STATUS_CANCELLED: return failure_set(error, PICTOGRAPH_CANCELLED, "%s", base->message);
         case STATUS_NETWORK: return failure_set(error, PICTOGRAPH_NETWORK, "%s", base->message);
@@ -120,22 +108,17 @@ PictographStatus failure_from_base(PictographError *error, const Error *base)
     }
 }
 
-static PictographStatus status_of_http(int http_status)
-{
+static PictographStatus status_of_http(int http_status) {
     for (size_t i = 0; i < sizeof http_statuses / sizeof *http_statuses; i++)
-        if (http_statuses[i].http == http_status)
-            return http_statuses[i].status;
+        if (http_statuses[i].http == http_status) return http_statuses[i].status;
     return http_status >= 500 ? PICTOGRAPH_SERVER : PICTOGRAPH_API_ERROR;
 }
 
 /* The text of an answer: `detail` if it is text, else `message`, else the first field's, else "HTTP <status>". */
-static void describe(PictographError *error, const PictographResult *body, int http_status)
-{
+static void describe(PictographError *error, const PictographResult *body, int http_status) {
     const char *text = pictograph_text(body, "/detail");
-    if (!text)
-        text = pictograph_text(body, "/message");
-    if (!text)
-        text = pictograph_text(body, "/detail/message");
+    if (!text) text = pictograph_text(body, "/message");
+    if (!text) text = pictograph_text(body, "/detail/message");
     PictographFieldError field;
     if (pictograph_error_field(error, 0, &field)) {
         /* A list of refused fields says more than "1 field failed validation". */
@@ -149,8 +132,7 @@ static void describe(PictographError *error, const PictographResult *body, int h
 }
 
 PictographStatus failure_from_answer(PictographError *error, int http_status, const char *request_id, double retry_after,
-                                     PictographResult *body)
-{
+                                     PictographResult *body) {
     PictographStatus status = status_of_http(http_status);
     if (!error) {
         pictograph_result_free(body);
@@ -160,8 +142,7 @@ PictographStatus failure_from_answer(PictographError *error, int http_status, co
     error->http_status = http_status;
     error->response = body;
     error->retry_after = retry_after > 0 ? retry_after : 0;
-    if (text_is_blank(request_id ? request_id : ""))
-        request_id = pictograph_text(body, "/request_id");
+    if (text_is_blank(request_id ? request_id : "")) request_id = pictograph_text(body, "/request_id");
     copy_text(error->request_id, sizeof error->request_id, request_id);
     copy_text(error->error_code, sizeof error->error_code, pictograph_text(body, "/error_code"));
     error->credits_required = pictograph_integer(body, "/detail/required", -1);
@@ -171,8 +152,7 @@ PictographStatus failure_from_answer(PictographError *error, int http_status, co
     return status;
 }
 
-PictographStatus failure_from_job(PictographError *error, const char *kind, const char *id, PictographResult *job)
-{
+PictographStatus failure_from_job(PictographError *error, const char *kind, const char *id, PictographResult *job) {
     const char *state = pictograph_text(job, "/status"), *why = pictograph_text(job, "/error_message");
     PictographStatus status = failure_set(error, PICTOGRAPH_API_ERROR, "The %s %s%s%s", kind, state ? state : "ended badly", why ? ": " : "",
                                           why ? why : "");
@@ -185,8 +165,7 @@ PictographStatus failure_from_job(PictographError *error, const char *kind, cons
     return status;
 }
 
-void failure_move(PictographError *to, PictographError *from)
-{
+void failure_move(PictographError *to, PictographError *from) {
     if (to) {
         failure_reset(to);
         *to = *from;
@@ -195,13 +174,10 @@ void failure_move(PictographError *to, PictographError *from)
     failure_reset(from);
 }
 
-bool pictograph_error_field(const PictographError *error, size_t index, PictographFieldError *out)
-{
-    if (!error || !error->response || index >= pictograph_count(error->response, "/detail"))
-        return false;
+bool pictograph_error_field(const PictographError *error, size_t index, PictographFieldError *out) {
+    if (!error || !error->response || index >= pictograph_count(error->response, "/detail")) return false;
     yyjson_val *row = yyjson_arr_get(yyjson_ptr_get(error->response->root, "/detail"), index);
-    if (!yyjson_is_obj(row))
-        return false;
+    if (!yyjson_is_obj(row)) return false;
     out->message = json_get_string(row, "msg", "");
     out->kind = json_get_string(row, "type", "");
     size_t used = 0, i, count;
@@ -213,25 +189,19 @@ bool pictograph_error_field(const PictographError *error, size_t index, Pictogra
         snprintf(number, sizeof number, "%lld", (long long)yyjson_get_sint(part));
         int wrote = snprintf(out->location + used, sizeof out->location - used, "%s%s", used ? "." : "",
                              yyjson_is_str(part) ? yyjson_get_str(part) : number);
-        if (wrote < 0 || (size_t)wrote >= sizeof out->location - used)
-            break;
+        if (wrote < 0 || (size_t)wrote >= sizeof out->location - used) break;
         used += (size_t)wrote;
     }
     return true;
 }
 
-char *pictograph_error_text(const PictographError *error)
-{
+char *pictograph_error_text(const PictographError *error) {
     Buffer text;
     buffer_init(&text, 4096);
     buffer_append_text(&text, error->message);
-    if (error->http_status)
-        buffer_printf(&text, " (status=%d", error->http_status);
-    if (error->request_id[0])
-        buffer_printf(&text, "%srequest_id=%s", error->http_status ? ", " : " (", error->request_id);
-    if (error->http_status || error->request_id[0])
-        buffer_append_byte(&text, ')');
-    if (error->fix[0])
-        buffer_printf(&text, "\nFix: %s", error->fix);
+    if (error->http_status) buffer_printf(&text, " (status=%d", error->http_status);
+    if (error->request_id[0]) buffer_printf(&text, "%srequest_id=%s", error->http_status ? ", " : " (", error->request_id);
+    if (error->http_status || error->request_id[0]) buffer_append_byte(&text, ')');
+    if (error->fix[0]) buffer_printf(&text, "\nFix: %s", error->fix);
     return buffer_take(&text);
 }

@@ -23,26 +23,21 @@ struct PictographPager {
     PictographResult item; /* borrows from page */
 };
 
-static void copy_plan(PictographPager *pager, const PagerPlan *plan)
-{
+static void copy_plan(PictographPager *pager, const PagerPlan *plan) {
     pager->plan = *plan;
     Call *copy = &pager->plan.call;
-    for (size_t i = 0; i < 2; i++)
-        copy->names[i] = arena_strdup(&pager->memory, copy->names[i]);
+    for (size_t i = 0; i < 2; i++) copy->names[i] = arena_strdup(&pager->memory, copy->names[i]);
     size_t used = 0;
     for (size_t i = 0; i < CALL_QUERY_MAX && plan->call.query[i].key; i++) {
-        if (!plan->call.query[i].value)
-            continue;
+        if (!plan->call.query[i].value) continue;
         copy->query[used].key = plan->call.query[i].key;
         copy->query[used++].value = arena_strdup(&pager->memory, plan->call.query[i].value);
     }
     pager->query_count = used;
-    for (; used < CALL_QUERY_MAX; used++)
-        copy->query[used].key = copy->query[used].value = NULL;
+    for (; used < CALL_QUERY_MAX; used++) copy->query[used].key = copy->query[used].value = NULL;
 }
 
-PictographPager *pager_new(PictographClient *client, const PagerPlan *plan, const PictographList *list, PictographError *error)
-{
+PictographPager *pager_new(PictographClient *client, const PagerPlan *plan, const PictographList *list, PictographError *error) {
     static const PictographList whole = {0};
     list = list ? list : &whole;
     failure_reset(error);
@@ -58,22 +53,18 @@ PictographPager *pager_new(PictographClient *client, const PagerPlan *plan, cons
     pager->offset = list->offset;
     pager->left = list->max_total ? list->max_total : -1;
     /* A short list needs no more than one page of its own length. */
-    if (pager->left > 0 && pager->left < pager->page_size)
-        pager->page_size = pager->left;
+    if (pager->left > 0 && pager->left < pager->page_size) pager->page_size = pager->left;
     return pager;
 }
 
-void pictograph_pager_free(PictographPager *pager)
-{
-    if (!pager)
-        return;
+void pictograph_pager_free(PictographPager *pager) {
+    if (!pager) return;
     pictograph_result_free(pager->page);
     arena_clear(&pager->memory);
     free(pager);
 }
 
-static PictographStatus fetch_page(PictographPager *pager, PictographError *error)
-{
+static PictographStatus fetch_page(PictographPager *pager, PictographError *error) {
     Call page = pager->plan.call;
     page.query[pager->query_count].key = pager->plan.limit_name ? pager->plan.limit_name : "limit";
     page.query[pager->query_count].value = call_number(pager->page_size);
@@ -96,25 +87,19 @@ static PictographStatus fetch_page(PictographPager *pager, PictographError *erro
     return PICTOGRAPH_OK;
 }
 
-const PictographResult *pictograph_pager_next(PictographPager *pager, PictographError *error)
-{
+const PictographResult *pictograph_pager_next(PictographPager *pager, PictographError *error) {
     failure_reset(error);
-    if (pager->left == 0)
-        return NULL;
+    if (pager->left == 0) return NULL;
     if (pager->next >= pager->page_count) {
-        if (pager->last_page || fetch_page(pager, error))
-            return NULL;
-        if (pager->page_count == 0)
-            return NULL;
+        if (pager->last_page || fetch_page(pager, error)) return NULL;
+        if (pager->page_count == 0) return NULL;
     }
     pager->item.root = yyjson_arr_get(result_at(pager->page, pager->plan.items), pager->next++);
-    if (pager->left > 0)
-        pager->left--;
+    if (pager->left > 0) pager->left--;
     return &pager->item;
 }
 
-PictographResult *pictograph_pager_all(PictographPager *pager, PictographError *error)
-{
+PictographResult *pictograph_pager_all(PictographPager *pager, PictographError *error) {
     PictographError own = {0};
     PictographResult *result = NULL;
     Buffer text;
@@ -122,12 +107,10 @@ PictographResult *pictograph_pager_all(PictographPager *pager, PictographError *
     JsonWriter writer;
     json_writer_init(&writer, &text);
     json_begin_array(&writer);
-    for (const PictographResult *item; (item = pictograph_pager_next(pager, &own));)
-        json_value(&writer, item->root);
+    for (const PictographResult *item; (item = pictograph_pager_next(pager, &own));) json_value(&writer, item->root);
     json_end_array(&writer);
     Error base = {0};
-    if (!own.status && !(result = result_parse(buffer_text(&text), text.size, &base)))
-        failure_from_base(&own, &base);
+    if (!own.status && !(result = result_parse(buffer_text(&text), text.size, &base))) failure_from_base(&own, &base);
     failure_move(error, &own);
     buffer_clear(&text);
     return result;

@@ -22,8 +22,7 @@ typedef struct Engine {
     PictographError failure;
 } Engine;
 
-static PictographStatus launch(Engine *engine, Transfer *transfer)
-{
+static PictographStatus launch(Engine *engine, Transfer *transfer) {
     exchange_start(&transfer->exchange);
     if (!transfer->exchange.easy || curl_multi_add_handle(engine->multi, transfer->exchange.easy) != CURLM_OK)
         return failure_set(&engine->failure, PICTOGRAPH_NETWORK, "libcurl has no memory");
@@ -31,34 +30,29 @@ static PictographStatus launch(Engine *engine, Transfer *transfer)
     return PICTOGRAPH_OK;
 }
 
-static PictographStatus fill_slots(Engine *engine)
-{
+static PictographStatus fill_slots(Engine *engine) {
     for (int i = 0; i < engine->slot_count && !engine->drained; i++) {
         Transfer *transfer = &engine->slots[i];
-        if (transfer->state != TRANSFER_FREE)
-            continue;
+        if (transfer->state != TRANSFER_FREE) continue;
         *transfer = (Transfer){0};
         if (!engine->plan->begin(engine->plan->context, transfer)) {
             engine->drained = true;
         } else {
             engine->busy++;
-            if (launch(engine, transfer))
-                return engine->failure.status;
+            if (launch(engine, transfer)) return engine->failure.status;
         }
     }
     return PICTOGRAPH_OK;
 }
 
-static void release(Engine *engine, Transfer *transfer)
-{
+static void release(Engine *engine, Transfer *transfer) {
     exchange_clear(&transfer->exchange);
     transfer->state = TRANSFER_FREE;
     engine->busy--;
 }
 
 /* One exchange ended: repeat it, go on with the chain, or free the slot. */
-static PictographStatus settle(Engine *engine, Transfer *transfer, CURLcode code)
-{
+static PictographStatus settle(Engine *engine, Transfer *transfer, CURLcode code) {
     double wait = 0;
     PictographError error = {0};
     curl_multi_remove_handle(engine->multi, transfer->exchange.easy);
@@ -76,82 +70,63 @@ static PictographStatus settle(Engine *engine, Transfer *transfer, CURLcode code
         return engine->failure.status;
     }
     pictograph_error_clear(&error);
-    if (next == TRANSFER_MORE)
-        return launch(engine, transfer);
+    if (next == TRANSFER_MORE) return launch(engine, transfer);
     release(engine, transfer);
     return PICTOGRAPH_OK;
 }
 
-static Transfer *owner_of(Engine *engine, const CURL *easy)
-{
+static Transfer *owner_of(Engine *engine, const CURL *easy) {
     for (int i = 0; i < engine->slot_count; i++)
-        if (engine->slots[i].state == TRANSFER_RUNNING && engine->slots[i].exchange.easy == easy)
-            return &engine->slots[i];
+        if (engine->slots[i].state == TRANSFER_RUNNING && engine->slots[i].exchange.easy == easy) return &engine->slots[i];
     return NULL;
 }
 
-static PictographStatus settle_ended(Engine *engine)
-{
+static PictographStatus settle_ended(Engine *engine) {
     int left;
     for (CURLMsg *message; (message = curl_multi_info_read(engine->multi, &left));) {
         Transfer *transfer = message->msg == CURLMSG_DONE ? owner_of(engine, message->easy_handle) : NULL;
-        if (transfer && settle(engine, transfer, message->data.result))
-            return engine->failure.status;
+        if (transfer && settle(engine, transfer, message->data.result)) return engine->failure.status;
     }
     return PICTOGRAPH_OK;
 }
 
 /* Starts the retries that are due; gives the milliseconds until the next one. */
-static PictographStatus wake_retries(Engine *engine, int *out_nap_ms)
-{
+static PictographStatus wake_retries(Engine *engine, int *out_nap_ms) {
     double now = clock_monotonic(), nap = LONGEST_NAP_MS;
     for (int i = 0; i < engine->slot_count; i++) {
         Transfer *transfer = &engine->slots[i];
-        if (transfer->state != TRANSFER_WAITING)
-            continue;
+        if (transfer->state != TRANSFER_WAITING) continue;
         double left = (transfer->wake_at - now) * 1000;
-        if (left <= 0 && launch(engine, transfer))
-            return engine->failure.status;
-        if (left > 0 && left < nap)
-            nap = left;
+        if (left <= 0 && launch(engine, transfer)) return engine->failure.status;
+        if (left > 0 && left < nap) nap = left;
     }
     *out_nap_ms = (int)nap + 1;
     return PICTOGRAPH_OK;
 }
 
-static PictographStatus run(Engine *engine)
-{
+static PictographStatus run(Engine *engine) {
     int nap = LONGEST_NAP_MS, running;
     for (;;) {
-        if (client_is_cancelled(engine->client))
-            return failure_set(&engine->failure, PICTOGRAPH_CANCELLED, "Cancelled");
-        if (fill_slots(engine))
-            return engine->failure.status;
-        if (engine->busy == 0)
-            return PICTOGRAPH_OK;
+        if (client_is_cancelled(engine->client)) return failure_set(&engine->failure, PICTOGRAPH_CANCELLED, "Cancelled");
+        if (fill_slots(engine)) return engine->failure.status;
+        if (engine->busy == 0) return PICTOGRAPH_OK;
         if (curl_multi_perform(engine->multi, &running) != CURLM_OK)
             return failure_set(&engine->failure, PICTOGRAPH_NETWORK, "libcurl's transfers broke down");
-        if (settle_ended(engine) || wake_retries(engine, &nap))
-            return engine->failure.status;
-        if (engine->busy == engine->slot_count || engine->drained)
-            curl_multi_poll(engine->multi, NULL, 0, nap, NULL);
+        if (settle_ended(engine) || wake_retries(engine, &nap)) return engine->failure.status;
+        if (engine->busy == engine->slot_count || engine->drained) curl_multi_poll(engine->multi, NULL, 0, nap, NULL);
     }
 }
 
-static void abandon_all(Engine *engine)
-{
+static void abandon_all(Engine *engine) {
     for (int i = 0; i < engine->slot_count; i++) {
         Transfer *transfer = &engine->slots[i];
-        if (transfer->state == TRANSFER_RUNNING)
-            curl_multi_remove_handle(engine->multi, transfer->exchange.easy);
-        if (transfer->state != TRANSFER_FREE && engine->plan->abandon)
-            engine->plan->abandon(engine->plan->context, transfer);
+        if (transfer->state == TRANSFER_RUNNING) curl_multi_remove_handle(engine->multi, transfer->exchange.easy);
+        if (transfer->state != TRANSFER_FREE && engine->plan->abandon) engine->plan->abandon(engine->plan->context, transfer);
         exchange_clear(&transfer->exchange);
     }
 }
 
-PictographStatus transfer_run(PictographClient *client, const TransferPlan *plan, PictographError *error)
-{
+PictographStatus transfer_run(PictographClient *client, const TransferPlan *plan, PictographError *error) {
     Engine engine = {.client = client, .plan = plan, .multi = curl_multi_init()};
     engine.slot_count = plan->workers < 1 ? 1 : plan->workers > CLIENT_CONNECTIONS ? CLIENT_CONNECTIONS : plan->workers;
     engine.slots = xcalloc((size_t)engine.slot_count, sizeof *engine.slots);
@@ -163,8 +138,7 @@ PictographStatus transfer_run(PictographClient *client, const TransferPlan *plan
     } else {
         failure_set(&engine.failure, PICTOGRAPH_NETWORK, "libcurl has no memory");
     }
-    if (status)
-        abandon_all(&engine);
+    if (status) abandon_all(&engine);
     failure_move(error, &engine.failure);
     curl_multi_cleanup(engine.multi);
     free(engine.slots);

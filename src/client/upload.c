@@ -23,26 +23,21 @@ static const struct {
     {".tif", "image/tiff"}, {".tiff", "image/tiff"}, {".gif", "image/gif"}, {".heic", "image/heic"}, {".heif", "image/heif"},
 };
 
-const char *upload_content_type(const char *filename)
-{
+const char *upload_content_type(const char *filename) {
     const char *extension = file_extension(filename);
     for (size_t i = 0; i < sizeof image_types / sizeof *image_types; i++)
-        if (text_equal_ignoring_case(image_types[i].extension, extension))
-            return image_types[i].type;
+        if (text_equal_ignoring_case(image_types[i].extension, extension)) return image_types[i].type;
     return NULL;
 }
 
-bool pictograph_is_image_name(const char *filename)
-{
+bool pictograph_is_image_name(const char *filename) {
     return upload_content_type(filename) != NULL;
 }
 
 PictographStatus upload_open(Upload *upload, const char *path, const char *filename, const char *folder_path, const char *idempotency_key,
-                             PictographError *error)
-{
+                             PictographError *error) {
     *upload = (Upload){.path = path, .filename = filename ? filename : file_base_name(path), .folder_path = folder_path ? folder_path : "/"};
-    if (idempotency_key)
-        snprintf(upload->idempotency_key, sizeof upload->idempotency_key, "%s", idempotency_key);
+    if (idempotency_key) snprintf(upload->idempotency_key, sizeof upload->idempotency_key, "%s", idempotency_key);
     if (!(upload->content_type = upload_content_type(upload->filename)))
         return failure_set(error, PICTOGRAPH_VALIDATION, "'%s' is no image: its name must end in .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff, "
                            ".gif or .heic", upload->filename);
@@ -50,31 +45,24 @@ PictographStatus upload_open(Upload *upload, const char *path, const char *filen
         return failure_set(error, PICTOGRAPH_VALIDATION, "The name is not UTF-8");
     struct stat info;
     upload->file = fopen(path, "rbe");
-    if (!upload->file || fstat(fileno(upload->file), &info))
-        return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return failure_set(error, PICTOGRAPH_FILE, "%s: not a regular file", path);
+    if (!upload->file || fstat(fileno(upload->file), &info)) return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode)) return failure_set(error, PICTOGRAPH_FILE, "%s: not a regular file", path);
     upload->size = info.st_size;
     return PICTOGRAPH_OK;
 }
 
-void upload_close(Upload *upload)
-{
-    if (upload->file)
-        fclose(upload->file);
+void upload_close(Upload *upload) {
+    if (upload->file) fclose(upload->file);
     pictograph_result_free(upload->target);
     *upload = (Upload){0};
 }
 
 /* One key for the caller, one for each step at the server. */
-static void derive_key(const Upload *upload, Exchange *exchange, const char *step)
-{
-    if (upload->idempotency_key[0])
-        snprintf(exchange->idempotency_key, sizeof exchange->idempotency_key, "%.240s-%s", upload->idempotency_key, step);
+static void derive_key(const Upload *upload, Exchange *exchange, const char *step) {
+    if (upload->idempotency_key[0]) snprintf(exchange->idempotency_key, sizeof exchange->idempotency_key, "%.240s-%s", upload->idempotency_key, step);
 }
 
-void upload_describe_address(const Upload *upload, PictographClient *client, Exchange *exchange)
-{
+void upload_describe_address(const Upload *upload, PictographClient *client, Exchange *exchange) {
     exchange_init(exchange, client, "POST");
     exchange_set_path(exchange, "images/upload-url", NULL);
     derive_key(upload, exchange, "upload-url");
@@ -88,18 +76,15 @@ void upload_describe_address(const Upload *upload, PictographClient *client, Exc
     json_end_object(&writer);
 }
 
-PictographStatus upload_keep_target(Upload *upload, Exchange *previous, PictographError *error)
-{
+PictographStatus upload_keep_target(Upload *upload, Exchange *previous, PictographError *error) {
     upload->target = exchange_result(previous, NULL, error);
-    if (!upload->target)
-        return PICTOGRAPH_SERVER;
+    if (!upload->target) return PICTOGRAPH_SERVER;
     if (!pictograph_text(upload->target, "/upload_url") || !pictograph_text(upload->target, "/gcs_path"))
         return failure_set(error, PICTOGRAPH_SERVER, "The server gave no address to upload to");
     return PICTOGRAPH_OK;
 }
 
-void upload_describe_put(const Upload *upload, PictographClient *client, Exchange *exchange)
-{
+void upload_describe_put(const Upload *upload, PictographClient *client, Exchange *exchange) {
     exchange_init(exchange, client, "PUT");
     exchange_set_signed_url(exchange, pictograph_text(upload->target, "/upload_url"));
     exchange->content_type = upload->content_type;
@@ -110,8 +95,7 @@ void upload_describe_put(const Upload *upload, PictographClient *client, Exchang
     exchange->progress_context = upload->context;
 }
 
-void upload_describe_register(const Upload *upload, PictographClient *client, Exchange *exchange)
-{
+void upload_describe_register(const Upload *upload, PictographClient *client, Exchange *exchange) {
     exchange_init(exchange, client, "POST");
     exchange_set_path(exchange, "images/register", NULL);
     derive_key(upload, exchange, "register");
@@ -129,8 +113,7 @@ void upload_describe_register(const Upload *upload, PictographClient *client, Ex
         {"mime_type", upload->content_type},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        if (!fields[i].value)
-            continue;
+        if (!fields[i].value) continue;
         buffer_printf(&exchange->body, "%s%s=", exchange->body.size ? "&" : "", fields[i].key);
         url_append_encoded(&exchange->body, fields[i].value);
     }

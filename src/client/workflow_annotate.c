@@ -28,21 +28,17 @@ typedef struct Annotate {
     size_t count, capacity;
 } Annotate;
 
-static void fail(Annotate *all, const char *image, const char *reason)
-{
+static void fail(Annotate *all, const char *image, const char *reason) {
     report_failure(&all->report->failures, &all->report->failure_count, image, NULL, reason);
 }
 
 /* The images to label: those without annotations, or all. */
-static PictographStatus choose_images(Annotate *all, PictographError *error)
-{
+static PictographStatus choose_images(Annotate *all, PictographError *error) {
     const PictographAnnotate *options = all->options;
     PictographPager *pager = pictograph_datasets_images(all->client, options->dataset_name, NULL, error);
-    if (!pager)
-        return PICTOGRAPH_VALIDATION;
+    if (!pager) return PICTOGRAPH_VALIDATION;
     for (const PictographResult *item; (item = pictograph_pager_next(pager, error));) {
-        if (options->max_images > 0 && (int64_t)all->count >= options->max_images)
-            break;
+        if (options->max_images > 0 && (int64_t)all->count >= options->max_images) break;
         if (!options->overwrite && pictograph_integer(item, "/annotation_count", 0) > 0) {
             all->report->images_skipped++;
             continue;
@@ -62,8 +58,7 @@ static PictographStatus choose_images(Annotate *all, PictographError *error)
 
 /* ---- one job ---- */
 
-static void take_job(Annotate *all, const PictographResult *job)
-{
+static void take_job(Annotate *all, const PictographResult *job) {
     PictographAnnotateReport *report = all->report;
     report->images_processed += pictograph_integer(job, "/processed_images", 0);
     report->annotations_added += pictograph_integer(job, "/total_annotations_added", 0);
@@ -79,30 +74,25 @@ static void take_job(Annotate *all, const PictographResult *job)
     }
 }
 
-static void on_poll(void *context, const PictographResult *job)
-{
+static void on_poll(void *context, const PictographResult *job) {
     const PictographAnnotate *options = ((Annotate *)context)->options;
     if (options->progress)
         options->progress(options->context, pictograph_integer(job, "/processed_images", 0) + pictograph_integer(job, "/failed_images", 0),
                           pictograph_integer(job, "/total_images", -1), pictograph_text(job, "/status"));
-    if (options->wait.on_poll)
-        options->wait.on_poll(options->wait.context, job);
+    if (options->wait.on_poll) options->wait.on_poll(options->wait.context, job);
 }
 
 /* Runs one job over images [from, to). */
-static PictographStatus run_job(Annotate *all, size_t from, size_t to, PictographError *error)
-{
+static PictographStatus run_job(Annotate *all, size_t from, size_t to, PictographError *error) {
     const PictographAnnotate *options = all->options;
     const char **names = xcalloc(to - from, sizeof *names);
-    for (size_t i = from; i < to; i++)
-        names[i - from] = all->images[i].path;
+    for (size_t i = from; i < to; i++) names[i - from] = all->images[i].path;
     PictographBatch batch = {.dataset_name = options->dataset_name, .image_filenames = names, .image_count = to - from,
                              .classes = options->classes, .class_count = options->class_count, .model_id = options->model_id,
                              .confidence_threshold = options->confidence_threshold};
     PictographResult *job = pictograph_auto_annotate_batch(all->client, &batch, error);
     free(names);
-    if (!job)
-        return error->status;
+    if (!job) return error->status;
     snprintf(all->report->job_id, sizeof all->report->job_id, "%s", pictograph_text(job, "/job_id") ? pictograph_text(job, "/job_id") : "");
     pictograph_result_free(job);
     PictographWait wait = options->wait;
@@ -120,8 +110,7 @@ static PictographStatus run_job(Annotate *all, size_t from, size_t to, Pictograp
     return error->status;
 }
 
-static PictographStatus run_jobs(Annotate *all, PictographError *error)
-{
+static PictographStatus run_jobs(Annotate *all, PictographError *error) {
     PictographStatus status = PICTOGRAPH_OK;
     for (size_t from = 0; from < all->count && !status; from += JOB_IMAGES) {
         size_t to = from + JOB_IMAGES < all->count ? from + JOB_IMAGES : all->count;
@@ -134,15 +123,13 @@ static PictographStatus run_jobs(Annotate *all, PictographError *error)
 
 /* Adds the suggestions for one class to the list under way. */
 static PictographStatus prompt_class(Annotate *all, const Image *image, const PictographTarget *class, JsonWriter *list, int64_t *added,
-                                     PictographError *error)
-{
+                                     PictographError *error) {
     const PictographAnnotate *options = all->options;
     PictographTextPrompt prompt = {.dataset_name = options->dataset_name, .image_filename = image->path, .text_prompt = class->name,
                                    .output_type = class->type ? class->type : "polygon",
                                    .confidence_threshold = options->confidence_threshold};
     PictographResult *answer = pictograph_auto_annotate_text(all->client, &prompt, error);
-    if (!answer)
-        return error->status;
+    if (!answer) return error->status;
     size_t i, count;
     yyjson_val *annotation;
     yyjson_arr_foreach(result_at(answer, "/annotations"), i, count, annotation) json_value(list, annotation);
@@ -152,8 +139,7 @@ static PictographStatus prompt_class(Annotate *all, const Image *image, const Pi
 }
 
 /* All classes of an image go into one save, since each save replaces the list. */
-static PictographStatus annotate_image(Annotate *all, const Image *image, PictographError *error)
-{
+static PictographStatus annotate_image(Annotate *all, const Image *image, PictographError *error) {
     Buffer text;
     buffer_init(&text, LIST_MAXIMUM);
     JsonWriter list;
@@ -178,41 +164,33 @@ static PictographStatus annotate_image(Annotate *all, const Image *image, Pictog
 }
 
 /* What no image after the first one would escape. */
-static bool is_raised(PictographStatus status, int64_t processed)
-{
+static bool is_raised(PictographStatus status, int64_t processed) {
     bool early = status == PICTOGRAPH_NOT_FOUND || status == PICTOGRAPH_PAYMENT_REQUIRED || status == PICTOGRAPH_VALIDATION;
     return status == PICTOGRAPH_AUTH || status == PICTOGRAPH_FORBIDDEN || status == PICTOGRAPH_CANCELLED || (early && processed == 0);
 }
 
-static PictographStatus run_prompts(Annotate *all, PictographError *error)
-{
+static PictographStatus run_prompts(Annotate *all, PictographError *error) {
     for (size_t i = 0; i < all->count; i++) {
         const Image *image = &all->images[i];
         PictographStatus status = annotate_image(all, image, error);
-        if (is_raised(status, all->report->images_processed))
-            return status;
-        if (status)
-            fail(all, image->path, error->message);
-        if (all->options->progress)
-            all->options->progress(all->options->context, (int64_t)i + 1, (int64_t)all->count, image->path);
+        if (is_raised(status, all->report->images_processed)) return status;
+        if (status) fail(all, image->path, error->message);
+        if (all->options->progress) all->options->progress(all->options->context, (int64_t)i + 1, (int64_t)all->count, image->path);
     }
     failure_reset(error);
     return PICTOGRAPH_OK;
 }
 
 PictographStatus pictograph_auto_annotate_dataset(PictographClient *client, const PictographAnnotate *options,
-                                                  PictographAnnotateReport *report, PictographError *error)
-{
+                                                  PictographAnnotateReport *report, PictographError *error) {
     *report = (PictographAnnotateReport){0};
     Annotate all = {.client = client, .options = options, .report = report};
     arena_init(&all.memory, NAMES_MAXIMUM);
     PictographError own = {0};
     if (!choose_images(&all, &own)) {
         report->images_attempted = (int64_t)all.count;
-        if (options->text_mode)
-            run_prompts(&all, &own);
-        else
-            run_jobs(&all, &own);
+        if (options->text_mode) run_prompts(&all, &own);
+        else run_jobs(&all, &own);
     }
     PictographStatus status = own.status;
     report->success = !status && report->failure_count == 0 && report->images_processed > 0;
@@ -222,7 +200,6 @@ PictographStatus pictograph_auto_annotate_dataset(PictographClient *client, cons
     return status;
 }
 
-void pictograph_annotate_report_clear(PictographAnnotateReport *report)
-{
+void pictograph_annotate_report_clear(PictographAnnotateReport *report) {
     report_clear(&report->failures, &report->failure_count);
 }

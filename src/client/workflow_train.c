@@ -12,8 +12,7 @@
 #include "base/banned.h"
 
 /* <pipeline>-<YYYYMMDD-HHMMSS>, UTC */
-static void name_export(char *out, size_t size, const char *pipeline)
-{
+static void name_export(char *out, size_t size, const char *pipeline) {
     struct tm utc;
     time_t now = time(NULL);
     char stamp[32];
@@ -22,12 +21,10 @@ static void name_export(char *out, size_t size, const char *pipeline)
     snprintf(out, size, "%s-%s", pipeline, stamp);
 }
 
-static PictographStatus make_export(PictographClient *client, const char *dataset_name, const char *name, PictographError *error)
-{
+static PictographStatus make_export(PictographClient *client, const char *dataset_name, const char *name, PictographError *error) {
     PictographExport request = {.dataset_name = dataset_name, .name = name};
     PictographResult *export = pictograph_exports_create(client, &request, error);
-    if (!export)
-        return error->status;
+    if (!export) return error->status;
     pictograph_result_free(export);
     export = pictograph_exports_wait(client, dataset_name, name, NULL, error);
     pictograph_result_free(export);
@@ -35,13 +32,11 @@ static PictographStatus make_export(PictographClient *client, const char *datase
 }
 
 static PictographStatus train(PictographClient *client, const PictographTrain *options, const char *export_name, PictographResult **run,
-                              PictographResult **model, PictographError *error)
-{
+                              PictographResult **model, PictographError *error) {
     PictographTraining request = {.dataset_name = options->dataset_name, .export_name = export_name, .pipeline_type = options->pipeline_type,
                                   .name = options->name, .gpu_type = options->gpu_type, .config_json = options->config_json};
     PictographResult *created = pictograph_training_create(client, &request, error);
-    if (!created)
-        return error->status;
+    if (!created) return error->status;
     const char *id = pictograph_text(created, "/id");
     if (options->no_wait || !id) {
         *run = created;
@@ -50,14 +45,12 @@ static PictographStatus train(PictographClient *client, const PictographTrain *o
     *run = pictograph_training_wait(client, id, &options->wait, error);
     pictograph_result_free(created);
     const char *model_id = pictograph_text(*run, "/model_id");
-    if (*run && model_id)
-        *model = pictograph_models_get(client, model_id, error);
+    if (*run && model_id) *model = pictograph_models_get(client, model_id, error);
     return error->status;
 }
 
 PictographStatus pictograph_train_pipeline(PictographClient *client, const PictographTrain *options, PictographResult **run,
-                                           PictographResult **model, PictographError *error)
-{
+                                           PictographResult **model, PictographError *error) {
     PictographError own = {0};
     PictographResult *made_run = NULL, *made_model = NULL;
     char made_name[128];
@@ -80,11 +73,9 @@ PictographStatus pictograph_train_pipeline(PictographClient *client, const Picto
 /* ---- folder to model ---- */
 
 /* Closes the gate, with a reason, when the balance is below the least that is wanted. */
-static PictographStatus check_credits(PictographClient *client, int64_t least, PictographPipelineReport *report, PictographError *error)
-{
+static PictographStatus check_credits(PictographClient *client, int64_t least, PictographPipelineReport *report, PictographError *error) {
     PictographResult *balance = pictograph_credits_balance(client, error);
-    if (!balance)
-        return error->status;
+    if (!balance) return error->status;
     int64_t left = pictograph_integer(balance, "/credits_remaining", 0);
     if (left < least)
         snprintf(report->credit_skip_reason, sizeof report->credit_skip_reason, "%lld credits are left, at least %lld are wanted",
@@ -94,25 +85,21 @@ static PictographStatus check_credits(PictographClient *client, int64_t least, P
 }
 
 static PictographStatus run_pipeline(PictographClient *client, const PictographFullPipeline *options, PictographPipelineReport *report,
-                                     PictographError *error)
-{
+                                     PictographError *error) {
     const char *dataset_name = options->upload.dataset_name;
     bool paid = options->annotate || options->train;
     PictographStatus status = pictograph_upload_dataset_from_folder(client, &options->upload, &report->upload, error);
-    if (status || !report->upload.success)
-        return status;
+    if (status || !report->upload.success) return status;
     if (paid && options->min_credits >= 0 &&
         (status = check_credits(client, options->min_credits ? options->min_credits : 1, report, error)))
         return status;
-    if (report->credit_skip_reason[0])
-        return PICTOGRAPH_OK;
+    if (report->credit_skip_reason[0]) return PICTOGRAPH_OK;
     if (options->annotate) {
         PictographAnnotate annotate = *options->annotate;
         annotate.dataset_name = dataset_name;
         report->annotated = true;
         status = pictograph_auto_annotate_dataset(client, &annotate, &report->annotate, error);
-        if (status || !report->annotate.success)
-            return status;
+        if (status || !report->annotate.success) return status;
     }
     if (options->train) {
         PictographTrain training = *options->train;
@@ -124,8 +111,7 @@ static PictographStatus run_pipeline(PictographClient *client, const PictographF
 }
 
 PictographStatus pictograph_full_pipeline(PictographClient *client, const PictographFullPipeline *options, PictographPipelineReport *report,
-                                          PictographError *error)
-{
+                                          PictographError *error) {
     *report = (PictographPipelineReport){0};
     PictographError own = {0};
     PictographStatus status = run_pipeline(client, options, report, &own);
@@ -133,8 +119,7 @@ PictographStatus pictograph_full_pipeline(PictographClient *client, const Pictog
     return status;
 }
 
-void pictograph_pipeline_report_clear(PictographPipelineReport *report)
-{
+void pictograph_pipeline_report_clear(PictographPipelineReport *report) {
     pictograph_upload_report_clear(&report->upload);
     pictograph_annotate_report_clear(&report->annotate);
     pictograph_result_free(report->training_run);

@@ -29,8 +29,7 @@ typedef struct Listing {
     size_t count, capacity;
 } Listing;
 
-static void listing_add(Listing *listing, const char *path)
-{
+static void listing_add(Listing *listing, const char *path) {
     if (listing->count == listing->capacity) {
         listing->capacity = listing->capacity ? 2 * listing->capacity : 256;
         listing->paths = xrealloc(listing->paths, listing->capacity * sizeof *listing->paths);
@@ -39,33 +38,26 @@ static void listing_add(Listing *listing, const char *path)
 }
 
 /* Adds the images below root/relative. Hidden entries and links to folders are left out: a link may lead in a circle. */
-static PictographStatus scan(Listing *listing, const char *root, const char *relative, int depth, PictographError *error)
-{
+static PictographStatus scan(Listing *listing, const char *root, const char *relative, int depth, PictographError *error) {
     const char *path = *relative ? arena_printf(&listing->memory, "%s/%s", root, relative) : root;
     PictographStatus status = PICTOGRAPH_OK;
     DIR *directory = opendir(path);
-    if (!directory)
-        return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));
+    if (!directory) return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));
     for (struct dirent *entry; !status && (entry = readdir(directory));) {
         struct stat info;
-        if (entry->d_name[0] == '.' || fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW))
-            continue;
+        if (entry->d_name[0] == '.' || fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW)) continue;
         char *child = arena_printf(&listing->memory, "%s%s%s", relative, *relative ? "/" : "", entry->d_name);
-        if (S_ISDIR(info.st_mode) && depth < DEEPEST)
-            status = scan(listing, root, child, depth + 1, error);
-        else if (!S_ISDIR(info.st_mode) && pictograph_is_image_name(entry->d_name))
-            listing_add(listing, child);
+        if (S_ISDIR(info.st_mode) && depth < DEEPEST) status = scan(listing, root, child, depth + 1, error);
+        else if (!S_ISDIR(info.st_mode) && pictograph_is_image_name(entry->d_name)) listing_add(listing, child);
     }
     closedir(directory);
     return status;
 }
 
 /* The virtual folder of a path relative to the folder. */
-static const char *virtual_folder(Arena *memory, const char *relative, const PictographFolderUpload *options)
-{
+static const char *virtual_folder(Arena *memory, const char *relative, const PictographFolderUpload *options) {
     const char *first = strchr(relative, '/'), *last = strrchr(relative, '/');
-    if (options->flat || !first)
-        return "/";
+    if (options->flat || !first) return "/";
     const char *end = options->full_paths ? last : first;
     return arena_printf(memory, "/%.*s", (int)(end - relative), relative);
 }
@@ -81,52 +73,41 @@ typedef struct UploadAll {
     PictographUploadReport *report;
 } UploadAll;
 
-static void finish_file(UploadAll *all, const char *path)
-{
+static void finish_file(UploadAll *all, const char *path) {
     all->report->images_attempted++;
-    if (all->options->progress)
-        all->options->progress(all->options->context, all->report->images_attempted, (int64_t)all->count, path);
+    if (all->options->progress) all->options->progress(all->options->context, all->report->images_attempted, (int64_t)all->count, path);
 }
 
 /* A taken name is no failure unless the caller says so; another conflict is. */
-static void record(UploadAll *all, const char *path, const PictographError *error)
-{
+static void record(UploadAll *all, const char *path, const PictographError *error) {
     PictographUploadReport *report = all->report;
     bool taken = error->status == PICTOGRAPH_CONFLICT && !text_equal(error->error_code, "idempotency_conflict");
-    if (error->status == PICTOGRAPH_VALIDATION && strstr(error->message, "already exists"))
-        taken = true;
+    if (error->status == PICTOGRAPH_VALIDATION && strstr(error->message, "already exists")) taken = true;
     Buffer reason;
     buffer_init(&reason, 2048);
     buffer_printf(&reason, "%s%s", taken ? "conflict: " : "", error->message);
-    if (error->status == PICTOGRAPH_OK)
-        report->images_uploaded++;
-    else if (taken && !all->options->conflicts_fail)
-        report->images_skipped++;
-    else
-        report_failure(&report->failures, &report->failure_count, path, NULL, buffer_text(&reason));
+    if (error->status == PICTOGRAPH_OK) report->images_uploaded++;
+    else if (taken && !all->options->conflicts_fail) report->images_skipped++;
+    else report_failure(&report->failures, &report->failure_count, path, NULL, buffer_text(&reason));
     buffer_clear(&reason);
     finish_file(all, path);
 }
 
 /* What would fail for every further file too. */
-static bool ends_all(PictographStatus status)
-{
+static bool ends_all(PictographStatus status) {
     static const PictographStatus fatal[] = {PICTOGRAPH_AUTH,      PICTOGRAPH_FORBIDDEN,    PICTOGRAPH_NOT_FOUND,
                                              PICTOGRAPH_CANCELLED, PICTOGRAPH_RATE_LIMITED, PICTOGRAPH_PAYMENT_REQUIRED};
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
-        if (fatal[i] == status)
-            return true;
+        if (fatal[i] == status) return true;
     return false;
 }
 
-static void drop(Upload *upload)
-{
+static void drop(Upload *upload) {
     upload_close(upload);
     free(upload);
 }
 
-static bool begin_next(void *context, Transfer *transfer)
-{
+static bool begin_next(void *context, Transfer *transfer) {
     UploadAll *all = context;
     while (all->next < all->count) {
         const PictographUploadFile *file = &all->files[all->next++];
@@ -145,36 +126,29 @@ static bool begin_next(void *context, Transfer *transfer)
     return false;
 }
 
-static TransferNext proceed(void *context, Transfer *transfer, PictographError *error)
-{
+static TransferNext proceed(void *context, Transfer *transfer, PictographError *error) {
     UploadAll *all = context;
     Upload *upload = transfer->user;
-    if (ends_all(error->status))
-        return TRANSFER_STOP;
-    if (!error->status && transfer->step == 0)
-        upload_keep_target(upload, &transfer->exchange, error);
+    if (ends_all(error->status)) return TRANSFER_STOP;
+    if (!error->status && transfer->step == 0) upload_keep_target(upload, &transfer->exchange, error);
     if (error->status || transfer->step == 2) {
         record(all, upload->path, error);
         drop(upload);
         return TRANSFER_OVER;
     }
     exchange_clear(&transfer->exchange);
-    if (transfer->step == 0)
-        upload_describe_put(upload, all->client, &transfer->exchange);
-    else
-        upload_describe_register(upload, all->client, &transfer->exchange);
+    if (transfer->step == 0) upload_describe_put(upload, all->client, &transfer->exchange);
+    else upload_describe_register(upload, all->client, &transfer->exchange);
     return TRANSFER_MORE;
 }
 
-static void abandon(void *context, Transfer *transfer)
-{
+static void abandon(void *context, Transfer *transfer) {
     (void)context;
     drop(transfer->user);
 }
 
 /* The dataset's id; a missing dataset is created unless the caller forbids it. */
-static PictographResult *find_or_create(PictographClient *client, const char *name, bool must_exist, PictographError *error)
-{
+static PictographResult *find_or_create(PictographClient *client, const char *name, bool must_exist, PictographError *error) {
     PictographResult *dataset = pictograph_datasets_get(client, name, 0, 0, error);
     if (!dataset && error->status == PICTOGRAPH_NOT_FOUND && !must_exist)
         dataset = pictograph_projects_create(client, &(PictographProject){.name = name}, error);
@@ -187,8 +161,7 @@ static PictographResult *find_or_create(PictographClient *client, const char *na
 }
 
 PictographStatus pictograph_upload_files(PictographClient *client, const char *dataset_name, const PictographUploadFile *files, size_t count,
-                                         const PictographFolderUpload *options, PictographUploadReport *report, PictographError *error)
-{
+                                         const PictographFolderUpload *options, PictographUploadReport *report, PictographError *error) {
     static const PictographFolderUpload defaults = {0};
     options = options ? options : &defaults;
     *report = (PictographUploadReport){0};
@@ -209,20 +182,16 @@ PictographStatus pictograph_upload_files(PictographClient *client, const char *d
 }
 
 PictographStatus pictograph_upload_dataset_from_folder(PictographClient *client, const PictographFolderUpload *options,
-                                                       PictographUploadReport *report, PictographError *error)
-{
+                                                       PictographUploadReport *report, PictographError *error) {
     *report = (PictographUploadReport){0};
     failure_reset(error);
-    if (!file_is_directory(options->folder))
-        return failure_set(error, PICTOGRAPH_FILE, "%s: no such folder", options->folder);
+    if (!file_is_directory(options->folder)) return failure_set(error, PICTOGRAPH_FILE, "%s: no such folder", options->folder);
     Listing listing = {0};
     arena_init(&listing.memory, PATHS_MAXIMUM);
     PictographUploadFile *files = NULL;
     PictographStatus status = scan(&listing, options->folder, "", 0, error);
-    if (status)
-        goto out;
-    if (listing.count > 0)
-        qsort(listing.paths, listing.count, sizeof *listing.paths, text_compare);
+    if (status) goto out;
+    if (listing.count > 0) qsort(listing.paths, listing.count, sizeof *listing.paths, text_compare);
     files = xcalloc(listing.count + 1, sizeof *files);
     for (size_t i = 0; i < listing.count; i++) {
         files[i].path = arena_printf(&listing.memory, "%s/%s", options->folder, listing.paths[i]);
@@ -236,7 +205,6 @@ out:
     return status;
 }
 
-void pictograph_upload_report_clear(PictographUploadReport *report)
-{
+void pictograph_upload_report_clear(PictographUploadReport *report) {
     report_clear(&report->failures, &report->failure_count);
 }

@@ -22,8 +22,7 @@ static const uint16_t letters[96] = {
 };
 
 /* Hues a golden section of the circle apart. */
-Colour colour_of(unsigned number)
-{
+Colour colour_of(unsigned number) {
     double hue = fmod(number * 0.618034 * 6, 6);
     uint8_t channels[3];
     for (int c = 0; c < 3; c++) {
@@ -35,27 +34,23 @@ Colour colour_of(unsigned number)
 
 static int clamp(int value, int high) { return value < 0 ? 0 : value > high ? high : value; }
 
-void canvas_fill(Raster *canvas, int x, int y, int width, int height, Colour colour)
-{
+void canvas_fill(Raster *canvas, int x, int y, int width, int height, Colour colour) {
     int left = clamp(x, canvas->width), right = clamp(x + width, canvas->width);
     int top = clamp(y, canvas->height), bottom = clamp(y + height, canvas->height);
     for (int row = top; row < bottom; row++) {
         uint8_t *pixel = canvas->pixels + ((size_t)row * (size_t)canvas->width + (size_t)left) * 3;
-        for (int column = left; column < right; column++, pixel += 3)
-            memcpy(pixel, (uint8_t[]){colour.blue, colour.green, colour.red}, 3);
+        for (int column = left; column < right; column++, pixel += 3) memcpy(pixel, (uint8_t[]){colour.blue, colour.green, colour.red}, 3);
     }
 }
 
-void canvas_outline(Raster *canvas, int x, int y, int width, int height, int thickness, Colour colour)
-{
+void canvas_outline(Raster *canvas, int x, int y, int width, int height, int thickness, Colour colour) {
     canvas_fill(canvas, x, y, width, thickness, colour);
     canvas_fill(canvas, x, y + height - thickness, width, thickness, colour);
     canvas_fill(canvas, x, y, thickness, height, colour);
     canvas_fill(canvas, x + width - thickness, y, thickness, height, colour);
 }
 
-void canvas_paste(Raster *canvas, const Raster *picture, int x, int y)
-{
+void canvas_paste(Raster *canvas, const Raster *picture, int x, int y) {
     int left = clamp(x, canvas->width), right = clamp(x + picture->width, canvas->width);
     int top = clamp(y, canvas->height), bottom = clamp(y + picture->height, canvas->height);
     for (int row = top; row < bottom && left < right; row++)
@@ -65,34 +60,27 @@ void canvas_paste(Raster *canvas, const Raster *picture, int x, int y)
 
 static bool continues_character(char byte) { return ((unsigned char)byte & 0xc0) == 0x80; }
 
-static uint16_t shape_of(unsigned char c)
-{
+static uint16_t shape_of(unsigned char c) {
     c = c >= 'a' && c <= 'z' ? (unsigned char)(c - 'a' + 'A') : c;
-    if (c == ' ')
-        return 0;
+    if (c == ' ') return 0;
     uint16_t shape = c > 32 && c < 128 ? letters[c - 32] : 0;
     return shape ? shape : letters['?' - 32];
 }
 
-void canvas_text(Raster *canvas, int x, int y, int scale, const char *text, int length, Colour colour)
-{
+void canvas_text(Raster *canvas, int x, int y, int scale, const char *text, int length, Colour colour) {
     for (; *text && length > 0; text++) {
-        if (continues_character(*text))
-            continue;
+        if (continues_character(*text)) continue;
         uint16_t shape = shape_of((unsigned char)*text);
         for (int dot = 0; dot < 15; dot++)
-            if (shape >> (14 - dot) & 1)
-                canvas_fill(canvas, x + dot % 3 * scale, y + dot / 3 * scale, scale, scale, colour);
+            if (shape >> (14 - dot) & 1) canvas_fill(canvas, x + dot % 3 * scale, y + dot / 3 * scale, scale, scale, colour);
         x += CANVAS_LETTER_WIDTH * scale;
         length--;
     }
 }
 
-int canvas_text_length(const char *text)
-{
+int canvas_text_length(const char *text) {
     int length = 0;
-    for (; *text; text++)
-        length += !continues_character(*text);
+    for (; *text; text++) length += !continues_character(*text);
     return length;
 }
 

@@ -19,11 +19,9 @@
 static char folder[] = "/tmp/contact-sheet-XXXXXX";
 static char picture_path[64], sheet_path[64];
 
-static int set_up(void **state)
-{
+static int set_up(void **state) {
     (void)state;
-    if (!mkdtemp(folder))
-        return 1;
+    if (!mkdtemp(folder)) return 1;
     snprintf(picture_path, sizeof picture_path, "%s/a.jpg", folder);
     snprintf(sheet_path, sizeof sheet_path, "%s/sheet.jpg", folder);
     Raster grey = {640, 480, xmalloc(640 * 480 * 3)};
@@ -33,14 +31,12 @@ static int set_up(void **state)
     return status;
 }
 
-static int tear_down(void **state)
-{
+static int tear_down(void **state) {
     (void)state;
     return (int)file_remove_tree(folder, NULL);
 }
 
-static Raster read_sheet(void)
-{
+static Raster read_sheet(void) {
     Raster out;
     int width, height;
     Error err = {0};
@@ -48,14 +44,12 @@ static Raster read_sheet(void)
     return out;
 }
 
-static bool is_near(const Raster *p, int x, int y, Colour colour)
-{
+static bool is_near(const Raster *p, int x, int y, Colour colour) {
     const uint8_t *pixel = p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3;
     return abs(pixel[0] - colour.blue) < 60 && abs(pixel[1] - colour.green) < 60 && abs(pixel[2] - colour.red) < 60;
 }
 
-static void boxes_lie_on_their_sides(void **state)
-{
+static void boxes_lie_on_their_sides(void **state) {
     (void)state;
     const char *names[] = {"cell", "röd blodkropp"};
     EvaluationBox truth[] = {{.x = 64, .y = 64, .w = 320, .h = 320}};
@@ -76,8 +70,7 @@ static void boxes_lie_on_their_sides(void **state)
     free(sheet.pixels);
 }
 
-static void what_cannot_be_read_becomes_a_grey_cell(void **state)
-{
+static void what_cannot_be_read_becomes_a_grey_cell(void **state) {
     (void)state;
     EvaluationBox wild[] = {{.x = -1e30, .y = 1e30, .w = 1e300, .h = 0, .score = 1},
                             {.class_index = -5, .x = 5, .y = 5, .w = 900, .h = 900, .score = 2}};
@@ -96,21 +89,18 @@ static void what_cannot_be_read_becomes_a_grey_cell(void **state)
     assert_int_not_equal(contact_sheet_write("/nowhere/sheet.jpg", images, 1, NULL, 0, &options, &err), STATUS_OK);
 }
 
-static void letters_are_drawn(void **state)
-{
+static void letters_are_drawn(void **state) {
     (void)state;
     Raster canvas = {40, 10, xcalloc(40 * 10, 3)};
     canvas_text(&canvas, 0, 0, 1, "1é", 2, (Colour){255, 255, 255});
     const char *one = ".#.##..#..#.###"; /* three by five */
-    for (int i = 0; i < 15; i++)
-        assert_int_equal(canvas.pixels[(i / 3 * 40 + i % 3) * 3] != 0, one[i] == '#');
+    for (int i = 0; i < 15; i++) assert_int_equal(canvas.pixels[(i / 3 * 40 + i % 3) * 3] != 0, one[i] == '#');
     assert_int_equal(canvas.pixels[4 * 3], 255); /* the question mark */
     assert_int_equal(canvas_text_length("1é"), 2);
     free(canvas.pixels);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(boxes_lie_on_their_sides),
                                        cmocka_unit_test(what_cannot_be_read_becomes_a_grey_cell),
                                        cmocka_unit_test(letters_are_drawn)};

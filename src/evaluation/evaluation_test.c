@@ -13,8 +13,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define assert_near(value, expected) assert_true(fabs((value) - (expected)) < 1e-9)
 
-static Evaluation evaluate(Arena *arena, const EvaluationBox *truth, size_t truths, const EvaluationBox *detections, size_t count)
-{
+static Evaluation evaluate(Arena *arena, const EvaluationBox *truth, size_t truths, const EvaluationBox *detections, size_t count) {
     arena_init(arena, 1 << 20);
     Evaluation out;
     Error err = {0};
@@ -22,8 +21,7 @@ static Evaluation evaluate(Arena *arena, const EvaluationBox *truth, size_t trut
     return out;
 }
 
-static void overlap_is_over_the_union_or_over_the_detection_for_crowds(void **state)
-{
+static void overlap_is_over_the_union_or_over_the_detection_for_crowds(void **state) {
     (void)state;
     EvaluationBox a = {.w = 10, .h = 10}, b = {.x = 5, .w = 10, .h = 10}, far = {.x = 10, .w = 10, .h = 10};
     assert_near(evaluation_iou(&a, &b), 50.0 / 150);
@@ -32,8 +30,7 @@ static void overlap_is_over_the_union_or_over_the_detection_for_crowds(void **st
     assert_near(evaluation_iou(&a, &far), 0);
 }
 
-static void a_perfect_detection_scores_one(void **state)
-{
+static void a_perfect_detection_scores_one(void **state) {
     (void)state;
     Arena arena;
     EvaluationBox truth[] = {{.image = 7, .x = 10, .y = 10, .w = 50, .h = 40}};
@@ -50,8 +47,7 @@ static void a_perfect_detection_scores_one(void **state)
 
 /* Two truths; the surest detection misses, the second hits one: recall reaches 0.5 with precision 1/2. Of the 101 recall points 51 lie at
  * or below 0.5. */
-static void a_miss_before_a_hit_halves_the_precision(void **state)
-{
+static void a_miss_before_a_hit_halves_the_precision(void **state) {
     (void)state;
     Arena arena;
     EvaluationBox truth[] = {{.x = 0, .y = 0, .w = 20, .h = 20}, {.x = 100, .y = 0, .w = 20, .h = 20}};
@@ -64,8 +60,7 @@ static void a_miss_before_a_hit_halves_the_precision(void **state)
 }
 
 /* Overlap 0.8 counts at 0.50 … 0.80, seven of the ten thresholds. */
-static void overlap_decides_at_each_threshold(void **state)
-{
+static void overlap_decides_at_each_threshold(void **state) {
     (void)state;
     Arena arena;
     EvaluationBox truth[] = {{.w = 100, .h = 100}};
@@ -76,8 +71,7 @@ static void overlap_decides_at_each_threshold(void **state)
     arena_clear(&arena);
 }
 
-static void a_second_hit_on_one_truth_is_a_miss_and_a_crowd_takes_any(void **state)
-{
+static void a_second_hit_on_one_truth_is_a_miss_and_a_crowd_takes_any(void **state) {
     (void)state;
     Arena arena;
     EvaluationBox truth[] = {{.w = 100, .h = 100}, {.x = 200, .w = 100, .h = 100, .iscrowd = true}};
@@ -89,8 +83,7 @@ static void a_second_hit_on_one_truth_is_a_miss_and_a_crowd_takes_any(void **sta
     arena_clear(&arena);
 }
 
-static void nothing_found_is_zero_and_nothing_there_is_undefined(void **state)
-{
+static void nothing_found_is_zero_and_nothing_there_is_undefined(void **state) {
     (void)state;
     Arena arena;
     EvaluationBox box = {.w = 10, .h = 10, .score = 0.3};
@@ -102,8 +95,7 @@ static void nothing_found_is_zero_and_nothing_there_is_undefined(void **state)
     arena_clear(&arena);
 }
 
-static void wrong_boxes_are_refused_by_number(void **state)
-{
+static void wrong_boxes_are_refused_by_number(void **state) {
     (void)state;
     Arena arena;
     arena_init(&arena, 1 << 20);
@@ -111,13 +103,11 @@ static void wrong_boxes_are_refused_by_number(void **state)
     Error err = {0};
     EvaluationBox wrong[] = {
         {.w = 1, .h = 1, .class_index = 2}, {.w = NAN, .h = 1}, {.w = -1, .h = 1}, {.w = 1, .h = 1, .score = INFINITY}};
-    for (size_t i = 0; i < COUNT(wrong); i++)
-        assert_int_equal(evaluation_run(&out, &arena, NULL, 0, &wrong[i], 1, 2, &err), STATUS_VALIDATION_ERROR);
+    for (size_t i = 0; i < COUNT(wrong); i++) assert_int_equal(evaluation_run(&out, &arena, NULL, 0, &wrong[i], 1, 2, &err), STATUS_VALIDATION_ERROR);
     arena_clear(&arena);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(overlap_is_over_the_union_or_over_the_detection_for_crowds),
         cmocka_unit_test(a_perfect_detection_scores_one),

@@ -19,26 +19,22 @@ typedef struct Boxes {
 
 /* Class index of a COCO category id, -1 when there is none. Ids come in the order of the file; COCO evaluates them sorted, which no
  * figure depends on. */
-static int32_t class_of(yyjson_val *categories, int64_t id)
-{
+static int32_t class_of(yyjson_val *categories, int64_t id) {
     size_t i, n;
     yyjson_val *category;
     yyjson_arr_foreach(categories, i, n, category)
-        if (json_get_int(category, "id", -1) == id)
-            return (int32_t)i;
+        if (json_get_int(category, "id", -1) == id) return (int32_t)i;
     return -1;
 }
 
-static Boxes read_boxes(Arena *arena, yyjson_val *list, yyjson_val *categories)
-{
+static Boxes read_boxes(Arena *arena, yyjson_val *list, yyjson_val *categories) {
     Boxes out = {.items = arena_new_array(arena, EvaluationBox, yyjson_arr_size(list))};
     size_t i, n;
     yyjson_val *item;
     yyjson_arr_foreach(list, i, n, item) {
         yyjson_val *bbox = yyjson_obj_get(item, "bbox");
         int32_t class_index = class_of(categories, json_get_int(item, "category_id", -1));
-        if (yyjson_arr_size(bbox) != 4 || class_index < 0)
-            continue;
+        if (yyjson_arr_size(bbox) != 4 || class_index < 0) continue;
         out.items[out.count++] = (EvaluationBox){
             .image = json_get_int(item, "image_id", -1),
             .class_index = class_index,
@@ -54,8 +50,7 @@ static Boxes read_boxes(Arena *arena, yyjson_val *list, yyjson_val *categories)
     return out;
 }
 
-static void write_metrics(JsonWriter *w, const EvaluationMetrics *m)
-{
+static void write_metrics(JsonWriter *w, const EvaluationMetrics *m) {
     const struct {
         const char *name;
         double value;
@@ -63,13 +58,11 @@ static void write_metrics(JsonWriter *w, const EvaluationMetrics *m)
                   {"ap_large", m->ap_large}, {"ar1", m->ar1}, {"ar10", m->ar10}, {"ar100", m->ar100}, {"ar_small", m->ar_small},
                   {"ar_medium", m->ar_medium}, {"ar_large", m->ar_large}};
     json_begin_object(w);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        json_field_number(w, fields[i].name, fields[i].value);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) json_field_number(w, fields[i].name, fields[i].value);
     json_end_object(w);
 }
 
-static void print_evaluation(const Evaluation *evaluation, double seconds)
-{
+static void print_evaluation(const Evaluation *evaluation, double seconds) {
     Buffer out;
     buffer_init(&out, OUTPUT_MAXIMUM);
     JsonWriter w;
@@ -80,16 +73,14 @@ static void print_evaluation(const Evaluation *evaluation, double seconds)
     write_metrics(&w, &evaluation->overall);
     json_key(&w, "classes");
     json_begin_array(&w);
-    for (size_t c = 0; c < evaluation->class_count; c++)
-        write_metrics(&w, &evaluation->classes[c].metrics);
+    for (size_t c = 0; c < evaluation->class_count; c++) write_metrics(&w, &evaluation->classes[c].metrics);
     json_end_array(&w);
     json_end_object(&w);
     puts(buffer_text(&out));
     buffer_clear(&out);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 3) {
         fprintf(stderr, "usage: evaluation_tool TRUTH.json DETECTIONS.json\n");
         return 2;
@@ -112,8 +103,7 @@ int main(int argc, char **argv)
             code = 0;
         }
     }
-    if (code)
-        fprintf(stderr, "evaluation_tool: %s\n", err.message);
+    if (code) fprintf(stderr, "evaluation_tool: %s\n", err.message);
     yyjson_doc_free(detection_doc);
     yyjson_doc_free(truth_doc);
     arena_clear(&arena);

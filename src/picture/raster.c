@@ -9,13 +9,11 @@
 #include "base/arena.h"
 #include "base/banned.h"
 
-double raster_fit(int width, int height, int frame_width, int frame_height)
-{
+double raster_fit(int width, int height, int frame_width, int frame_height) {
     return fmin((double)frame_width / width, (double)frame_height / height);
 }
 
-void raster_clear(Raster *raster)
-{
+void raster_clear(Raster *raster) {
     free(raster->pixels);
     *raster = (Raster){0};
 }
@@ -27,12 +25,10 @@ typedef struct Filter {
     float *weights;
 } Filter;
 
-static Filter filter_new(int from, int to)
-{
+static Filter filter_new(int from, int to) {
     double step = (double)from / to, reach = fmax(step, 1); /* half the width of the triangle */
     Filter f = {.taps = (int)ceil(2 * reach) + 1};
-    if (f.taps > from)
-        f.taps = from;
+    if (f.taps > from) f.taps = from;
     f.first = xcalloc((size_t)to, sizeof *f.first);
     f.weights = xcalloc((size_t)to * (size_t)f.taps, sizeof *f.weights);
     for (int i = 0; i < to; i++) {
@@ -44,47 +40,39 @@ static Filter filter_new(int from, int to)
             w[k] = (float)fmax(0, 1 - fabs(f.first[i] + k - centre) / reach);
             sum += w[k];
         }
-        for (int k = 0; k < f.taps; k++)
-            w[k] = (float)(w[k] / sum);
+        for (int k = 0; k < f.taps; k++) w[k] = (float)(w[k] / sum);
     }
     return f;
 }
 
-static void filter_clear(Filter *f)
-{
+static void filter_clear(Filter *f) {
     free(f->first);
     free(f->weights);
 }
 
 /* Sum of weighted source rows. */
-static void mix_rows(float *restrict line, const Raster *source, const Filter *f, int row)
-{
+static void mix_rows(float *restrict line, const Raster *source, const Filter *f, int row) {
     size_t stride = (size_t)source->width * 3;
     memset(line, 0, stride * sizeof *line);
     for (int k = 0; k < f->taps; k++) {
         float weight = f->weights[(size_t)row * (size_t)f->taps + (size_t)k];
         const uint8_t *restrict pixels = source->pixels + (size_t)(f->first[row] + k) * stride;
         if (weight != 0)
-            for (size_t i = 0; i < stride; i++)
-                line[i] += weight * pixels[i];
+            for (size_t i = 0; i < stride; i++) line[i] += weight * pixels[i];
     }
 }
 
-static void mix_columns(uint8_t *out, int width, const float *line, const Filter *f)
-{
+static void mix_columns(uint8_t *out, int width, const float *line, const Filter *f) {
     for (int x = 0; x < width; x++, out += 3) {
         const float *weights = f->weights + (size_t)x * (size_t)f->taps, *pixel = line + (size_t)f->first[x] * 3;
         float sum[3] = {0.5f, 0.5f, 0.5f};
         for (int k = 0; k < f->taps; k++, pixel += 3)
-            for (int c = 0; c < 3; c++)
-                sum[c] += weights[k] * pixel[c];
-        for (int c = 0; c < 3; c++)
-            out[c] = (uint8_t)sum[c];
+            for (int c = 0; c < 3; c++) sum[c] += weights[k] * pixel[c];
+        for (int c = 0; c < 3; c++) out[c] = (uint8_t)sum[c];
     }
 }
 
-void raster_resize(Raster *out, const Raster *source, int width, int height)
-{
+void raster_resize(Raster *out, const Raster *source, int width, int height) {
     Filter across = filter_new(source->width, width), down = filter_new(source->height, height);
     size_t stride = (size_t)width * 3;
     float *line = xmalloc((size_t)source->width * 3 * sizeof *line);
@@ -105,10 +93,8 @@ static const struct {
 } orientations[9] = {[2] = {false, true, false}, [3] = {false, true, true}, [4] = {false, false, true}, [5] = {true, false, false},
                      [6] = {true, false, true},  [7] = {true, true, true},  [8] = {true, true, false}};
 
-void raster_turn(Raster *raster, int orientation)
-{
-    if (orientation < 2 || orientation > 8)
-        return;
+void raster_turn(Raster *raster, int orientation) {
+    if (orientation < 2 || orientation > 8) return;
     int w = raster->width, h = raster->height;
     bool exchanged = orientations[orientation].exchanged;
     Raster out = {exchanged ? h : w, exchanged ? w : h, xmalloc((size_t)w * (size_t)h * 3)};

@@ -45,8 +45,7 @@ static void scaling_keeps_means_and_copies_at_equal_size(void **state) {
     raster_clear(&r), raster_clear(&same), raster_clear(&half), raster_clear(&point), raster_clear(&large);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_turn_is_the_one_that_exif_means),
         cmocka_unit_test(scaling_keeps_means_and_copies_at_equal_size),

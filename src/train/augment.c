@@ -17,10 +17,8 @@ struct AugmentScratch {
 
 AugmentScratch *augment_scratch_new(void) { return xcalloc(1, sizeof(AugmentScratch)); }
 
-void augment_scratch_free(AugmentScratch *scratch)
-{
-    if (!scratch)
-        return;
+void augment_scratch_free(AugmentScratch *scratch) {
+    if (!scratch) return;
     free(scratch->canvas);
     free(scratch->mixed);
     augment_boxes_clear(&scratch->boxes);
@@ -28,8 +26,7 @@ void augment_scratch_free(AugmentScratch *scratch)
 }
 
 /* A picture in a buffer that grows on demand. */
-static Raster scratch_picture(uint8_t **buffer, size_t *size, int width, int height)
-{
+static Raster scratch_picture(uint8_t **buffer, size_t *size, int width, int height) {
     size_t needed = (size_t)width * height * 3;
     if (needed > *size) {
         free(*buffer);
@@ -39,8 +36,7 @@ static Raster scratch_picture(uint8_t **buffer, size_t *size, int width, int hei
     return (Raster){width, height, *buffer};
 }
 
-AugmentOptions augment_without_mosaic(const AugmentOptions *options)
-{
+AugmentOptions augment_without_mosaic(const AugmentOptions *options) {
     AugmentOptions out = *options;
     out.mosaic = out.mixup = 0;
     return out;
@@ -48,8 +44,7 @@ AugmentOptions augment_without_mosaic(const AugmentOptions *options)
 
 /* ---- boxes ---- */
 
-void augment_boxes_add(AugmentBoxes *boxes, AugmentBox box)
-{
+void augment_boxes_add(AugmentBoxes *boxes, AugmentBox box) {
     if (boxes->count == boxes->capacity) {
         boxes->capacity = boxes->capacity ? 2 * boxes->capacity : 32;
         boxes->items = xrealloc(boxes->items, boxes->capacity * sizeof *boxes->items);
@@ -57,14 +52,12 @@ void augment_boxes_add(AugmentBoxes *boxes, AugmentBox box)
     boxes->items[boxes->count++] = box;
 }
 
-void augment_boxes_clear(AugmentBoxes *boxes)
-{
+void augment_boxes_clear(AugmentBoxes *boxes) {
     free(boxes->items);
     *boxes = (AugmentBoxes){0};
 }
 
-void augment_map_boxes(AugmentBoxes *boxes, size_t first, const AugmentMatrix *matrix)
-{
+void augment_map_boxes(AugmentBoxes *boxes, size_t first, const AugmentMatrix *matrix) {
     const float *m = matrix->m;
     for (size_t i = first; i < boxes->count; i++) {
         AugmentBox b = boxes->items[i], out = {INFINITY, INFINITY, -INFINITY, -INFINITY, b.class_index};
@@ -80,8 +73,7 @@ void augment_map_boxes(AugmentBoxes *boxes, size_t first, const AugmentMatrix *m
 
 static float clamp(float value, float high) { return fminf(fmaxf(value, 0), high); }
 
-void augment_clip_boxes(AugmentBoxes *boxes, size_t first, int width, int height, const AugmentOptions *options)
-{
+void augment_clip_boxes(AugmentBoxes *boxes, size_t first, int width, int height, const AugmentOptions *options) {
     size_t kept = first;
     for (size_t i = first; i < boxes->count; i++) {
         AugmentBox b = boxes->items[i];
@@ -89,8 +81,7 @@ void augment_clip_boxes(AugmentBoxes *boxes, size_t first, int width, int height
         b.x0 = clamp(b.x0, (float)width), b.x1 = clamp(b.x1, (float)width);
         b.y0 = clamp(b.y0, (float)height), b.y1 = clamp(b.y1, (float)height);
         float w = b.x1 - b.x0, h = b.y1 - b.y0;
-        if (fminf(w, h) > options->minimum_side && w * h >= options->minimum_visible * area)
-            boxes->items[kept++] = b;
+        if (fminf(w, h) > options->minimum_side && w * h >= options->minimum_visible * area) boxes->items[kept++] = b;
     }
     boxes->count = kept;
 }
@@ -99,15 +90,12 @@ void augment_clip_boxes(AugmentBoxes *boxes, size_t first, int width, int height
 
 static bool happens(Random *random, float probability) { return random_unit(random) < probability; }
 
-static void give_back(const AugmentSource *source, uint32_t index, Raster picture)
-{
-    if (source->give_back)
-        source->give_back(source->context, index, picture);
+static void give_back(const AugmentSource *source, uint32_t index, Raster picture) {
+    if (source->give_back) source->give_back(source->context, index, picture);
 }
 
 /* Rotation and scale about the top-left corner, then shear, then translation. */
-static AugmentMatrix draw_affine(const AugmentOptions *o, int width, int height, Random *random)
-{
+static AugmentMatrix draw_affine(const AugmentOptions *o, int width, int height, Random *random) {
     double degree = M_PI / 180;
     double angle = random_between(random, -o->rotation, o->rotation) * degree;
     double scale = random_between(random, o->scale_low, o->scale_high);
@@ -122,8 +110,7 @@ static AugmentMatrix draw_affine(const AugmentOptions *o, int width, int height,
 
 /* Pastes picture `index` with its corner at x, y (or its far corner there, where before_x or before_y is set), boxes too. */
 static void place(Raster *canvas, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, int x, int y, bool before_x,
-                  bool before_y, const AugmentOptions *options)
-{
+                  bool before_y, const AugmentOptions *options) {
     size_t first = boxes->count;
     Raster tile = source->get(source->context, index, boxes);
     x -= before_x ? tile.width : 0;
@@ -137,23 +124,20 @@ static void place(Raster *canvas, AugmentBoxes *boxes, const AugmentSource *sour
 
 /* Four pictures around a random point of a canvas twice as large, seen through a random affine map. */
 static void draw_mosaic(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index,
-                        const AugmentOptions *options, Random *random, AugmentScratch *scratch)
-{
+                        const AugmentOptions *options, Random *random, AugmentScratch *scratch) {
     Raster canvas = scratch_picture(&scratch->canvas, &scratch->canvas_size, 2 * out->width, 2 * out->height);
     augment_fill(&canvas);
     int x = (int)random_between(random, 0.5 * out->width, 1.5 * out->width);
     int y = (int)random_between(random, 0.5 * out->height, 1.5 * out->height);
     size_t first = boxes->count;
-    for (int i = 0; i < 4; i++)
-        place(&canvas, boxes, source, i ? random_below(random, source->count) : index, x, y, !(i & 1), !(i & 2), options);
+    for (int i = 0; i < 4; i++) place(&canvas, boxes, source, i ? random_below(random, source->count) : index, x, y, !(i & 1), !(i & 2), options);
     AugmentMatrix matrix = draw_affine(options, out->width, out->height, random);
     augment_warp(out, &canvas, &matrix);
     augment_map_boxes(boxes, first, &matrix);
 }
 
 static void draw_single(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index,
-                        const AugmentOptions *options, Random *random)
-{
+                        const AugmentOptions *options, Random *random) {
     if (!options->affine_always) {
         augment_fill(out);
         place(out, boxes, source, index, 0, 0, false, false, options);
@@ -169,8 +153,7 @@ static void draw_single(Raster *out, AugmentBoxes *boxes, const AugmentSource *s
 
 /* Lays another picture over out, scaled, perhaps mirrored and cut out at random, each with half the weight; its boxes join. */
 static void draw_mixup(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, const AugmentOptions *options,
-                       Random *random, AugmentScratch *scratch)
-{
+                       Random *random, AugmentScratch *scratch) {
     uint32_t index = random_below(random, source->count);
     float scale = (float)random_between(random, options->mixup_low, options->mixup_high);
     bool mirrored = happens(random, 0.5f);
@@ -194,38 +177,31 @@ static void draw_mixup(Raster *out, AugmentBoxes *boxes, const AugmentSource *so
 }
 
 /* A change of up to `most` either way, none half of the time. */
-static int draw_jitter(Random *random, int most)
-{
+static int draw_jitter(Random *random, int most) {
     double change = random_between(random, -most, most);
     return happens(random, 0.5f) ? (int)change : 0;
 }
 
-static void draw_colours_and_flips(Raster *out, AugmentBoxes *boxes, const AugmentOptions *options, Random *random)
-{
+static void draw_colours_and_flips(Raster *out, AugmentBoxes *boxes, const AugmentOptions *options, Random *random) {
     int hue = draw_jitter(random, options->hue), saturation = draw_jitter(random, options->saturation);
     int value = draw_jitter(random, options->value);
     augment_hsv(out, hue, saturation, value);
-    if (happens(random, options->flip_horizontal))
-        augment_flip_horizontal(out, boxes);
-    if (happens(random, options->flip_vertical))
-        augment_flip_vertical(out, boxes);
+    if (happens(random, options->flip_horizontal)) augment_flip_horizontal(out, boxes);
+    if (happens(random, options->flip_vertical)) augment_flip_vertical(out, boxes);
 }
 
 void augment_sample(Raster *out, AugmentBoxes *boxes, const AugmentSource *source, uint32_t index, const AugmentOptions *options,
-                    Random *random, AugmentScratch *scratch)
-{
+                    Random *random, AugmentScratch *scratch) {
     AugmentBoxes *own = &scratch->boxes;
     own->count = 0;
     if (happens(random, options->mosaic)) {
         draw_mosaic(out, own, source, index, options, random, scratch);
         augment_clip_boxes(own, 0, out->width, out->height, options);
-        if (happens(random, options->mixup) && own->count)
-            draw_mixup(out, own, source, options, random, scratch);
+        if (happens(random, options->mixup) && own->count) draw_mixup(out, own, source, options, random, scratch);
     } else {
         draw_single(out, own, source, index, options, random);
     }
     augment_clip_boxes(own, 0, out->width, out->height, options);
     draw_colours_and_flips(out, own, options, random);
-    for (size_t i = 0; i < own->count; i++)
-        augment_boxes_add(boxes, own->items[i]);
+    for (size_t i = 0; i < own->count; i++) augment_boxes_add(boxes, own->items[i]);
 }

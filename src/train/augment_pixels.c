@@ -13,12 +13,10 @@ void augment_fill(Raster *picture) { memset(picture->pixels, AUGMENT_FILL, (size
 
 static int clamp_int(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
-void augment_paste(Raster *out, const Raster *source, int x, int y)
-{
+void augment_paste(Raster *out, const Raster *source, int x, int y) {
     int left = clamp_int(x, 0, out->width), right = clamp_int(x + source->width, 0, out->width);
     int top = clamp_int(y, 0, out->height), bottom = clamp_int(y + source->height, 0, out->height);
-    if (left >= right)
-        return;
+    if (left >= right) return;
     for (int row = top; row < bottom; row++)
         memcpy(out->pixels + ((size_t)row * out->width + left) * 3,
                source->pixels + ((size_t)(row - y) * source->width + (left - x)) * 3, (size_t)(right - left) * 3);
@@ -27,12 +25,10 @@ void augment_paste(Raster *out, const Raster *source, int x, int y)
 /* ---- affine map ---- */
 
 /* False for a matrix that cannot be inverted with any sense. */
-static bool invert(const AugmentMatrix *matrix, double out[6])
-{
+static bool invert(const AugmentMatrix *matrix, double out[6]) {
     const float *m = matrix->m;
     double determinant = (double)m[0] * m[4] - (double)m[1] * m[3];
-    if (!(fabs(determinant) > 1e-6))
-        return false;
+    if (!(fabs(determinant) > 1e-6)) return false;
     out[0] = m[4] / determinant;
     out[1] = -m[1] / determinant;
     out[3] = -m[3] / determinant;
@@ -40,13 +36,11 @@ static bool invert(const AugmentMatrix *matrix, double out[6])
     out[2] = -(out[0] * m[2] + out[1] * m[5]);
     out[5] = -(out[3] * m[2] + out[4] * m[5]);
     for (int i = 0; i < 6; i++)
-        if (!(fabs(out[i]) < 1e7))
-            return false;
+        if (!(fabs(out[i]) < 1e7)) return false;
     return true;
 }
 
-static void blend_neighbours(uint8_t *out, const uint8_t *const corners[4], unsigned wx, unsigned wy)
-{
+static void blend_neighbours(uint8_t *out, const uint8_t *const corners[4], unsigned wx, unsigned wy) {
     for (int c = 0; c < 3; c++) {
         unsigned upper = corners[0][c] * (WEIGHT_ONE - wx) + corners[1][c] * wx;
         unsigned lower = corners[2][c] * (WEIGHT_ONE - wx) + corners[3][c] * wx;
@@ -55,8 +49,7 @@ static void blend_neighbours(uint8_t *out, const uint8_t *const corners[4], unsi
 }
 
 /* A sample whose neighbours lie partly or wholly outside the source. */
-static void sample_edge(uint8_t *out, const Raster *source, int64_t column, int64_t row, unsigned wx, unsigned wy)
-{
+static void sample_edge(uint8_t *out, const Raster *source, int64_t column, int64_t row, unsigned wx, unsigned wy) {
     static const uint8_t fill[3] = {AUGMENT_FILL, AUGMENT_FILL, AUGMENT_FILL};
     const uint8_t *corners[4];
     for (int i = 0; i < 4; i++) {
@@ -68,8 +61,7 @@ static void sample_edge(uint8_t *out, const Raster *source, int64_t column, int6
 }
 
 /* One row of the output; u and v are the source position of its first pixel in fixed point. */
-static void warp_row(uint8_t *out, int width, const Raster *source, int64_t u, int64_t v, int64_t du, int64_t dv)
-{
+static void warp_row(uint8_t *out, int width, const Raster *source, int64_t u, int64_t v, int64_t du, int64_t dv) {
     size_t stride = (size_t)source->width * 3;
     for (int x = 0; x < width; x++, u += du, v += dv, out += 3) {
         int64_t column = u >> FRACTION_BITS, row = v >> FRACTION_BITS;
@@ -85,12 +77,10 @@ static void warp_row(uint8_t *out, int width, const Raster *source, int64_t u, i
     }
 }
 
-void augment_warp(Raster *out, const Raster *source, const AugmentMatrix *matrix)
-{
+void augment_warp(Raster *out, const Raster *source, const AugmentMatrix *matrix) {
     augment_fill(out);
     double inverse[6];
-    if (!invert(matrix, inverse))
-        return;
+    if (!invert(matrix, inverse)) return;
     double one = 1 << FRACTION_BITS;
     int64_t du = llrint(inverse[0] * one), dv = llrint(inverse[3] * one);
     for (int y = 0; y < out->height; y++) {
@@ -109,8 +99,7 @@ static inline float lower(float a, float b) { return a < b ? a : b; }
 static inline float higher(float a, float b) { return a > b ? a : b; }
 
 /* A channel from hue (0 to 6), value (0–255) and chroma (value × saturation); n is 5 for red, 3 for green, 1 for blue. */
-static inline float channel_of(float n, float hue, float value, float chroma)
-{
+static inline float channel_of(float n, float hue, float value, float chroma) {
     float k = n + hue;
     k = k >= 6 ? k - 6 : k;
     return value - chroma * higher(lower(lower(k, 4 - k), 1), 0);
@@ -118,8 +107,7 @@ static inline float channel_of(float n, float hue, float value, float chroma)
 
 /* In units of this function a turn of the hue is 6 and saturation runs from 0 to 1. */
 static void hsv_run(float *restrict blue, float *restrict green, float *restrict red, float hue_shift, float saturation_shift,
-                    float value_shift)
-{
+                    float value_shift) {
     for (int i = 0; i < RUN; i++) {
         float b = blue[i], g = green[i], r = red[i];
         float value = higher(higher(r, g), b), chroma = value - lower(lower(r, g), b);
@@ -144,43 +132,35 @@ static void hsv_run(float *restrict blue, float *restrict green, float *restrict
 __attribute__((target_clones("avx2", "default")))
 #endif
 #endif
-static void hsv_pixels(uint8_t *pixels, size_t count, float hue_shift, float saturation_shift, float value_shift)
-{
+static void hsv_pixels(uint8_t *pixels, size_t count, float hue_shift, float saturation_shift, float value_shift) {
     float planes[3][RUN] = {{0}};
     for (size_t done = 0; done < count; done += RUN) {
         int n = count - done < RUN ? (int)(count - done) : RUN;
         uint8_t *p = pixels + 3 * done;
         for (int i = 0; i < n; i++)
-            for (int c = 0; c < 3; c++)
-                planes[c][i] = p[3 * i + c];
+            for (int c = 0; c < 3; c++) planes[c][i] = p[3 * i + c];
         hsv_run(planes[0], planes[1], planes[2], hue_shift, saturation_shift, value_shift);
         for (int i = 0; i < n; i++)
-            for (int c = 0; c < 3; c++)
-                p[3 * i + c] = (uint8_t)(planes[c][i] + 0.5f);
+            for (int c = 0; c < 3; c++) p[3 * i + c] = (uint8_t)(planes[c][i] + 0.5f);
     }
 }
 
-void augment_hsv(Raster *picture, int hue, int saturation, int value)
-{
-    if (!hue && !saturation && !value)
-        return;
+void augment_hsv(Raster *picture, int hue, int saturation, int value) {
+    if (!hue && !saturation && !value) return;
     float hue_shift = (float)(((hue % 180) + 180) % 180) / 30; /* 0 to 6 */
     hsv_pixels(picture->pixels, (size_t)picture->width * picture->height, hue_shift, (float)saturation / 255, (float)value);
 }
 
-void augment_blend(Raster *out, const Raster *other)
-{
+void augment_blend(Raster *out, const Raster *other) {
     size_t count = (size_t)out->width * out->height * 3;
     uint8_t *restrict a = out->pixels;
     const uint8_t *restrict b = other->pixels;
-    for (size_t i = 0; i < count; i++)
-        a[i] = (uint8_t)((a[i] + b[i] + 1) >> 1);
+    for (size_t i = 0; i < count; i++) a[i] = (uint8_t)((a[i] + b[i] + 1) >> 1);
 }
 
 /* ---- flips ---- */
 
-void augment_flip_horizontal(Raster *picture, AugmentBoxes *boxes)
-{
+void augment_flip_horizontal(Raster *picture, AugmentBoxes *boxes) {
     for (int y = 0; y < picture->height; y++) {
         uint8_t *left = picture->pixels + (size_t)y * picture->width * 3, *right = left + ((size_t)picture->width - 1) * 3;
         for (; left < right; left += 3, right -= 3)
@@ -198,8 +178,7 @@ void augment_flip_horizontal(Raster *picture, AugmentBoxes *boxes)
     }
 }
 
-void augment_flip_vertical(Raster *picture, AugmentBoxes *boxes)
-{
+void augment_flip_vertical(Raster *picture, AugmentBoxes *boxes) {
     size_t stride = (size_t)picture->width * 3;
     for (int y = 0; y < picture->height / 2; y++) {
         uint8_t *restrict upper = picture->pixels + (size_t)y * stride;

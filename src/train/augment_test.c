@@ -20,30 +20,25 @@ static const uint8_t colours[PICTURES][3] = {{255, 0, 0}, {0, 255, 0}, {0, 0, 25
 static const AugmentBox rectangles[PICTURES] = {{20, 30, 60, 50, 0}, {5, 10, 35, 60, 1}, {40, 8, 90, 40, 2}, {10, 10, 50, 50, 3}};
 static const int sizes[PICTURES][2] = {{96, 72}, {64, 96}, {96, 64}, {80, 96}};
 
-static Raster picture_new(int width, int height)
-{
+static Raster picture_new(int width, int height) {
     return (Raster){width, height, xcalloc((size_t)width * height, 3)};
 }
 
-static Raster painted(uint32_t index)
-{
+static Raster painted(uint32_t index) {
     Raster p = picture_new(sizes[index][0], sizes[index][1]);
     AugmentBox r = rectangles[index];
     for (int y = (int)r.y0; y < (int)r.y1; y++)
-        for (int x = (int)r.x0; x < (int)r.x1; x++)
-            memcpy(p.pixels + ((size_t)y * p.width + x) * 3, colours[index], 3);
+        for (int x = (int)r.x0; x < (int)r.x1; x++) memcpy(p.pixels + ((size_t)y * p.width + x) * 3, colours[index], 3);
     return p;
 }
 
-static Raster get(void *context, uint32_t index, AugmentBoxes *boxes)
-{
+static Raster get(void *context, uint32_t index, AugmentBoxes *boxes) {
     (void)context;
     augment_boxes_add(boxes, rectangles[index]);
     return painted(index);
 }
 
-static void give_back(void *context, uint32_t index, Raster picture)
-{
+static void give_back(void *context, uint32_t index, Raster picture) {
     (void)context, (void)index;
     free(picture.pixels);
 }
@@ -51,17 +46,14 @@ static void give_back(void *context, uint32_t index, Raster picture)
 static const AugmentSource source = {.count = PICTURES, .get = get, .give_back = give_back};
 
 /* Close enough that neither the fill nor a blend of two colours passes. */
-static bool has_colour(const uint8_t *pixel, int class_index)
-{
+static bool has_colour(const uint8_t *pixel, int class_index) {
     for (int c = 0; c < 3; c++)
-        if (abs(pixel[c] - colours[class_index][c]) > 70)
-            return false;
+        if (abs(pixel[c] - colours[class_index][c]) > 70) return false;
     return true;
 }
 
 /* Enclosing box of the pixels of a class; an empty one has x0 > x1. */
-static AugmentBox find_pixels(const Raster *p, int class_index)
-{
+static AugmentBox find_pixels(const Raster *p, int class_index) {
     AugmentBox found = {1e9f, 1e9f, -1e9f, -1e9f, class_index};
     for (int y = 0; y < p->height; y++)
         for (int x = 0; x < p->width; x++)
@@ -72,22 +64,19 @@ static AugmentBox find_pixels(const Raster *p, int class_index)
     return found;
 }
 
-static void assert_same_box(AugmentBox a, AugmentBox b, float tolerance)
-{
+static void assert_same_box(AugmentBox a, AugmentBox b, float tolerance) {
     assert_true(fabsf(a.x0 - b.x0) <= tolerance && fabsf(a.x1 - b.x1) <= tolerance);
     assert_true(fabsf(a.y0 - b.y0) <= tolerance && fabsf(a.y1 - b.y1) <= tolerance);
 }
 
-static void draw(Raster *out, AugmentBoxes *boxes, uint32_t index, const AugmentOptions *options, uint64_t seed)
-{
+static void draw(Raster *out, AugmentBoxes *boxes, uint32_t index, const AugmentOptions *options, uint64_t seed) {
     AugmentScratch *scratch = augment_scratch_new();
     Random random = random_start(seed, index);
     augment_sample(out, boxes, &source, index, options, &random, scratch);
     augment_scratch_free(scratch);
 }
 
-static void without_options_a_picture_is_letterboxed_at_the_top_left(void **state)
-{
+static void without_options_a_picture_is_letterboxed_at_the_top_left(void **state) {
     (void)state;
     Raster out = picture_new(SIDE, SIDE), plain = painted(0);
     AugmentBoxes boxes = {0};
@@ -102,8 +91,7 @@ static void without_options_a_picture_is_letterboxed_at_the_top_left(void **stat
 }
 
 /* Scale, translation, flips and colours: the box and the painted pixels end at the same place. */
-static void boxes_follow_an_affine_map(void **state)
-{
+static void boxes_follow_an_affine_map(void **state) {
     (void)state;
     AugmentOptions options = AUGMENT_DEFAULTS;
     options.mosaic = 0;
@@ -126,8 +114,7 @@ static void boxes_follow_an_affine_map(void **state)
 }
 
 /* Where nothing is cut, the enclosing box of a turned and sheared rectangle is found again. */
-static void boxes_enclose_what_was_turned(void **state)
-{
+static void boxes_enclose_what_was_turned(void **state) {
     (void)state;
     for (int degrees = -40; degrees <= 40; degrees += 5) {
         double angle = degrees * M_PI / 180, shear = degrees / 400.0;
@@ -146,8 +133,7 @@ static void boxes_enclose_what_was_turned(void **state)
 }
 
 /* In a mosaic every pixel of a colour lies in a box of its class, and the middle of every box has its colour. */
-static void a_mosaic_keeps_every_rectangle_in_its_box(void **state)
-{
+static void a_mosaic_keeps_every_rectangle_in_its_box(void **state) {
     (void)state;
     AugmentOptions options = AUGMENT_DEFAULTS;
     options.mosaic = 1;
@@ -160,8 +146,7 @@ static void a_mosaic_keeps_every_rectangle_in_its_box(void **state)
         draw(&out, &boxes, (uint32_t)seed % PICTURES, &options, seed);
         for (size_t i = 0; i < boxes.count; i++) {
             AugmentBox b = boxes.items[i];
-            if (b.x1 - b.x0 < 4 || b.y1 - b.y0 < 4)
-                continue;
+            if (b.x1 - b.x0 < 4 || b.y1 - b.y0 < 4) continue;
             int x = (int)((b.x0 + b.x1) / 2), y = (int)((b.y0 + b.y1) / 2);
             assert_true(has_colour(out.pixels + ((size_t)y * SIDE + x) * 3, b.class_index));
         }
@@ -182,8 +167,7 @@ static void a_mosaic_keeps_every_rectangle_in_its_box(void **state)
     assert_true(total > 100);
 }
 
-static void mixup_adds_the_boxes_of_a_second_picture(void **state)
-{
+static void mixup_adds_the_boxes_of_a_second_picture(void **state) {
     (void)state;
     AugmentOptions options = AUGMENT_DEFAULTS;
     options.mosaic = options.mixup = 1;
@@ -206,8 +190,7 @@ static void mixup_adds_the_boxes_of_a_second_picture(void **state)
     free(out.pixels);
 }
 
-static void the_same_seed_gives_the_same_bytes(void **state)
-{
+static void the_same_seed_gives_the_same_bytes(void **state) {
     (void)state;
     AugmentOptions options = AUGMENT_DEFAULTS;
     options.mosaic = 0.7f, options.mixup = 0.5f, options.rotation = 10, options.shear = 2;
@@ -219,8 +202,7 @@ static void the_same_seed_gives_the_same_bytes(void **state)
         draw(&b, &second, 2, &options, seed);
         assert_memory_equal(a.pixels, b.pixels, SIDE * SIDE * 3);
         assert_int_equal(first.count, second.count);
-        if (first.count)
-            assert_memory_equal(first.items, second.items, first.count * sizeof *first.items);
+        if (first.count) assert_memory_equal(first.items, second.items, first.count * sizeof *first.items);
         draw(&b, &second, 2, &options, seed + 1000);
         different += memcmp(a.pixels, b.pixels, SIDE * SIDE * 3) != 0;
         augment_boxes_clear(&first);
@@ -231,8 +213,7 @@ static void the_same_seed_gives_the_same_bytes(void **state)
     free(b.pixels);
 }
 
-static void small_and_hardly_visible_boxes_fall_out(void **state)
-{
+static void small_and_hardly_visible_boxes_fall_out(void **state) {
     (void)state;
     AugmentOptions options = {.minimum_side = 2, .minimum_visible = 0.25f};
     AugmentBoxes boxes = {0};
@@ -247,23 +228,20 @@ static void small_and_hardly_visible_boxes_fall_out(void **state)
 }
 
 /* Against the definition: no change leaves colours within one step, red turned by 60 of 180 is green, grey has no hue. */
-static void colours_turn_as_defined(void **state)
-{
+static void colours_turn_as_defined(void **state) {
     (void)state;
     uint8_t pixels[4 * 3] = {0, 0, 255, 128, 128, 128, 30, 60, 200, 0, 0, 0};
     Raster p = {4, 1, pixels};
     augment_hsv(&p, 60, 0, 0);
     const uint8_t turned[4 * 3] = {0, 255, 0, 128, 128, 128, 60, 200, 30, 0, 0, 0};
-    for (int i = 0; i < 9; i++)
-        assert_in_range(pixels[i] + 1, turned[i], turned[i] + 2);
+    for (int i = 0; i < 9; i++) assert_in_range(pixels[i] + 1, turned[i], turned[i] + 2);
     augment_hsv(&p, -60, 0, 30);
     assert_int_equal(pixels[2], 255);
     assert_int_equal(pixels[3], 158);
     assert_int_equal(pixels[9], 30);
 }
 
-static void a_flat_matrix_gives_only_fill(void **state)
-{
+static void a_flat_matrix_gives_only_fill(void **state) {
     (void)state;
     Raster in = painted(3), out = picture_new(SIDE, SIDE);
     const AugmentMatrix flat[] = {{{0, 0, 0, 0, 0, 0}}, {{1, 1, 0, 1, 1, 0}}, {{NAN, 0, 0, 0, 1, 0}}, {{1, 0, 1e30f, 0, 1, 0}}};
@@ -276,8 +254,7 @@ static void a_flat_matrix_gives_only_fill(void **state)
     free(out.pixels);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_options_a_picture_is_letterboxed_at_the_top_left),
         cmocka_unit_test(boxes_follow_an_affine_map),

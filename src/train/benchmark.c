@@ -26,18 +26,15 @@ typedef struct Request {
     TorchType type;
 } Request;
 
-static Status write_picture(const char *path, Random *random, Error *err)
-{
+static Status write_picture(const char *path, Random *random, Error *err) {
     Raster noise = {WIDTH, HEIGHT, xmalloc((size_t)WIDTH * HEIGHT * 3)};
-    for (int i = 0; i < WIDTH * HEIGHT; i++)
-        memset(noise.pixels + 3 * i, (int)random_below(random, 256), 3);
+    for (int i = 0; i < WIDTH * HEIGHT; i++) memset(noise.pixels + 3 * i, (int)random_below(random, 256), 3);
     Status status = jpeg_file_write(path, &noise, JPEG_BGR, QUALITY, err);
     raster_clear(&noise);
     return status;
 }
 
-static Status write_boxes(const char *path, int number, Random *random, Error *err)
-{
+static Status write_boxes(const char *path, int number, Random *random, Error *err) {
     Buffer out;
     buffer_init(&out, 1 << 16);
     buffer_printf(&out, "{\"filename\": \"%d.jpg\", \"width\": %d, \"height\": %d, \"annotations\": [", number, WIDTH, HEIGHT);
@@ -52,33 +49,27 @@ static Status write_boxes(const char *path, int number, Random *random, Error *e
     return status;
 }
 
-static Status draw_export(const char *folder, Arena *arena, Error *err)
-{
+static Status draw_export(const char *folder, Arena *arena, Error *err) {
     static const char classes[] = "{\"format\": \"pictograph\", \"version\": 1, \"name\": \"noise\", \"classes\": ["
                                   "{\"name\": \"a\", \"type\": \"bbox\"}, {\"name\": \"b\", \"type\": \"bbox\"}, {\"name\": \"c\", \"type\": \"bbox\"}]}";
     Random random = random_start(1, 1);
     Status status = file_write_atomic(arena_printf(arena, "%s/dataset.json", folder), classes, sizeof classes - 1, 0600, err);
-    if (status == STATUS_OK)
-        status = file_make_directories(arena_printf(arena, "%s/images", folder), 0700, err);
-    if (status == STATUS_OK)
-        status = file_make_directories(arena_printf(arena, "%s/annotations", folder), 0700, err);
+    if (status == STATUS_OK) status = file_make_directories(arena_printf(arena, "%s/images", folder), 0700, err);
+    if (status == STATUS_OK) status = file_make_directories(arena_printf(arena, "%s/annotations", folder), 0700, err);
     for (int i = 0; i < PICTURES && status == STATUS_OK; i++) {
         status = write_picture(arena_printf(arena, "%s/images/%d.jpg", folder, i), &random, err);
-        if (status == STATUS_OK)
-            status = write_boxes(arena_printf(arena, "%s/annotations/%d.jpg.json", folder, i), i, &random, err);
+        if (status == STATUS_OK) status = write_boxes(arena_printf(arena, "%s/annotations/%d.jpg.json", folder, i), i, &random, err);
     }
     return status;
 }
 
 /* Processors that this process may run on: `taskset -c 0` measures one replica. */
-static int usable_cores(void)
-{
+static int usable_cores(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-static Status measure(const Request *request, TrainDataset *dataset, Error *err)
-{
+static Status measure(const Request *request, TrainDataset *dataset, Error *err) {
     int cores = usable_cores(), side = (int)request->side;
     TrainerOptions options = trainer_choose(cores, (int)request->batch, torch_has_cuda());
     options.type = request->type;
@@ -111,8 +102,7 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
             images = 0;
         }
         TrainBatch *batch = train_loader_next(loader);
-        if (!batch)
-            break;
+        if (!batch) break;
         TrainerBatch input = {batch->images, batch->targets, batch->count, side, side, batch->max_boxes};
         LossParts parts;
         status = trainer_step(trainer, &parts, &input, &rates, false, err);
@@ -135,8 +125,7 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
     return status;
 }
 
-static bool read_request(Request *out, char **arguments)
-{
+static bool read_request(Request *out, char **arguments) {
     bool half = text_equal(arguments[3], "bfloat16");
     out->type = half ? TORCH_BFLOAT16 : TORCH_FLOAT32;
     return yolox_size_from_name(arguments[0], &out->model_size) && text_to_int(arguments[1], &out->side) && out->side >= 32 &&
@@ -144,8 +133,7 @@ static bool read_request(Request *out, char **arguments)
            (half || text_equal(arguments[3], "float32"));
 }
 
-int benchmark_run(char **arguments)
-{
+int benchmark_run(char **arguments) {
     Request request;
     if (!read_request(&request, arguments)) {
         fputs("--benchmark MODEL SIZE BATCH PRECISION: for example nano 416 8 float32; SIZE is a multiple of 32\n", stderr);
@@ -157,16 +145,11 @@ int benchmark_run(char **arguments)
     TrainDataset *dataset = NULL;
     char folder[] = "/tmp/pictograph-benchmark-XXXXXX";
     Status status = mkdtemp(folder) ? STATUS_OK : error_set(&err, STATUS_IO, "No folder can be made in /tmp");
-    if (status == STATUS_OK)
-        status = train_images_init("pictograph-train", &err);
-    if (status == STATUS_OK)
-        status = draw_export(folder, &arena, &err);
-    if (status == STATUS_OK)
-        status = train_dataset_open(&dataset, folder, NULL, NULL, NULL, &err);
-    if (status == STATUS_OK)
-        status = measure(&request, dataset, &err);
-    if (status != STATUS_OK)
-        fprintf(stderr, "%s\n", err.message);
+    if (status == STATUS_OK) status = train_images_init("pictograph-train", &err);
+    if (status == STATUS_OK) status = draw_export(folder, &arena, &err);
+    if (status == STATUS_OK) status = train_dataset_open(&dataset, folder, NULL, NULL, NULL, &err);
+    if (status == STATUS_OK) status = measure(&request, dataset, &err);
+    if (status != STATUS_OK) fprintf(stderr, "%s\n", err.message);
     train_dataset_free(dataset);
     file_remove_tree(folder, NULL);
     arena_clear(&arena);

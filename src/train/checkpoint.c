@@ -9,8 +9,7 @@
 #include "train/weights.h"
 #include "base/banned.h"
 
-Status checkpoint_write(const char *path, const Optimizer *o, const Progress *progress, const char *fingerprint, Error *err)
-{
+Status checkpoint_write(const char *path, const Optimizer *o, const Progress *progress, const char *fingerprint, Error *err) {
     Arena arena;
     arena_init(&arena, SIZE_MAX);
     TensorEntry *entries = arena_new_array(&arena, TensorEntry, 3 * (size_t)o->net->tensor_count);
@@ -25,8 +24,7 @@ Status checkpoint_write(const char *path, const Optimizer *o, const Progress *pr
     return status;
 }
 
-static Status read_progress(Progress *out, const TensorFile *file, const char *fingerprint, Error *err)
-{
+static Status read_progress(Progress *out, const TensorFile *file, const char *fingerprint, Error *err) {
     yyjson_doc *doc = file->metadata ? json_parse(file->metadata, strlen(file->metadata), NULL) : NULL;
     yyjson_val *root = yyjson_doc_get_root(doc);
     bool same = strcmp(json_get_string(root, "run", ""), fingerprint) == 0;
@@ -41,37 +39,29 @@ static Status read_progress(Progress *out, const TensorFile *file, const char *f
     return same ? STATUS_OK : error_set(err, STATUS_NOT_FOUND, "The checkpoint is of another run");
 }
 
-static Status read_velocity(Optimizer *o, const TensorFile *file, Error *err)
-{
+static Status read_velocity(Optimizer *o, const TensorFile *file, Error *err) {
     for (int i = 0; i < o->net->tensor_count; i++) {
         const YoloxTensor *t = &o->net->tensors[i];
         char name[sizeof t->name + 16];
         snprintf(name, sizeof name, "velocity/%s", t->name);
         const TensorEntry *entry = t->offset < o->net->trained ? tensor_file_find(file, name) : NULL;
-        if (t->offset >= o->net->trained)
-            continue;
+        if (t->offset >= o->net->trained) continue;
         if (!entry || entry->elements != (int64_t)t->elements || !tensor_entry_floats(o->velocity + t->offset, entry))
             return error_set(err, STATUS_NOT_FOUND, "The checkpoint lacks '%s'", name);
     }
     return STATUS_OK;
 }
 
-Status checkpoint_read(const char *path, Optimizer *o, Progress *progress, const char *fingerprint, Error *err)
-{
+Status checkpoint_read(const char *path, Optimizer *o, Progress *progress, const char *fingerprint, Error *err) {
     TensorFile file;
     int skipped;
-    if (!file_exists(path))
-        return error_set(err, STATUS_NOT_FOUND, "There is no checkpoint");
+    if (!file_exists(path)) return error_set(err, STATUS_NOT_FOUND, "There is no checkpoint");
     Status status = tensor_file_open(&file, path, err);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK) return status;
     status = read_progress(progress, &file, fingerprint, err);
-    if (status == STATUS_OK)
-        status = weights_read(o->net, o->weights, &file, "weights/", &skipped, err);
-    if (status == STATUS_OK)
-        status = weights_read(o->net, o->average, &file, "average/", &skipped, err);
-    if (status == STATUS_OK)
-        status = read_velocity(o, &file, err);
+    if (status == STATUS_OK) status = weights_read(o->net, o->weights, &file, "weights/", &skipped, err);
+    if (status == STATUS_OK) status = weights_read(o->net, o->average, &file, "average/", &skipped, err);
+    if (status == STATUS_OK) status = read_velocity(o, &file, err);
     tensor_file_close(&file);
     return status;
 }

@@ -15,10 +15,8 @@
 
 #include "base/banned.h"
 
-void train_dataset_warn(TrainDataset *dataset, const char *file, const char *format, ...)
-{
-    if (!dataset->warn)
-        return;
+void train_dataset_warn(TrainDataset *dataset, const char *file, const char *format, ...) {
+    if (!dataset->warn) return;
     va_list args;
     va_start(args, format);
     char *text = NULL;
@@ -41,20 +39,16 @@ typedef struct Intake {
 /* ---- boxes ---- */
 
 /* Cuts a box to the picture; says what is wrong with it, or NULL. */
-static const char *fit_box(AugmentBox *out, Box box, const TrainImage *image)
-{
-    if (!isfinite(box.x + box.y + box.w + box.h))
-        return "has no valid coordinates";
-    if (!(box.w > 0 && box.h > 0))
-        return "has no area";
+static const char *fit_box(AugmentBox *out, Box box, const TrainImage *image) {
+    if (!isfinite(box.x + box.y + box.w + box.h)) return "has no valid coordinates";
+    if (!(box.w > 0 && box.h > 0)) return "has no area";
     *out = (AugmentBox){.x0 = (float)fmax(box.x, 0), .y0 = (float)fmax(box.y, 0), .x1 = (float)fmin(box.x + box.w, image->width),
                         .y1 = (float)fmin(box.y + box.h, image->height)};
     return out->x1 > out->x0 && out->y1 > out->y0 ? NULL : "lies outside the picture";
 }
 
 /* Place of a class in the report, which lists it before it delivers a picture that has it. */
-static size_t class_index(Intake *intake, const char *name)
-{
+static size_t class_index(Intake *intake, const char *name) {
     size_t index = string_map_get(&intake->classes, name);
     for (size_t i = 0; index == STRING_MAP_NONE && i < intake->report->class_count; i++)
         if (!strcmp(intake->report->classes[i].name, name)) {
@@ -64,8 +58,7 @@ static size_t class_index(Intake *intake, const char *name)
     return index;
 }
 
-static void take_annotation(Intake *intake, const TrainImage *image, const Annotation *annotation, AugmentBoxes *boxes)
-{
+static void take_annotation(Intake *intake, const TrainImage *image, const Annotation *annotation, AugmentBoxes *boxes) {
     AugmentBox box;
     size_t class_at = class_index(intake, annotation->name);
     const char *wrong = class_at == STRING_MAP_NONE ? "is of no known class" : NULL;
@@ -87,8 +80,7 @@ static void take_annotation(Intake *intake, const TrainImage *image, const Annot
 /* ---- pictures ---- */
 
 /* "/a/b" and "c.jpg" become "a/b/c.jpg". */
-static char *name_of(const DatasetImage *image)
-{
+static char *name_of(const DatasetImage *image) {
     const char *folder = image->folder ? image->folder : "/";
     folder += *folder == '/';
     size_t size = strlen(folder) + strlen(image->filename) + 2;
@@ -98,10 +90,8 @@ static char *name_of(const DatasetImage *image)
 }
 
 /* Width and height as the label file tells them, else from the picture's header. */
-static Status find_size(TrainImage *image, const DatasetImage *from, Error *err)
-{
-    if (!from->path)
-        return error_set(err, STATUS_NOT_FOUND, "the picture is not there");
+static Status find_size(TrainImage *image, const DatasetImage *from, Error *err) {
+    if (!from->path) return error_set(err, STATUS_NOT_FOUND, "the picture is not there");
     if (from->width > 0 && from->height > 0 && from->width <= JPEG_MAXIMUM_PIXELS && from->height <= JPEG_MAXIMUM_PIXELS) {
         image->width = (int)from->width;
         image->height = (int)from->height;
@@ -110,8 +100,7 @@ static Status find_size(TrainImage *image, const DatasetImage *from, Error *err)
     return train_image_size(&image->width, &image->height, from->path, err);
 }
 
-static void append_image(TrainDataset *dataset, TrainImage image)
-{
+static void append_image(TrainDataset *dataset, TrainImage image) {
     size_t count = dataset->image_count;
     if ((count & (count - 1)) == 0) /* full at every power of two */
         dataset->images = xrealloc(dataset->images, (count ? 2 * count : 1) * sizeof *dataset->images);
@@ -119,8 +108,7 @@ static void append_image(TrainDataset *dataset, TrainImage image)
     dataset->box_count += image.box_count;
 }
 
-static Status take_image(void *context, const DatasetImage *from, Error *err)
-{
+static Status take_image(void *context, const DatasetImage *from, Error *err) {
     (void)err;
     Intake *intake = context;
     if (!from->labelled)
@@ -133,8 +121,7 @@ static Status take_image(void *context, const DatasetImage *from, Error *err)
         return STATUS_OK;
     }
     AugmentBoxes boxes = {0};
-    for (size_t i = 0; i < from->annotations.count; i++)
-        take_annotation(intake, &image, &from->annotations.items[i], &boxes);
+    for (size_t i = 0; i < from->annotations.count; i++) take_annotation(intake, &image, &from->annotations.items[i], &boxes);
     image.path = xstrdup(from->path);
     image.boxes = boxes.items;
     image.box_count = boxes.count;
@@ -142,30 +129,25 @@ static Status take_image(void *context, const DatasetImage *from, Error *err)
     return STATUS_OK;
 }
 
-static int compare_images(const void *a, const void *b)
-{
+static int compare_images(const void *a, const void *b) {
     return strcmp(((const TrainImage *)a)->name, ((const TrainImage *)b)->name);
 }
 
 /* ---- the whole ---- */
 
 /* Keeps what the report says, and passes its warnings on. */
-static void take_report(TrainDataset *dataset, const DatasetReport *report)
-{
+static void take_report(TrainDataset *dataset, const DatasetReport *report) {
     dataset->name = xstrdup(report->name ? report->name : "");
     dataset->class_names = xcalloc(report->class_count + 1, sizeof *dataset->class_names);
     for (; dataset->class_count < report->class_count; dataset->class_count++)
         dataset->class_names[dataset->class_count] = xstrdup(report->classes[dataset->class_count].name);
-    for (size_t i = 0; i < report->warning_count; i++)
-        train_dataset_warn(dataset, report->warnings[i].file, "%s", report->warnings[i].text);
+    for (size_t i = 0; i < report->warning_count; i++) train_dataset_warn(dataset, report->warnings[i].file, "%s", report->warnings[i].text);
     if (report->warning_total > report->warning_count)
         train_dataset_warn(dataset, NULL, "%zu more warnings about the files", report->warning_total - report->warning_count);
 }
 
-static Status read_files(TrainDataset *dataset, Dataset *files, const char *path, Error *err)
-{
-    if (!dataset_format(files))
-        return error_set(err, STATUS_VALIDATION_ERROR, "%s is no data set with labels", path);
+static Status read_files(TrainDataset *dataset, Dataset *files, const char *path, Error *err) {
+    if (!dataset_format(files)) return error_set(err, STATUS_VALIDATION_ERROR, "%s is no data set with labels", path);
     Arena arena;
     arena_init(&arena, SIZE_MAX);
     DatasetReport report;
@@ -176,22 +158,17 @@ static Status read_files(TrainDataset *dataset, Dataset *files, const char *path
     Status status = dataset_read(files, dataset_format(files), &sink, &report, err);
     take_report(dataset, &report);
     arena_clear(&arena);
-    if (status)
-        return status;
-    if (!dataset->class_count)
-        return error_set(err, STATUS_VALIDATION_ERROR, "%s names no class", path);
-    if (!dataset->image_count)
-        return error_set(err, STATUS_VALIDATION_ERROR, "%s holds no picture with labels", path);
+    if (status) return status;
+    if (!dataset->class_count) return error_set(err, STATUS_VALIDATION_ERROR, "%s names no class", path);
+    if (!dataset->image_count) return error_set(err, STATUS_VALIDATION_ERROR, "%s holds no picture with labels", path);
     qsort(dataset->images, dataset->image_count, sizeof *dataset->images, compare_images);
     return STATUS_OK;
 }
 
 /* An empty folder for an archive; NULL when there is none to be had or no need of one. */
-static Status make_unpack_folder(char **out, const char *path, const char *work_folder, Error *err)
-{
+static Status make_unpack_folder(char **out, const char *path, const char *work_folder, Error *err) {
     *out = NULL;
-    if (!work_folder || file_is_directory(path))
-        return STATUS_OK;
+    if (!work_folder || file_is_directory(path)) return STATUS_OK;
     size_t size = strlen(work_folder) + sizeof "/dataset";
     *out = xmalloc(size);
     snprintf(*out, size, "%s/dataset", work_folder);
@@ -200,8 +177,7 @@ static Status make_unpack_folder(char **out, const char *path, const char *work_
 }
 
 Status train_dataset_open(TrainDataset **out, const char *path, const char *work_folder, TrainWarning warning, void *warn_context,
-                          Error *err)
-{
+                          Error *err) {
     TrainDataset *dataset = xcalloc(1, sizeof *dataset);
     dataset->warn = warning;
     dataset->warn_context = warn_context;
@@ -211,10 +187,8 @@ Status train_dataset_open(TrainDataset **out, const char *path, const char *work
     char *folder;
     Status status = make_unpack_folder(&folder, path, work_folder, err);
     options.work_folder = folder;
-    if (!status)
-        status = dataset_open(&files, path, &options, err);
-    if (!status)
-        status = read_files(dataset, files, path, err);
+    if (!status) status = dataset_open(&files, path, &options, err);
+    if (!status) status = read_files(dataset, files, path, err);
     dataset_close(files);
     free(folder);
     if (status) {
@@ -225,17 +199,14 @@ Status train_dataset_open(TrainDataset **out, const char *path, const char *work
     return status;
 }
 
-void train_dataset_free(TrainDataset *dataset)
-{
-    if (!dataset)
-        return;
+void train_dataset_free(TrainDataset *dataset) {
+    if (!dataset) return;
     for (size_t i = 0; i < dataset->image_count; i++) {
         free(dataset->images[i].name);
         free(dataset->images[i].path);
         free(dataset->images[i].boxes);
     }
-    for (size_t i = 0; i < dataset->class_count; i++)
-        free(dataset->class_names[i]);
+    for (size_t i = 0; i < dataset->class_count; i++) free(dataset->class_names[i]);
     free(dataset->images);
     free(dataset->class_names);
     free(dataset->name);
@@ -246,16 +217,14 @@ void train_dataset_free(TrainDataset *dataset)
 /* ---- split ---- */
 
 /* A number in 0..1 that depends on the name alone. */
-static double name_position(const char *name)
-{
+static double name_position(const char *name) {
     unsigned char digest[SHA256_SIZE];
     hash_sha256(name, strlen(name), digest);
     return (digest[0] * 65536.0 + digest[1] * 256.0 + digest[2]) / 16777216.0;
 }
 
 void train_dataset_split(const TrainDataset *dataset, double fraction, uint32_t **train, size_t *train_count, uint32_t **held_out,
-                         size_t *held_out_count)
-{
+                         size_t *held_out_count) {
     size_t count = dataset->image_count, lowest = 0;
     double *positions = xcalloc(count + 1, sizeof *positions);
     *train = xcalloc(count + 1, sizeof **train);

@@ -23,8 +23,7 @@ struct TrainCache {
     Slot *slots;          /* one per picture */
 };
 
-TrainCache *train_cache_new(TrainDataset *dataset, int width, int height, size_t limit)
-{
+TrainCache *train_cache_new(TrainDataset *dataset, int width, int height, size_t limit) {
     TrainCache *cache = xcalloc(1, sizeof *cache);
     *cache = (TrainCache){.dataset = dataset, .width = width, .height = height, .limit = limit};
     cache->slots = xcalloc(dataset->image_count + 1, sizeof *cache->slots);
@@ -32,27 +31,22 @@ TrainCache *train_cache_new(TrainDataset *dataset, int width, int height, size_t
     return cache;
 }
 
-void train_cache_free(TrainCache *cache)
-{
-    if (!cache)
-        return;
-    for (size_t i = 0; i < cache->dataset->image_count; i++)
-        free(cache->slots[i].picture.pixels);
+void train_cache_free(TrainCache *cache) {
+    if (!cache) return;
+    for (size_t i = 0; i < cache->dataset->image_count; i++) free(cache->slots[i].picture.pixels);
     free(cache->slots);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
 
 /* Stands for a picture that does not decode. */
-static Slot grey_pixel(void)
-{
+static Slot grey_pixel(void) {
     Slot slot = {.picture = {1, 1, xmalloc(3)}};
     memset(slot.picture.pixels, AUGMENT_FILL, 3);
     return slot;
 }
 
-static Slot decode(TrainCache *cache, uint32_t index, bool *failed)
-{
+static Slot decode(TrainCache *cache, uint32_t index, bool *failed) {
     TrainDataset *dataset = cache->dataset;
     const TrainImage *image = &dataset->images[index];
     Slot slot = {0};
@@ -65,8 +59,7 @@ static Slot decode(TrainCache *cache, uint32_t index, bool *failed)
     return slot;
 }
 
-Raster train_cache_get(TrainCache *cache, uint32_t index, float *scale)
-{
+Raster train_cache_get(TrainCache *cache, uint32_t index, float *scale) {
     pthread_mutex_lock(&cache->lock);
     Slot slot = cache->slots[index];
     pthread_mutex_unlock(&cache->lock);
@@ -86,11 +79,9 @@ Raster train_cache_get(TrainCache *cache, uint32_t index, float *scale)
     return slot.picture;
 }
 
-void train_cache_give_back(TrainCache *cache, uint32_t index, Raster picture)
-{
+void train_cache_give_back(TrainCache *cache, uint32_t index, Raster picture) {
     pthread_mutex_lock(&cache->lock);
     bool is_private = cache->slots[index].picture.pixels != picture.pixels;
     pthread_mutex_unlock(&cache->lock);
-    if (is_private)
-        free(picture.pixels);
+    if (is_private) free(picture.pixels);
 }

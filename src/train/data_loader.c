@@ -55,16 +55,14 @@ typedef struct Drawing {
     float scale;    /* of its picture */
 } Drawing;
 
-static Raster get_picture(void *context, uint32_t place, AugmentBoxes *boxes)
-{
+static Raster get_picture(void *context, uint32_t place, AugmentBoxes *boxes) {
     Drawing *drawing = context;
     TrainLoader *loader = drawing->loader;
     uint32_t index = loader->indexes[place];
     const TrainImage *image = &loader->dataset->images[index];
     float scale;
     Raster picture = train_cache_get(loader->cache, index, &scale);
-    if (place == drawing->place)
-        drawing->scale = scale;
+    if (place == drawing->place) drawing->scale = scale;
     for (size_t i = 0; i < image->box_count && scale > 0; i++) {
         AugmentBox b = image->boxes[i];
         augment_boxes_add(boxes, (AugmentBox){b.x0 * scale, b.y0 * scale, b.x1 * scale, b.y1 * scale, b.class_index});
@@ -72,20 +70,17 @@ static Raster get_picture(void *context, uint32_t place, AugmentBoxes *boxes)
     return picture;
 }
 
-static void give_picture_back(void *context, uint32_t place, Raster picture)
-{
+static void give_picture_back(void *context, uint32_t place, Raster picture) {
     TrainLoader *loader = ((Drawing *)context)->loader;
     train_cache_give_back(loader->cache, loader->indexes[place], picture);
 }
 
-static size_t value_size(TrainPixels pixels)
-{
+static size_t value_size(TrainPixels pixels) {
     return pixels == TRAIN_PIXELS_F32_NCHW || pixels == TRAIN_PIXELS_F32_NHWC ? sizeof(float) : 1;
 }
 
 /* Brings one 8-bit interleaved picture into the order and type of a batch. */
-static void store_pixels(void *out, TrainPixels pixels, const uint8_t *restrict picture, size_t count)
-{
+static void store_pixels(void *out, TrainPixels pixels, const uint8_t *restrict picture, size_t count) {
     uint8_t *restrict bytes = out;
     float *restrict floats = out;
     switch (pixels) {
@@ -93,18 +88,15 @@ static void store_pixels(void *out, TrainPixels pixels, const uint8_t *restrict 
         memcpy(bytes, picture, 3 * count);
         break;
     case TRAIN_PIXELS_F32_NHWC:
-        for (size_t i = 0; i < 3 * count; i++)
-            floats[i] = picture[i];
+        for (size_t i = 0; i < 3 * count; i++) floats[i] = picture[i];
         break;
     case TRAIN_PIXELS_U8_NCHW:
         for (size_t c = 0; c < 3; c++)
-            for (size_t i = 0; i < count; i++)
-                bytes[c * count + i] = picture[3 * i + c];
+            for (size_t i = 0; i < count; i++) bytes[c * count + i] = picture[3 * i + c];
         break;
     case TRAIN_PIXELS_F32_NCHW:
         for (size_t c = 0; c < 3; c++)
-            for (size_t i = 0; i < count; i++)
-                floats[c * count + i] = picture[3 * i + c];
+            for (size_t i = 0; i < count; i++) floats[c * count + i] = picture[3 * i + c];
         break;
     }
 }
@@ -118,8 +110,7 @@ typedef struct Worker {
     AugmentBoxes *boxes; /* one list a picture of a batch */
 } Worker;
 
-static void draw_sample(TrainLoader *loader, Worker *worker, TrainBatch *batch, int i, uint32_t place)
-{
+static void draw_sample(TrainLoader *loader, Worker *worker, TrainBatch *batch, int i, uint32_t place) {
     const TrainLoaderOptions *o = &loader->options;
     bool closing = batch->epoch >= o->epochs - o->closing_epochs;
     AugmentOptions augment = closing ? augment_without_mosaic(&o->augment) : o->augment;
@@ -135,14 +126,12 @@ static void draw_sample(TrainLoader *loader, Worker *worker, TrainBatch *batch, 
     store_pixels((char *)batch->images + (size_t)i * 3 * pixels * value_size(o->pixels), o->pixels, worker->pixels, pixels);
 }
 
-static void store_targets(Pooled *pooled, const AugmentBoxes *boxes)
-{
+static void store_targets(Pooled *pooled, const AugmentBoxes *boxes) {
     TrainBatch *batch = &pooled->batch;
     batch->max_boxes = 1;
     for (int i = 0; i < batch->count; i++) {
         batch->box_counts[i] = (int)boxes[i].count;
-        if (batch->box_counts[i] > batch->max_boxes)
-            batch->max_boxes = batch->box_counts[i];
+        if (batch->box_counts[i] > batch->max_boxes) batch->max_boxes = batch->box_counts[i];
     }
     size_t needed = (size_t)batch->count * (size_t)batch->max_boxes * 5;
     if (needed > pooled->targets_capacity) {
@@ -163,8 +152,7 @@ static void store_targets(Pooled *pooled, const AugmentBoxes *boxes)
     }
 }
 
-static Pooled *pooled_new(const TrainLoaderOptions *o)
-{
+static Pooled *pooled_new(const TrainLoaderOptions *o) {
     Pooled *pooled = xcalloc(1, sizeof *pooled);
     size_t n = (size_t)o->batch;
     pooled->batch.images = xmalloc(n * 3 * (size_t)o->width * (size_t)o->height * value_size(o->pixels));
@@ -175,10 +163,8 @@ static Pooled *pooled_new(const TrainLoaderOptions *o)
     return pooled;
 }
 
-static void pooled_free(Pooled *pooled)
-{
-    if (!pooled)
-        return;
+static void pooled_free(Pooled *pooled) {
+    if (!pooled) return;
     free(pooled->batch.images);
     free(pooled->batch.targets);
     free(pooled->batch.box_counts);
@@ -190,13 +176,10 @@ static void pooled_free(Pooled *pooled)
 
 /* ---- threads ---- */
 
-static void make_order(TrainLoader *loader, int epoch)
-{
-    for (size_t i = 0; i < loader->count; i++)
-        loader->order[i] = (uint32_t)i;
+static void make_order(TrainLoader *loader, int epoch) {
+    for (size_t i = 0; i < loader->count; i++) loader->order[i] = (uint32_t)i;
     loader->order_epoch = epoch;
-    if (!loader->options.shuffle)
-        return;
+    if (!loader->options.shuffle) return;
     Random random = random_start(loader->options.seed ^ SHUFFLE_STREAM, (uint64_t)epoch);
     for (size_t i = loader->count - 1; i > 0; i--) {
         size_t other = random_below(&random, (uint32_t)i + 1);
@@ -207,32 +190,26 @@ static void make_order(TrainLoader *loader, int epoch)
 }
 
 /* Waits for room, then takes the next batch number and what belongs to it. NULL at the end. The lock is held. */
-static Pooled *claim(TrainLoader *loader, int64_t *number)
-{
+static Pooled *claim(TrainLoader *loader, int64_t *number) {
     const TrainLoaderOptions *o = &loader->options;
     while (!loader->stopping && loader->claimed < loader->total && loader->claimed - loader->taken >= o->ahead)
         pthread_cond_wait(&loader->room, &loader->lock);
-    if (loader->stopping || loader->claimed >= loader->total)
-        return NULL;
+    if (loader->stopping || loader->claimed >= loader->total) return NULL;
     *number = loader->claimed++;
     Pooled *pooled = loader->pool;
-    if (pooled)
-        loader->pool = pooled->next;
-    else
-        pooled = pooled_new(o);
+    if (pooled) loader->pool = pooled->next;
+    else pooled = pooled_new(o);
     TrainBatch *batch = &pooled->batch;
     batch->epoch = o->first_epoch + (int)(*number / loader->batches_per_epoch);
     batch->index = (int)(*number % loader->batches_per_epoch);
-    if (batch->epoch != loader->order_epoch)
-        make_order(loader, batch->epoch);
+    if (batch->epoch != loader->order_epoch) make_order(loader, batch->epoch);
     size_t first = (size_t)batch->index * (size_t)o->batch, left = loader->count - first;
     batch->count = left < (size_t)o->batch ? (int)left : o->batch;
     memcpy(pooled->places, loader->order + first, (size_t)batch->count * sizeof *pooled->places);
     return pooled;
 }
 
-static void *run_thread(void *context)
-{
+static void *run_thread(void *context) {
     TrainLoader *loader = context;
     const TrainLoaderOptions *o = &loader->options;
     Worker worker = {.scratch = augment_scratch_new(),
@@ -243,16 +220,14 @@ static void *run_thread(void *context)
     pthread_mutex_lock(&loader->lock);
     while ((pooled = claim(loader, &number)) != NULL) {
         pthread_mutex_unlock(&loader->lock);
-        for (int i = 0; i < pooled->batch.count; i++)
-            draw_sample(loader, &worker, &pooled->batch, i, pooled->places[i]);
+        for (int i = 0; i < pooled->batch.count; i++) draw_sample(loader, &worker, &pooled->batch, i, pooled->places[i]);
         store_targets(pooled, worker.boxes);
         pthread_mutex_lock(&loader->lock);
         loader->ring[number % o->ahead] = pooled;
         pthread_cond_broadcast(&loader->ready);
     }
     pthread_mutex_unlock(&loader->lock);
-    for (int i = 0; i < o->batch; i++)
-        augment_boxes_clear(&worker.boxes[i]);
+    for (int i = 0; i < o->batch; i++) augment_boxes_clear(&worker.boxes[i]);
     free(worker.boxes);
     free(worker.pixels);
     augment_scratch_free(worker.scratch);
@@ -262,8 +237,7 @@ static void *run_thread(void *context)
 static int at_least_one(int value) { return value < 1 ? 1 : value; }
 
 TrainLoader *train_loader_new(TrainDataset *dataset, TrainCache *cache, const uint32_t *indexes, size_t count,
-                              const TrainLoaderOptions *options)
-{
+                              const TrainLoaderOptions *options) {
     TrainLoader *loader = xcalloc(1, sizeof *loader);
     *loader = (TrainLoader){.dataset = dataset, .cache = cache, .options = *options, .count = count, .order_epoch = -1};
     TrainLoaderOptions *o = &loader->options;
@@ -290,19 +264,15 @@ TrainLoader *train_loader_new(TrainDataset *dataset, TrainCache *cache, const ui
     return loader;
 }
 
-void train_loader_free(TrainLoader *loader)
-{
-    if (!loader)
-        return;
+void train_loader_free(TrainLoader *loader) {
+    if (!loader) return;
     pthread_mutex_lock(&loader->lock);
     loader->stopping = true;
     pthread_cond_broadcast(&loader->room);
     pthread_cond_broadcast(&loader->ready);
     pthread_mutex_unlock(&loader->lock);
-    for (int i = 0; i < loader->thread_count; i++)
-        pthread_join(loader->threads[i], NULL);
-    for (int i = 0; i < loader->options.ahead; i++)
-        pooled_free(loader->ring[i]);
+    for (int i = 0; i < loader->thread_count; i++) pthread_join(loader->threads[i], NULL);
+    for (int i = 0; i < loader->options.ahead; i++) pooled_free(loader->ring[i]);
     while (loader->pool) {
         Pooled *next = loader->pool->next;
         pooled_free(loader->pool);
@@ -320,14 +290,12 @@ void train_loader_free(TrainLoader *loader)
 
 int train_loader_batches_per_epoch(const TrainLoader *loader) { return loader->batches_per_epoch; }
 
-TrainBatch *train_loader_next(TrainLoader *loader)
-{
+TrainBatch *train_loader_next(TrainLoader *loader) {
     Pooled *pooled = NULL;
     double start = clock_monotonic();
     pthread_mutex_lock(&loader->lock);
     for (;;) {
-        if (loader->stopping || loader->taken == loader->total)
-            break;
+        if (loader->stopping || loader->taken == loader->total) break;
         Pooled **slot = &loader->ring[loader->taken % loader->options.ahead];
         if (*slot) {
             pooled = *slot;
@@ -343,10 +311,8 @@ TrainBatch *train_loader_next(TrainLoader *loader)
     return pooled ? &pooled->batch : NULL;
 }
 
-void train_batch_release(TrainLoader *loader, TrainBatch *batch)
-{
-    if (!batch)
-        return;
+void train_batch_release(TrainLoader *loader, TrainBatch *batch) {
+    if (!batch) return;
     Pooled *pooled = (Pooled *)batch;
     pthread_mutex_lock(&loader->lock);
     pooled->next = loader->pool;
@@ -354,8 +320,7 @@ void train_batch_release(TrainLoader *loader, TrainBatch *batch)
     pthread_mutex_unlock(&loader->lock);
 }
 
-double train_loader_waited(TrainLoader *loader)
-{
+double train_loader_waited(TrainLoader *loader) {
     pthread_mutex_lock(&loader->lock);
     double waited = loader->waited;
     pthread_mutex_unlock(&loader->lock);

@@ -30,8 +30,7 @@ typedef struct Fixture {
     char last_warning[500];
 } Fixture;
 
-static void count_warning(void *context, const char *file, const char *text)
-{
+static void count_warning(void *context, const char *file, const char *text) {
     Fixture *f = context;
     f->warnings++;
     snprintf(f->last_warning, sizeof f->last_warning, "%s: %s", file ? file : "", text);
@@ -39,8 +38,7 @@ static void count_warning(void *context, const char *file, const char *text)
 
 static char *path_of(Fixture *f, const char *name) { return arena_printf(&f->arena, "%s/%s", f->folder, name); }
 
-static void write_text(Fixture *f, const char *name, const char *text)
-{
+static void write_text(Fixture *f, const char *name, const char *text) {
     Error err = {0};
     char *path = path_of(f, name), *slash = strrchr(path, '/');
     assert_int_equal(file_make_directories(arena_strndup(&f->arena, path, (size_t)(slash - path)), 0755, &err), STATUS_OK);
@@ -48,8 +46,7 @@ static void write_text(Fixture *f, const char *name, const char *text)
 }
 
 /* Left half red, right half blue; orientation 6 is "turn a quarter clockwise to show". */
-static void write_jpeg(Fixture *f, const char *name, unsigned width, unsigned height, unsigned orientation)
-{
+static void write_jpeg(Fixture *f, const char *name, unsigned width, unsigned height, unsigned orientation) {
     char *path = path_of(f, name), *slash = strrchr(path, '/');
     assert_int_equal(file_make_directories(arena_strndup(&f->arena, path, (size_t)(slash - path)), 0755, NULL), STATUS_OK);
     FILE *file = fopen(path, "wb");
@@ -68,11 +65,9 @@ static void write_jpeg(Fixture *f, const char *name, unsigned width, unsigned he
     jpeg_start_compress(&info, TRUE);
     const uint8_t exif[] = {'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0,
                             (uint8_t)orientation, 0, 0, 0, 0, 0, 0, 0};
-    if (orientation > 1)
-        jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
+    if (orientation > 1) jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
     uint8_t *row = xcalloc(width, 3);
-    for (unsigned x = 0; x < width; x++)
-        row[3 * x + (x < width / 2 ? 0 : 2)] = 255;
+    for (unsigned x = 0; x < width; x++) row[3 * x + (x < width / 2 ? 0 : 2)] = 255;
     while (info.next_scanline < height) {
         JSAMPROW rows[] = {row};
         jpeg_write_scanlines(&info, rows, 1);
@@ -84,8 +79,7 @@ static void write_jpeg(Fixture *f, const char *name, unsigned width, unsigned he
 }
 
 /* Green, the lower half transparent. */
-static void write_png(Fixture *f, const char *name, int width, int height)
-{
+static void write_png(Fixture *f, const char *name, int width, int height) {
     uint8_t *pixels = xcalloc((size_t)width * (size_t)height, 4);
     for (int i = 0; i < width * height; i++) {
         pixels[4 * i + 1] = 255;
@@ -99,22 +93,19 @@ static void write_png(Fixture *f, const char *name, int width, int height)
 }
 
 /* Two pixels, blue over red (rows run upwards), 24 bits each. */
-static void write_bmp(Fixture *f, const char *name)
-{
+static void write_bmp(Fixture *f, const char *name) {
     const uint8_t bytes[62] = {'B', 'M', 62, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 24, 0,
                                [54] = 0, 0, 255, 0, 255, 0, 0, 0};
     assert_int_equal(file_write_atomic(path_of(f, name), bytes, sizeof bytes, 0644, NULL), STATUS_OK);
 }
 
-static void write_labels(Fixture *f, const char *folder, const char *filename, const char *facts, const char *annotations)
-{
+static void write_labels(Fixture *f, const char *folder, const char *filename, const char *facts, const char *annotations) {
     const char *name = arena_printf(&f->arena, "annotations/%s%s%s.json", folder, *folder ? "/" : "", filename);
     write_text(f, name, arena_printf(&f->arena, "{%s \"folder\": \"/%s\", \"filename\": \"%s\", \"annotations\": [%s]}", facts, folder,
                                      filename, annotations));
 }
 
-static int set_up(void **state)
-{
+static int set_up(void **state) {
     Fixture *f = xcalloc(1, sizeof *f);
     arena_init(&f->arena, 16 << 20);
     char pattern[] = "/tmp/train-data-XXXXXX";
@@ -147,8 +138,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
+static int tear_down(void **state) {
     Fixture *f = *state;
     file_remove_tree(f->folder, NULL);
     arena_clear(&f->arena);
@@ -156,24 +146,20 @@ static int tear_down(void **state)
     return 0;
 }
 
-static TrainDataset *open_dataset(Fixture *f)
-{
+static TrainDataset *open_dataset(Fixture *f) {
     Error err = {0};
     TrainDataset *dataset = NULL;
     f->warnings = 0;
-    if (train_dataset_open(&dataset, f->folder, NULL, count_warning, f, &err))
-        fail_msg("%s", err.message);
+    if (train_dataset_open(&dataset, f->folder, NULL, count_warning, f, &err)) fail_msg("%s", err.message);
     return dataset;
 }
 
-static void assert_pixel(Raster p, int x, int y, int blue, int green, int red)
-{
+static void assert_pixel(Raster p, int x, int y, int blue, int green, int red) {
     const uint8_t *pixel = p.pixels + ((size_t)y * (size_t)p.width + (size_t)x) * 3;
     assert_true(abs(pixel[0] - blue) < 12 && abs(pixel[1] - green) < 12 && abs(pixel[2] - red) < 12);
 }
 
-static void an_export_is_read_and_what_is_wrong_is_named(void **state)
-{
+static void an_export_is_read_and_what_is_wrong_is_named(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
     assert_string_equal(d->name, "cells");
@@ -190,8 +176,7 @@ static void an_export_is_read_and_what_is_wrong_is_named(void **state)
     train_dataset_free(d);
 }
 
-static void pictures_are_decoded_to_fit(void **state)
-{
+static void pictures_are_decoded_to_fit(void **state) {
     Fixture *f = *state;
     Error err = {0};
     float scale;
@@ -224,13 +209,11 @@ static void pictures_are_decoded_to_fit(void **state)
 }
 
 /* A ramp stays a ramp, whether it is made smaller or larger, and the mean stays the mean. */
-static void scaling_keeps_ramps_and_means(void **state)
-{
+static void scaling_keeps_ramps_and_means(void **state) {
     (void)state;
     const int widths[] = {31, 64, 100, 333};
     uint8_t ramp[100 * 3 * 2];
-    for (int i = 0; i < 200; i++)
-        memset(ramp + 3 * i, 2 * (i % 100) + 20, 3);
+    for (int i = 0; i < 200; i++) memset(ramp + 3 * i, 2 * (i % 100) + 20, 3);
     Raster in = {100, 2, ramp};
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
         Raster out;
@@ -239,16 +222,14 @@ static void scaling_keeps_ramps_and_means(void **state)
         for (int x = 0; x < out.width; x++) {
             double position = (x + 0.5) * 100 / out.width - 0.5;
             sum += out.pixels[3 * (2 * out.width + x)];
-            if (position > 4 && position < 95)
-                assert_true(fabs(out.pixels[3 * (2 * out.width + x)] - (2 * position + 20)) <= 1);
+            if (position > 4 && position < 95) assert_true(fabs(out.pixels[3 * (2 * out.width + x)] - (2 * position + 20)) <= 1);
         }
         assert_true(fabs(sum / out.width - 119) < 1);
         free(out.pixels);
     }
 }
 
-static void a_split_is_stable_and_leaves_both_sides_something(void **state)
-{
+static void a_split_is_stable_and_leaves_both_sides_something(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
     const double fractions[] = {0, 0.0001, 0.5, 1};
@@ -266,8 +247,7 @@ static void a_split_is_stable_and_leaves_both_sides_something(void **state)
 }
 
 /* Everything of a run in one array: what must not depend on threads, cache or timing. */
-static size_t collect(TrainDataset *d, int threads, size_t cache_limit, TrainPixels pixels, uint64_t seed, uint8_t **out)
-{
+static size_t collect(TrainDataset *d, int threads, size_t cache_limit, TrainPixels pixels, uint64_t seed, uint8_t **out) {
     TrainCache *cache = train_cache_new(d, 64, 64, cache_limit);
     uint32_t indexes[] = {0, 1, 2};
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
@@ -296,8 +276,7 @@ static size_t collect(TrainDataset *d, int threads, size_t cache_limit, TrainPix
     return size;
 }
 
-static void batches_do_not_depend_on_threads_or_cache(void **state)
-{
+static void batches_do_not_depend_on_threads_or_cache(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
     uint8_t *one, *other;
@@ -314,8 +293,7 @@ static void batches_do_not_depend_on_threads_or_cache(void **state)
 }
 
 /* A picture that is only letterboxed: the boxes, the fill and all four layouts. */
-static void a_plain_batch_holds_letterboxed_pictures(void **state)
-{
+static void a_plain_batch_holds_letterboxed_pictures(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
     TrainCache *cache = train_cache_new(d, 64, 64, 1 << 20);
@@ -328,8 +306,7 @@ static void a_plain_batch_holds_letterboxed_pictures(void **state)
         assert_int_equal(b->count, 1);
         assert_int_equal(b->max_boxes, 2);
         const float first[] = {0, 16, 24, 32, 48};
-        for (int i = 0; i < 5; i++)
-            assert_true(fabsf(b->targets[i] - first[i]) < 1e-4f);
+        for (int i = 0; i < 5; i++) assert_true(fabsf(b->targets[i] - first[i]) < 1e-4f);
         assert_true(fabsf(b->scales[0] - 0.1f) < 1e-6f);
         bool planar = pixels == TRAIN_PIXELS_U8_NCHW || pixels == TRAIN_PIXELS_F32_NCHW, floating = pixels >= TRAIN_PIXELS_F32_NCHW;
         for (int c = 0; c < 3; c++) {
@@ -347,8 +324,7 @@ static void a_plain_batch_holds_letterboxed_pictures(void **state)
     train_dataset_free(d);
 }
 
-static void a_broken_picture_is_warned_of_once_and_empty(void **state)
-{
+static void a_broken_picture_is_warned_of_once_and_empty(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
     assert_string_equal(d->images[2].name, "broken.jpg");
@@ -366,8 +342,7 @@ static void a_broken_picture_is_warned_of_once_and_empty(void **state)
     train_dataset_free(d);
 }
 
-static void a_loader_may_be_left_in_the_middle(void **state)
-{
+static void a_loader_may_be_left_in_the_middle(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
     TrainCache *cache = train_cache_new(d, 64, 64, 0);
@@ -382,8 +357,7 @@ static void a_loader_may_be_left_in_the_middle(void **state)
 }
 
 /* The same data set as a zip; what a hostile one may hold is the affair of src/formats. */
-static void an_archive_is_unpacked_and_read(void **state)
-{
+static void an_archive_is_unpacked_and_read(void **state) {
     Fixture *f = *state;
     const char *names[] = {"dataset.json", "annotations/a/one.jpg.json", "images/a/one.jpg"};
     struct archive *zip = archive_write_new();
@@ -415,8 +389,7 @@ static void an_archive_is_unpacked_and_read(void **state)
     }
 }
 
-static void what_is_no_data_set_is_refused(void **state)
-{
+static void what_is_no_data_set_is_refused(void **state) {
     Fixture *f = *state;
     TrainDataset *d = NULL;
     Error err = {0};
@@ -429,12 +402,10 @@ static void what_is_no_data_set_is_refused(void **state)
     assert_null(d);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     (void)argc;
     Error err = {0};
-    if (train_images_init(argv[0], &err))
-        return 1;
+    if (train_images_init(argv[0], &err)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_export_is_read_and_what_is_wrong_is_named),
         cmocka_unit_test(pictures_are_decoded_to_fit),

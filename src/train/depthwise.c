@@ -11,25 +11,21 @@
 
 enum { TAPS = 9 };
 
-static size_t row_floats(DepthwiseShape s)
-{
+static size_t row_floats(DepthwiseShape s) {
     return (size_t)s.width * (size_t)s.channels;
 }
 
 /* weights by tap, channels next to each other; flipped: those that carry a gradient back */
-static float *taps_new(const float *weights, int channels, bool flipped)
-{
+static float *taps_new(const float *weights, int channels, bool flipped) {
     float *taps = xmalloc((size_t)channels * TAPS * sizeof *taps);
     for (int c = 0; c < channels; c++) {
-        for (int t = 0; t < TAPS; t++)
-            taps[(flipped ? TAPS - 1 - t : t) * channels + c] = weights[c * TAPS + t];
+        for (int t = 0; t < TAPS; t++) taps[(flipped ? TAPS - 1 - t : t) * channels + c] = weights[c * TAPS + t];
     }
     return taps;
 }
 
 /* The input rows of output row y, zeros for those outside. */
-static void find_rows(const float *rows[3], const float *image, const float *zeros, int y, DepthwiseShape s)
-{
+static void find_rows(const float *rows[3], const float *image, const float *zeros, int y, DepthwiseShape s) {
     for (int k = 0; k < 3; k++) {
         int from = y * s.stride + k - 1;
         rows[k] = from < 0 || from >= s.height ? zeros : image + (size_t)from * row_floats(s);
@@ -38,28 +34,24 @@ static void find_rows(const float *rows[3], const float *image, const float *zer
 
 /* Sum over columns first … end - 1 of the taps; at is the offset of the middle one. */
 static inline __attribute__((always_inline)) Vector sum_taps(const float *const rows[3], const Vector weights[TAPS], size_t at, size_t pixel,
-                                                             int first, int end)
-{
+                                                             int first, int end) {
     Vector sum = {0};
 #pragma GCC unroll 3
     for (int ky = 0; ky < 3; ky++) {
 #pragma GCC unroll 3
-        for (int kx = first; kx < end; kx++)
-            sum += weights[ky * 3 + kx] * load(rows[ky] + at + (size_t)kx * pixel - pixel);
+        for (int kx = first; kx < end; kx++) sum += weights[ky * 3 + kx] * load(rows[ky] + at + (size_t)kx * pixel - pixel);
     }
     return sum;
 }
 
-static void forward_row(float *y, const float *const rows[3], const float *taps, DepthwiseShape s)
-{
+static void forward_row(float *y, const float *const rows[3], const float *taps, DepthwiseShape s) {
     size_t pixel = (size_t)s.channels, step = pixel * (size_t)s.stride;
     int columns = s.width / s.stride;
     bool cut = s.stride == 1; /* the last column reaches beyond the map */
     for (int c = 0; c < s.channels; c += LANES) {
         Vector weights[TAPS];
 #pragma GCC unroll 9
-        for (int t = 0; t < TAPS; t++)
-            weights[t] = load(taps + t * s.channels + c);
+        for (int t = 0; t < TAPS; t++) weights[t] = load(taps + t * s.channels + c);
         const float *const from[3] = {rows[0] + c, rows[1] + c, rows[2] + c};
         float *to = y + c;
         if (s.width == 1) {
@@ -68,15 +60,12 @@ static void forward_row(float *y, const float *const rows[3], const float *taps,
         }
         store(to, sum_taps(from, weights, 0, pixel, 1, 3));
         size_t at = step;
-        for (int x = 1; x < columns - cut; x++, at += step)
-            store(to + (size_t)x * pixel, sum_taps(from, weights, at, pixel, 0, 3));
-        if (cut)
-            store(to + (size_t)(columns - 1) * pixel, sum_taps(from, weights, at, pixel, 0, 2));
+        for (int x = 1; x < columns - cut; x++, at += step) store(to + (size_t)x * pixel, sum_taps(from, weights, at, pixel, 0, 3));
+        if (cut) store(to + (size_t)(columns - 1) * pixel, sum_taps(from, weights, at, pixel, 0, 2));
     }
 }
 
-static void convolve(float *y, const float *x, const float *taps, DepthwiseShape s)
-{
+static void convolve(float *y, const float *x, const float *taps, DepthwiseShape s) {
     float *zeros = xcalloc(row_floats(s), sizeof *zeros);
     const float *rows[3];
     for (int n = 0; n < s.count; n++) {
@@ -89,23 +78,20 @@ static void convolve(float *y, const float *x, const float *taps, DepthwiseShape
     free(zeros);
 }
 
-void depthwise_forward(float *y, const float *x, const float *weights, DepthwiseShape shape)
-{
+void depthwise_forward(float *y, const float *x, const float *weights, DepthwiseShape shape) {
     float *taps = taps_new(weights, shape.channels, false);
     convolve(y, x, taps, shape);
     free(taps);
 }
 
 /* Two input rows of stride 2 from the gradient's rows `upper` and `lower`: even pixels lie under the middle tap, odd ones under two outer ones. */
-static void spread_rows(float *even_row, float *odd_row, const float *upper, const float *lower, const float *taps, DepthwiseShape s)
-{
+static void spread_rows(float *even_row, float *odd_row, const float *upper, const float *lower, const float *taps, DepthwiseShape s) {
     size_t pixel = (size_t)s.channels;
     int columns = s.width / 2;
     for (int c = 0; c < s.channels; c += LANES) {
         Vector w[TAPS];
 #pragma GCC unroll 9
-        for (int t = 0; t < TAPS; t++)
-            w[t] = load(taps + t * s.channels + c);
+        for (int t = 0; t < TAPS; t++) w[t] = load(taps + t * s.channels + c);
         Vector above = load(upper + c), below = load(lower + c);
         for (int x = 0; x < columns; x++) {
             size_t at = (size_t)x * pixel + (size_t)c, to = at + (size_t)x * pixel;
@@ -121,8 +107,7 @@ static void spread_rows(float *even_row, float *odd_row, const float *upper, con
     }
 }
 
-void depthwise_by_input(float *x_gradient, const float *gradient, const float *weights, DepthwiseShape shape)
-{
+void depthwise_by_input(float *x_gradient, const float *gradient, const float *weights, DepthwiseShape shape) {
     float *taps = taps_new(weights, shape.channels, shape.stride == 1);
     if (shape.stride == 1) {
         convolve(x_gradient, gradient, taps, shape);
@@ -141,33 +126,26 @@ void depthwise_by_input(float *x_gradient, const float *gradient, const float *w
 }
 
 static inline __attribute__((always_inline)) void add_taps(Vector sums[TAPS], Vector g, const float *const rows[3], size_t at, size_t pixel,
-                                                          int first, int end)
-{
+                                                          int first, int end) {
 #pragma GCC unroll 3
     for (int ky = 0; ky < 3; ky++) {
 #pragma GCC unroll 3
-        for (int kx = first; kx < end; kx++)
-            sums[ky * 3 + kx] += g * load(rows[ky] + at + (size_t)kx * pixel - pixel);
+        for (int kx = first; kx < end; kx++) sums[ky * 3 + kx] += g * load(rows[ky] + at + (size_t)kx * pixel - pixel);
     }
 }
 
-static void weights_row(float *taps, const float *gradient, const float *const rows[3], DepthwiseShape s)
-{
+static void weights_row(float *taps, const float *gradient, const float *const rows[3], DepthwiseShape s) {
     size_t pixel = (size_t)s.channels, step = pixel * (size_t)s.stride;
     int columns = s.width / s.stride;
     bool cut = s.stride == 1;
     for (int c = 0; c < s.channels; c += LANES) {
         const float *const from[3] = {rows[0] + c, rows[1] + c, rows[2] + c}, *g = gradient + c;
         Vector sums[TAPS] = {0};
-        if (s.width == 1)
-            add_taps(sums, load(g), from, 0, pixel, 1, 2);
-        else
-            add_taps(sums, load(g), from, 0, pixel, 1, 3);
+        if (s.width == 1) add_taps(sums, load(g), from, 0, pixel, 1, 2);
+        else add_taps(sums, load(g), from, 0, pixel, 1, 3);
         size_t at = step;
-        for (int x = 1; x < columns - cut; x++, at += step)
-            add_taps(sums, load(g + (size_t)x * pixel), from, at, pixel, 0, 3);
-        if (cut && columns > 1)
-            add_taps(sums, load(g + (size_t)(columns - 1) * pixel), from, at, pixel, 0, 2);
+        for (int x = 1; x < columns - cut; x++, at += step) add_taps(sums, load(g + (size_t)x * pixel), from, at, pixel, 0, 3);
+        if (cut && columns > 1) add_taps(sums, load(g + (size_t)(columns - 1) * pixel), from, at, pixel, 0, 2);
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; t++) {
             float *to = taps + t * s.channels + c;
@@ -176,8 +154,7 @@ static void weights_row(float *taps, const float *gradient, const float *const r
     }
 }
 
-void depthwise_by_weights(float *weight_gradient, const float *gradient, const float *x, DepthwiseShape shape)
-{
+void depthwise_by_weights(float *weight_gradient, const float *gradient, const float *x, DepthwiseShape shape) {
     float *zeros = xcalloc(row_floats(shape), sizeof *zeros), *taps = xcalloc((size_t)shape.channels * TAPS, sizeof *taps);
     const float *rows[3];
     for (int n = 0; n < shape.count; n++) {
@@ -188,8 +165,7 @@ void depthwise_by_weights(float *weight_gradient, const float *gradient, const f
         }
     }
     for (int c = 0; c < shape.channels; c++) {
-        for (int t = 0; t < TAPS; t++)
-            weight_gradient[c * TAPS + t] = taps[t * shape.channels + c];
+        for (int t = 0; t < TAPS; t++) weight_gradient[c * TAPS + t] = taps[t * shape.channels + c];
     }
     free(taps);
     free(zeros);

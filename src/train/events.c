@@ -9,15 +9,13 @@
 
 enum { LINE_MAXIMUM = 1 << 20 };
 
-void events_init(Events *events, int fd)
-{
+void events_init(Events *events, int fd) {
     events->fd = fd;
     events->last = 0;
     pthread_mutex_init(&events->mutex, NULL);
 }
 
-JsonWriter *event_begin(EventLine *line, Events *events, const char *name)
-{
+JsonWriter *event_begin(EventLine *line, Events *events, const char *name) {
     line->events = events;
     buffer_init(&line->buffer, LINE_MAXIMUM);
     json_writer_init(&line->writer, &line->buffer);
@@ -26,8 +24,7 @@ JsonWriter *event_begin(EventLine *line, Events *events, const char *name)
     return &line->writer;
 }
 
-void event_end(EventLine *line)
-{
+void event_end(EventLine *line) {
     json_end_object(&line->writer);
     buffer_append_byte(&line->buffer, '\n');
     Events *events = line->events;
@@ -39,12 +36,10 @@ void event_end(EventLine *line)
     buffer_clear(&line->buffer);
 }
 
-void event_warning(Events *events, const char *file, const char *message)
-{
+void event_warning(Events *events, const char *file, const char *message) {
     EventLine line;
     JsonWriter *w = event_begin(&line, events, "warning");
-    if (file)
-        json_field_string(w, "file", file);
+    if (file) json_field_string(w, "file", file);
     json_field_string(w, "message", message);
     event_end(&line);
 }

@@ -7,8 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void touch(TensorFile *file)
-{
+static void touch(TensorFile *file) {
     for (size_t i = 0; i < file->count; i++) {
         const TensorEntry *entry = &file->entries[i];
         if (entry->elements > 0 && entry->elements < 1 << 16) {
@@ -20,14 +19,11 @@ static void touch(TensorFile *file)
     tensor_file_close(file);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Error err = {0};
     TensorFile file;
-    if (pth_read(&file, data, size, &err) == STATUS_OK)
-        touch(&file);
-    if (safetensors_read(&file, data, size, &err) == STATUS_OK)
-        touch(&file);
+    if (pth_read(&file, data, size, &err) == STATUS_OK) touch(&file);
+    if (safetensors_read(&file, data, size, &err) == STATUS_OK) touch(&file);
     Arena arena;
     arena_init(&arena, 64 << 20);
     const PickleValue *root;

@@ -14,23 +14,19 @@ typedef struct Boxes {
     size_t count, capacity;
 } Boxes;
 
-static void boxes_add(Boxes *boxes, const EvaluationBox *more, size_t count, Arena *arena)
-{
+static void boxes_add(Boxes *boxes, const EvaluationBox *more, size_t count, Arena *arena) {
     if (boxes->count + count > boxes->capacity) {
         size_t capacity = 2 * boxes->capacity + count + 64;
         EvaluationBox *items = arena_new_array(arena, EvaluationBox, capacity);
-        if (boxes->count)
-            memcpy(items, boxes->items, boxes->count * sizeof *items);
+        if (boxes->count) memcpy(items, boxes->items, boxes->count * sizeof *items);
         boxes->items = items;
         boxes->capacity = capacity;
     }
-    if (count)
-        memcpy(boxes->items + boxes->count, more, count * sizeof *more);
+    if (count) memcpy(boxes->items + boxes->count, more, count * sizeof *more);
     boxes->count += count;
 }
 
-static void add_truth(Boxes *truth, const TrainImage *image, int64_t number, Arena *arena)
-{
+static void add_truth(Boxes *truth, const TrainImage *image, int64_t number, Arena *arena) {
     for (size_t i = 0; i < image->box_count; i++) {
         const AugmentBox *b = &image->boxes[i];
         boxes_add(truth, &(EvaluationBox){.image = number, .class_index = b->class_index, .x = (double)b->x0, .y = (double)b->y0,
@@ -38,8 +34,7 @@ static void add_truth(Boxes *truth, const TrainImage *image, int64_t number, Are
     }
 }
 
-static Status judge_batch(Boxes *found, Boxes *truth, const JudgeInput *in, const TrainBatch *batch, Arena *arena, Error *err)
-{
+static Status judge_batch(Boxes *found, Boxes *truth, const JudgeInput *in, const TrainBatch *batch, Arena *arena, Error *err) {
     const float *raw;
     DetectOptions options = DETECT_DEFAULTS;
     size_t size = (size_t)yolox_anchor_count(in->net, in->side, in->side) * (size_t)(5 + in->net->class_count);
@@ -56,8 +51,7 @@ static Status judge_batch(Boxes *found, Boxes *truth, const JudgeInput *in, cons
     return status;
 }
 
-Status judge_images(Metrics *out, const JudgeInput *in, Arena *arena, Error *err)
-{
+Status judge_images(Metrics *out, const JudgeInput *in, Arena *arena, Error *err) {
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
     o.width = o.height = in->side;
     o.batch = BATCH;
@@ -71,8 +65,7 @@ Status judge_images(Metrics *out, const JudgeInput *in, Arena *arena, Error *err
     while (status == STATUS_OK && (batch = train_loader_next(loader)) != NULL) {
         status = judge_batch(&found, &truth, in, batch, &scratch, err);
         train_batch_release(loader, batch);
-        if (status == STATUS_OK && *in->stop)
-            status = error_set(err, STATUS_CANCELLED, "Stopped");
+        if (status == STATUS_OK && *in->stop) status = error_set(err, STATUS_CANCELLED, "Stopped");
     }
     train_loader_free(loader);
     if (status == STATUS_OK)
@@ -82,21 +75,16 @@ Status judge_images(Metrics *out, const JudgeInput *in, Arena *arena, Error *err
     return status;
 }
 
-static void write_figure(JsonWriter *w, const char *key, bool known, double value)
-{
+static void write_figure(JsonWriter *w, const char *key, bool known, double value) {
     json_key(w, key);
-    if (known && value >= 0)
-        json_number(w, value);
-    else
-        json_null(w);
+    if (known && value >= 0) json_number(w, value);
+    else json_null(w);
 }
 
-void metrics_write(JsonWriter *w, const Metrics *metrics, const TrainDataset *dataset)
-{
+void metrics_write(JsonWriter *w, const Metrics *metrics, const TrainDataset *dataset) {
     write_figure(w, "map50", metrics->known, metrics->evaluation.overall.ap50);
     write_figure(w, "map", metrics->known, metrics->evaluation.overall.ap);
-    if (!metrics->known || !dataset)
-        return;
+    if (!metrics->known || !dataset) return;
     json_key(w, "per_class");
     json_begin_array(w);
     for (size_t i = 0; i < metrics->evaluation.class_count; i++) {

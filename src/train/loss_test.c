@@ -22,8 +22,7 @@ static const float targets[IMAGES][MAX_BOXES][5] = {
     {{1, 64, 64, 80, 72}, {0, 20, 100, 16, 20}, {2, 100, 30, 40, 36}},
 };
 
-static void make_raw(float *out)
-{
+static void make_raw(float *out) {
     Random random = random_start(2, 0);
     for (int i = 0; i < VALUES; i++) {
         double v = 2 * random_unit(&random) - 1;
@@ -32,8 +31,7 @@ static void make_raw(float *out)
     }
 }
 
-static LossParts compute(float *gradient, const float *raw, const float *truth, bool l1)
-{
+static LossParts compute(float *gradient, const float *raw, const float *truth, bool l1) {
     Yolox *net = yolox_new(YOLOX_NANO, CLASSES);
     Arena arena;
     arena_init(&arena, SIZE_MAX);
@@ -45,14 +43,11 @@ static LossParts compute(float *gradient, const float *raw, const float *truth, 
     return parts;
 }
 
-static void assert_near(double found, double wanted, double relative)
-{
-    if (!(fabs(found - wanted) <= relative * fmax(1, fabs(wanted))))
-        fail_msg("%.9g instead of %.9g", found, wanted);
+static void assert_near(double found, double wanted, double relative) {
+    if (!(fabs(found - wanted) <= relative * fmax(1, fabs(wanted)))) fail_msg("%.9g instead of %.9g", found, wanted);
 }
 
-static void compare(yyjson_val *golden, const float *raw, float *gradient, bool l1)
-{
+static void compare(yyjson_val *golden, const float *raw, float *gradient, bool l1) {
     LossParts parts = compute(gradient, raw, &targets[0][0][0], l1);
     yyjson_val *losses = yyjson_obj_get(golden, "losses");
     assert_near(parts.total, json_get_number(losses, "total_loss", NAN), 1e-6);
@@ -64,14 +59,12 @@ static void compare(yyjson_val *golden, const float *raw, float *gradient, bool 
     yyjson_val *columns = yyjson_obj_get(golden, "column_norms");
     for (int c = 0; c < ROW; c++) {
         double sum = 0;
-        for (int i = c; i < VALUES; i += ROW)
-            sum += (double)gradient[i] * (double)gradient[i];
+        for (int i = c; i < VALUES; i += ROW) sum += (double)gradient[i] * (double)gradient[i];
         assert_near(sqrt(sum), yyjson_get_num(yyjson_arr_get(columns, (size_t)c)), 1e-5);
     }
 }
 
-static void loss_equals_the_reference(void **state)
-{
+static void loss_equals_the_reference(void **state) {
     (void)state;
     Error err = {0};
     yyjson_doc *doc = json_parse_file(GOLDEN_FOLDER "/yolox_golden_uniform.json", 1 << 20, &err);
@@ -86,8 +79,7 @@ static void loss_equals_the_reference(void **state)
 }
 
 /* The class targets are IoUs, which the gradient takes as given: box columns are compared on the box and L1 parts only. */
-static void gradient_equals_differences(void **state)
-{
+static void gradient_equals_differences(void **state) {
     (void)state;
     float *raw = xmalloc(VALUES * sizeof *raw), *gradient = xmalloc(VALUES * sizeof *gradient), *other = xmalloc(VALUES * sizeof *other);
     make_raw(raw);
@@ -104,8 +96,7 @@ static void gradient_equals_differences(void **state)
         LossParts below = compute(other, raw, &targets[0][0][0], true);
         raw[i] = kept;
         double rise = i % ROW < 4 ? above.box + above.l1 - below.box - below.l1 : above.total - below.total;
-        if (above.matched_per_truth == below.matched_per_truth)
-            assert_true(fabs(rise / (2.0 * (double)step) - (double)gradient[i]) < 2e-3);
+        if (above.matched_per_truth == below.matched_per_truth) assert_true(fabs(rise / (2.0 * (double)step) - (double)gradient[i]) < 2e-3);
         checked++;
     }
     assert_true(checked >= 9 * ROW);
@@ -114,8 +105,7 @@ static void gradient_equals_differences(void **state)
     free(other);
 }
 
-static void images_without_boxes_have_only_objectness(void **state)
-{
+static void images_without_boxes_have_only_objectness(void **state) {
     (void)state;
     static const float none[IMAGES][MAX_BOXES][5] = {{{0}}};
     float *raw = xmalloc(VALUES * sizeof *raw), *gradient = xmalloc(VALUES * sizeof *gradient);
@@ -126,24 +116,20 @@ static void images_without_boxes_have_only_objectness(void **state)
     free(gradient);
 }
 
-static void raw_outputs_of_any_size_stay_finite(void **state)
-{
+static void raw_outputs_of_any_size_stay_finite(void **state) {
     (void)state;
     float *raw = xmalloc(VALUES * sizeof *raw), *gradient = xmalloc(VALUES * sizeof *gradient);
     make_raw(raw);
-    for (int i = 0; i < VALUES; i++)
-        raw[i] *= i % ROW < 4 ? 8 : 500;
+    for (int i = 0; i < VALUES; i++) raw[i] *= i % ROW < 4 ? 8 : 500;
     LossParts parts = compute(gradient, raw, &targets[0][0][0], true);
     assert_true(isfinite(parts.total));
-    for (int i = 0; i < VALUES; i++)
-        assert_true(isfinite(gradient[i]));
+    for (int i = 0; i < VALUES; i++) assert_true(isfinite(gradient[i]));
     free(raw);
     free(gradient);
 }
 
 /* Two true boxes at the same place: no anchor serves both. */
-static void an_anchor_has_one_truth(void **state)
-{
+static void an_anchor_has_one_truth(void **state) {
     (void)state;
     Anchor anchors[4] = {{0, 0, 8}, {1, 0, 8}, {0, 1, 8}, {1, 1, 8}};
     CentreBox boxes[4] = {{8, 8, 8, 8}, {8, 8, 9, 9}, {8, 8, 10, 10}, {8, 8, 11, 11}};
@@ -164,8 +150,7 @@ static void an_anchor_has_one_truth(void **state)
     arena_clear(&arena);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_equals_the_reference),
         cmocka_unit_test(gradient_equals_differences),

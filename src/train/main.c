@@ -40,22 +40,19 @@ static const char help[] =
 
 static volatile sig_atomic_t stop; /* a signal handler can reach nothing else */
 
-static void on_signal(int number)
-{
+static void on_signal(int number) {
     (void)number;
     stop = 1;
     alarm(GRACE_SECONDS);
 }
 
 /* A step may take longer than a caller waits. Files are renamed when whole, so ending anywhere harms nothing. */
-static void on_alarm(int number)
-{
+static void on_alarm(int number) {
     (void)number;
     _exit(EXIT_STOPPED);
 }
 
-static void catch_signals(void)
-{
+static void catch_signals(void) {
     struct sigaction stopping = {.sa_handler = on_signal}, ending = {.sa_handler = on_alarm};
     sigaction(SIGTERM, &stopping, NULL);
     sigaction(SIGINT, &stopping, NULL);
@@ -65,28 +62,23 @@ static void catch_signals(void)
 
 /* What comes and goes with each step and is not libtorch's (pool.h has that) stays with the process: handing pages back to the system and
  * faulting them in again costs time. Each thread keeps an arena of its own, as libraries allocate small things a thousand times a step. */
-static void tune_allocator(void)
-{
+static void tune_allocator(void) {
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 0x7fffffff);
     mallopt(M_TOP_PAD, 64 << 20);
 }
 
-static int train(const char *path)
-{
+static int train(const char *path) {
     Error err = {0};
     Settings settings;
     Events events;
     events_init(&events, STDOUT_FILENO);
     catch_signals();
     Status status = settings_read(&settings, path, &err);
-    if (status == STATUS_OK)
-        status = train_images_init("pictograph-train", &err);
-    if (status == STATUS_OK)
-        status = run_training(&settings, &events, &stop, &err);
+    if (status == STATUS_OK) status = train_images_init("pictograph-train", &err);
+    if (status == STATUS_OK) status = run_training(&settings, &events, &stop, &err);
     settings_clear(&settings);
-    if (status == STATUS_OK)
-        return 0;
+    if (status == STATUS_OK) return 0;
     EventLine line;
     JsonWriter *w = event_begin(&line, &events, status == STATUS_CANCELLED ? "stopped" : "failed");
     if (status != STATUS_CANCELLED) {
@@ -97,8 +89,7 @@ static int train(const char *path)
     return status == STATUS_CANCELLED ? EXIT_STOPPED : EXIT_FAILED;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     tune_allocator();
     if (argc == 2 && text_equal(argv[1], "--help")) {
         fputs(help, stdout);
@@ -108,10 +99,8 @@ int main(int argc, char **argv)
         printf("pictograph-train %s, libtorch %s\n", PICTOGRAPH_VERSION, torch_library_version());
         return 0;
     }
-    if (argc == 6 && text_equal(argv[1], "--benchmark"))
-        return benchmark_run(argv + 2);
-    if (argc == 2 && argv[1][0] != '-')
-        return train(argv[1]);
+    if (argc == 6 && text_equal(argv[1], "--benchmark")) return benchmark_run(argv + 2);
+    if (argc == 2 && argv[1][0] != '-') return train(argv[1]);
     fputs(help, stderr);
     return EXIT_USAGE;
 }

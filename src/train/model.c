@@ -44,41 +44,34 @@ struct Model {
 
 typedef void NodePass(Model *model, int index);
 
-static TorchType float_or_half(const Model *model)
-{
+static TorchType float_or_half(const Model *model) {
     return model->options.type;
 }
 
-static NormMap map_of(const Tensor *tensor)
-{
+static NormMap map_of(const Tensor *tensor) {
     return (NormMap){tensor_data(tensor), tensor ? tensor_pixel_stride(tensor) : 0, tensor && tensor_type(tensor) == TORCH_BFLOAT16};
 }
 
 /* Pixels of a map; none for the trace of a failure, so that a team's other members still meet this one in their sums. */
-static size_t rows_of(const Tensor *tensor)
-{
+static size_t rows_of(const Tensor *tensor) {
     return tensor ? (size_t)tensor_size(tensor, 0) * (size_t)tensor_size(tensor, 2) * (size_t)tensor_size(tensor, 3) : 0;
 }
 
-static void drop(Model *model, Tensor **tensor)
-{
+static void drop(Model *model, Tensor **tensor) {
     tensor_release(model->torch, *tensor);
     *tensor = NULL;
 }
 
-static const YoloxNode *node_at(const Model *model, int index)
-{
+static const YoloxNode *node_at(const Model *model, int index) {
     return &model->net->nodes[index];
 }
 
-static Tensor *input_of(const Model *model, int index, int which)
-{
+static Tensor *input_of(const Model *model, int index, int which) {
     return model->nodes[node_at(model, index)->inputs[which]].out;
 }
 
 /* Adds to the gradient of a node; takes the tensor over. */
-static void give_gradient(Model *model, int index, Tensor *gradient)
-{
+static void give_gradient(Model *model, int index, Tensor *gradient) {
     NodeState *state = &model->nodes[index];
     if (!state->gradient) {
         state->gradient = gradient;
@@ -91,8 +84,7 @@ static void give_gradient(Model *model, int index, Tensor *gradient)
 }
 
 /* Each 2 x 2 block of pixels becomes one of 12 channels; bytes become floats. */
-static void focus_forward(Model *model, int index)
-{
+static void focus_forward(Model *model, int index) {
     if (model->count == 0) /* a replica more than there are images: no tensors, but it takes part in the sums */
         return;
     int h = model->height / 2, w = model->width / 2;
@@ -114,14 +106,12 @@ static void focus_forward(Model *model, int index)
     tensor_release(model->torch, map);
 }
 
-static bool uses_torch_norm(const Model *model)
-{
+static bool uses_torch_norm(const Model *model) {
     return model->options.cuda || model->options.torch_kernels;
 }
 
 /* Norm and SiLU of state->before by torch's kernels. */
-static void torch_norm_forward(Model *model, int first, NodeState *state)
-{
+static void torch_norm_forward(Model *model, int first, NodeState *state) {
     Tensor **v = model->views + first;
     if (!model->training) {
         state->out = tensor_norm_silu_fixed(model->torch, state->before, v[YOLOX_NORM_SCALE], v[YOLOX_NORM_SHIFT], v[YOLOX_NORM_MEAN],
@@ -141,8 +131,7 @@ static void torch_norm_forward(Model *model, int first, NodeState *state)
         state->norm.variance[c] = 1 / (state->norm.variance[c] * state->norm.variance[c]) - (float)YOLOX_NORM_EPSILON;
 }
 
-static void conv_forward(Model *model, int index)
-{
+static void conv_forward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     NodeState *state = &model->nodes[index];
     state->before = tensor_conv(model->torch, input_of(model, index, 0), model->compute[node->first_tensor], NULL, node->stride, node->groups);
@@ -165,8 +154,7 @@ static void conv_forward(Model *model, int index)
 }
 
 /* Gradient by the convolution's result, through SiLU and norm. */
-static Tensor *norm_backward(Model *model, int index)
-{
+static Tensor *norm_backward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     NodeState *state = &model->nodes[index];
     int scale = node->first_tensor + YOLOX_NORM_SCALE, shift = node->first_tensor + YOLOX_NORM_SHIFT;
@@ -195,14 +183,12 @@ static Tensor *norm_backward(Model *model, int index)
     return result;
 }
 
-static WeightShape weight_shape(const YoloxTensor *tensor)
-{
+static WeightShape weight_shape(const YoloxTensor *tensor) {
     return (WeightShape){tensor->shape[0], tensor->shape[1], tensor->shape[2] * tensor->shape[3]};
 }
 
 /* Takes a weight's gradient over to its place among all gradients. */
-static void put_weight_gradient(Model *model, int tensor, Tensor *gradient)
-{
+static void put_weight_gradient(Model *model, int tensor, Tensor *gradient) {
     const YoloxTensor *t = &model->net->tensors[tensor];
     bool half_on_host = gradient && tensor_type(gradient) == TORCH_BFLOAT16 && tensor_data(gradient);
     if (half_on_host && tensor_pixel_stride(gradient) == (size_t)t->shape[1])
@@ -212,8 +198,7 @@ static void put_weight_gradient(Model *model, int tensor, Tensor *gradient)
     tensor_release(model->torch, gradient);
 }
 
-static void conv_backward(Model *model, int index)
-{
+static void conv_backward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     Tensor *gradient = norm_backward(model, index), *x_gradient = NULL, *weight_gradient = NULL;
     bool wanted = node_at(model, node->inputs[0])->op != YOLOX_FOCUS; /* the images need none */
@@ -221,20 +206,17 @@ static void conv_backward(Model *model, int index)
                          model->compute[node->first_tensor], node->stride, node->groups);
     put_weight_gradient(model, node->first_tensor, weight_gradient);
     tensor_release(model->torch, gradient);
-    if (wanted)
-        give_gradient(model, node->inputs[0], x_gradient);
+    if (wanted) give_gradient(model, node->inputs[0], x_gradient);
 }
 
-static void predict_forward(Model *model, int index)
-{
+static void predict_forward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     Tensor **v = model->views + node->first_tensor, *x = tensor_cast(model->torch, input_of(model, index, 0), TORCH_FLOAT32);
     model->nodes[index].out = tensor_conv(model->torch, x, v[0], v[1], 1, 1);
     tensor_release(model->torch, x);
 }
 
-static void predict_backward(Model *model, int index)
-{
+static void predict_backward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     Tensor *x_gradient = NULL, *weight = NULL, *bias = NULL, *x = tensor_cast(model->torch, input_of(model, index, 0), TORCH_FLOAT32);
     tensor_conv_backward(model->torch, &x_gradient, &weight, &bias, model->nodes[index].gradient, x, model->views[node->first_tensor], 1, 1);
@@ -247,29 +229,24 @@ static void predict_backward(Model *model, int index)
     tensor_release(model->torch, x_gradient);
 }
 
-static void add_forward(Model *model, int index)
-{
+static void add_forward(Model *model, int index) {
     model->nodes[index].out = tensor_add(model->torch, input_of(model, index, 0), input_of(model, index, 1));
 }
 
-static void add_backward(Model *model, int index)
-{
+static void add_backward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     for (int i = 0; i < node->input_count; i++)
         give_gradient(model, node->inputs[i], tensor_channels(model->torch, model->nodes[index].gradient, 0, node->channels));
 }
 
-static void concat_forward(Model *model, int index)
-{
+static void concat_forward(Model *model, int index) {
     Tensor *parts[YOLOX_MAX_INPUTS];
     const YoloxNode *node = node_at(model, index);
-    for (int i = 0; i < node->input_count; i++)
-        parts[i] = input_of(model, index, i);
+    for (int i = 0; i < node->input_count; i++) parts[i] = input_of(model, index, i);
     model->nodes[index].out = tensor_concat(model->torch, parts, node->input_count);
 }
 
-static void concat_backward(Model *model, int index)
-{
+static void concat_backward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
     for (int i = 0, first = 0; i < node->input_count; i++) {
         int channels = node_at(model, node->inputs[i])->channels;
@@ -278,31 +255,26 @@ static void concat_backward(Model *model, int index)
     }
 }
 
-static void upsample_forward(Model *model, int index)
-{
+static void upsample_forward(Model *model, int index) {
     model->nodes[index].out = tensor_upsample(model->torch, input_of(model, index, 0));
 }
 
-static void upsample_backward(Model *model, int index)
-{
+static void upsample_backward(Model *model, int index) {
     give_gradient(model, node_at(model, index)->inputs[0], tensor_upsample_backward(model->torch, model->nodes[index].gradient));
 }
 
-static void maxpool_forward(Model *model, int index)
-{
+static void maxpool_forward(Model *model, int index) {
     NodeState *state = &model->nodes[index];
     state->out = tensor_maxpool(model->torch, &state->indices, input_of(model, index, 0), node_at(model, index)->kernel);
 }
 
-static void maxpool_backward(Model *model, int index)
-{
+static void maxpool_backward(Model *model, int index) {
     NodeState *state = &model->nodes[index];
     give_gradient(model, node_at(model, index)->inputs[0],
                   tensor_maxpool_backward(model->torch, state->gradient, input_of(model, index, 0), state->indices, node_at(model, index)->kernel));
 }
 
-static void nothing(Model *model, int index)
-{
+static void nothing(Model *model, int index) {
     (void)model;
     (void)index;
 }
@@ -320,46 +292,37 @@ static const struct {
     [YOLOX_MAXPOOL] = {maxpool_forward, maxpool_backward},
 };
 
-static void release_node(Model *model, int index)
-{
+static void release_node(Model *model, int index) {
     NodeState *s = &model->nodes[index];
     Tensor **owned[] = {&s->out, &s->gradient, &s->before, &s->normal, &s->mean, &s->inverse, &s->indices};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        drop(model, owned[i]);
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) drop(model, owned[i]);
 }
 
-static void release_all(Model *model)
-{
-    for (int i = 0; i < model->net->node_count; i++)
-        release_node(model, i);
+static void release_all(Model *model) {
+    for (int i = 0; i < model->net->node_count; i++) release_node(model, i);
 }
 
 /* In evaluation nothing is kept beyond its last reader. */
-static void release_spent(Model *model, int index)
-{
+static void release_spent(Model *model, int index) {
     NodeState *state = &model->nodes[index];
     drop(model, &state->before);
     drop(model, &state->indices);
     const YoloxNode *node = node_at(model, index);
     for (int i = 0; i < node->input_count; i++) {
-        if (model->nodes[node->inputs[i]].last_use == index)
-            release_node(model, node->inputs[i]);
+        if (model->nodes[node->inputs[i]].last_use == index) release_node(model, node->inputs[i]);
     }
 }
 
 /* The place of one head's output within an array of the raw outputs. */
-static Tensor *raw_map(Model *model, float *raw, int node, int level, int first_channel)
-{
+static Tensor *raw_map(Model *model, float *raw, int node, int level, int first_channel) {
     int row = 5 + model->net->class_count, anchors = yolox_anchor_count(model->net, model->height, model->width), before = 0;
-    for (int l = 0; l < level; l++)
-        before += (model->height / model->net->heads[l].stride) * (model->width / model->net->heads[l].stride);
+    for (int l = 0; l < level; l++) before += (model->height / model->net->heads[l].stride) * (model->width / model->net->heads[l].stride);
     int stride = model->net->heads[level].stride;
     int shape[4] = {model->count, node_at(model, node)->channels, model->height / stride, model->width / stride};
     return tensor_borrow_map(model->torch, raw + (size_t)before * (size_t)row + first_channel, shape, (size_t)anchors * (size_t)row, (size_t)row);
 }
 
-static void each_head(Model *model, float *raw, void (*visit)(Model *, int node, Tensor *map))
-{
+static void each_head(Model *model, float *raw, void (*visit)(Model *, int node, Tensor *map)) {
     for (int level = 0; level < YOLOX_LEVELS; level++) {
         const YoloxHead *head = &model->net->heads[level];
         int nodes[] = {head->box, head->objectness, head->classes}, channels[] = {0, 4, 5};
@@ -371,23 +334,19 @@ static void each_head(Model *model, float *raw, void (*visit)(Model *, int node,
     }
 }
 
-static void read_head(Model *model, int node, Tensor *map)
-{
+static void read_head(Model *model, int node, Tensor *map) {
     tensor_copy(model->torch, map, model->nodes[node].out);
 }
 
-static void start_head(Model *model, int node, Tensor *map)
-{
+static void start_head(Model *model, int node, Tensor *map) {
     give_gradient(model, node, tensor_cast(model->torch, map, TORCH_FLOAT32));
 }
 
 /* Keeps mean and unbiased variance for the running averages. */
-static void collect_statistics(Model *model)
-{
+static void collect_statistics(Model *model) {
     for (int i = 0; i < model->net->node_count; i++) {
         const YoloxNode *node = node_at(model, i);
-        if (node->op != YOLOX_CONV)
-            continue;
+        if (node->op != YOLOX_CONV) continue;
         const NormLayer *norm = &model->nodes[i].norm;
         const YoloxTensor *t = &model->net->tensors[node->first_tensor];
         float *mean = model->statistics + (t[YOLOX_NORM_MEAN].offset - model->net->trained);
@@ -400,8 +359,7 @@ static void collect_statistics(Model *model)
     }
 }
 
-static void make_room(Model *model)
-{
+static void make_room(Model *model) {
     size_t pixels = (size_t)model->count * (size_t)model->height * (size_t)model->width * 3;
     size_t raw = (size_t)model->count * (size_t)yolox_anchor_count(model->net, model->height, model->width) * (size_t)(5 + model->net->class_count);
     if (pixels > model->pixels_size) {
@@ -414,11 +372,9 @@ static void make_room(Model *model)
     }
 }
 
-Status model_forward(Model *model, const uint8_t *images, int count, int height, int width, bool training, Error *err)
-{
+Status model_forward(Model *model, const uint8_t *images, int count, int height, int width, bool training, Error *err) {
     release_all(model);
-    if (height != model->height || width != model->width || count != model->count)
-        pool_trim();
+    if (height != model->height || width != model->width || count != model->count) pool_trim();
     model->images = images;
     model->count = count;
     model->height = height;
@@ -427,21 +383,16 @@ Status model_forward(Model *model, const uint8_t *images, int count, int height,
     make_room(model);
     for (int i = 0; i < model->net->node_count; i++) {
         passes[node_at(model, i)->op].forward(model, i);
-        if (!training)
-            release_spent(model, i);
+        if (!training) release_spent(model, i);
     }
     each_head(model, model->raw, read_head);
-    if (training)
-        collect_statistics(model);
-    else
-        release_all(model);
+    if (training) collect_statistics(model);
+    else release_all(model);
     return torch_status(model->torch, err);
 }
 
-Status model_backward(Model *model, Error *err)
-{
-    if (model->count == 0)
-        memset(model->gradient, 0, model->net->trained * sizeof *model->gradient);
+Status model_backward(Model *model, Error *err) {
+    if (model->count == 0) memset(model->gradient, 0, model->net->trained * sizeof *model->gradient);
     each_head(model, model->raw_gradient, start_head);
     for (int i = model->net->node_count - 1; i >= 0; i--) {
         passes[node_at(model, i)->op].backward(model, i);
@@ -450,51 +401,40 @@ Status model_backward(Model *model, Error *err)
     return torch_status(model->torch, err);
 }
 
-const float *model_raw(const Model *model)
-{
+const float *model_raw(const Model *model) {
     return model->raw;
 }
 
-float *model_raw_gradient(Model *model)
-{
+float *model_raw_gradient(Model *model) {
     return model->raw_gradient;
 }
 
-const float *model_gradient(const Model *model)
-{
+const float *model_gradient(const Model *model) {
     return model->gradient;
 }
 
-const float *model_statistics(const Model *model)
-{
+const float *model_statistics(const Model *model) {
     return model->statistics;
 }
 
-void model_refresh(Model *model)
-{
-    if (model->flat != model->host)
-        tensor_copy(model->torch, model->flat, model->host);
+void model_refresh(Model *model) {
+    if (model->flat != model->host) tensor_copy(model->torch, model->flat, model->host);
     uint16_t *half = model->half ? tensor_data(model->half) : NULL; /* NULL on a GPU too */
     for (int i = 0; model->half && i < model->net->tensor_count; i++) {
         const YoloxTensor *t = &model->net->tensors[i];
-        if (t->kind != YOLOX_WEIGHT)
-            continue;
-        if (half)
-            weights_to_half(half + t->offset, model->weights + t->offset, weight_shape(t));
-        else
-            tensor_copy(model->torch, model->compute[i], model->views[i]);
+        if (t->kind != YOLOX_WEIGHT) continue;
+        if (half) weights_to_half(half + t->offset, model->weights + t->offset, weight_shape(t));
+        else tensor_copy(model->torch, model->compute[i], model->views[i]);
     }
 }
 
-static void bind_weights(Model *model)
-{
+static void bind_weights(Model *model) {
     const Yolox *net = model->net;
     Torch *torch = model->torch;
     /* the tensor is never written, whatever its type says */
     model->host = tensor_borrow(torch, (float *)(uintptr_t)model->weights, 1, (int[]){(int)net->size});
     model->flat = model->options.cuda ? tensor_empty(torch, TORCH_FLOAT32, 1, (int[]){(int)net->size}) : model->host;
-    if (model->options.type != TORCH_FLOAT32)
-        model->half = tensor_empty(torch, model->options.type, 1, (int[]){(int)net->decayed});
+    if (model->options.type != TORCH_FLOAT32) model->half = tensor_empty(torch, model->options.type, 1, (int[]){(int)net->decayed});
     model->views = xcalloc((size_t)net->tensor_count, sizeof *model->views);
     model->compute = xcalloc((size_t)net->tensor_count, sizeof *model->compute);
     model->gradient_views = xcalloc((size_t)net->tensor_count, sizeof *model->gradient_views);
@@ -504,20 +444,16 @@ static void bind_weights(Model *model)
         model->views[i] = tensor_view(torch, model->flat, t->offset, t->rank, t->shape);
         bool halved = model->half && t->kind == YOLOX_WEIGHT;
         model->compute[i] = halved ? tensor_view_map(torch, model->half, t->offset, t->shape) : model->views[i];
-        if (t->offset < net->trained)
-            model->gradient_views[i] = tensor_view(torch, gradient, t->offset, t->rank, t->shape);
+        if (t->offset < net->trained) model->gradient_views[i] = tensor_view(torch, gradient, t->offset, t->rank, t->shape);
     }
 }
 
-static void bind_nodes(Model *model)
-{
+static void bind_nodes(Model *model) {
     const Yolox *net = model->net;
     for (int i = 0; i < net->node_count; i++) {
         const YoloxNode *node = &net->nodes[i];
-        for (int k = 0; k < node->input_count; k++)
-            model->nodes[node->inputs[k]].last_use = i;
-        if (node->op != YOLOX_CONV)
-            continue;
+        for (int k = 0; k < node->input_count; k++) model->nodes[node->inputs[k]].last_use = i;
+        if (node->op != YOLOX_CONV) continue;
         const YoloxTensor *t = &net->tensors[node->first_tensor];
         model->nodes[i].norm = (NormLayer){
             .channels = node->channels,
@@ -529,8 +465,7 @@ static void bind_nodes(Model *model)
     }
 }
 
-Status model_new(Model **out, const Yolox *net, const float *weights, const ModelOptions *options, Error *err)
-{
+Status model_new(Model **out, const Yolox *net, const float *weights, const ModelOptions *options, Error *err) {
     Model *model = xcalloc(1, sizeof *model);
     model->net = net;
     model->options = *options;
@@ -544,17 +479,13 @@ Status model_new(Model **out, const Yolox *net, const float *weights, const Mode
     bind_nodes(model);
     model_refresh(model);
     Status status = torch_status(model->torch, err);
-    if (status == STATUS_OK)
-        *out = model;
-    else
-        model_free(model);
+    if (status == STATUS_OK) *out = model;
+    else model_free(model);
     return status;
 }
 
-void model_free(Model *model)
-{
-    if (!model)
-        return;
+void model_free(Model *model) {
+    if (!model) return;
     torch_free(model->torch);
     free(model->views);
     free(model->compute);

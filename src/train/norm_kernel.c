@@ -25,18 +25,15 @@ typedef uint16_t Halves __attribute__((vector_size(LANES * sizeof(uint16_t))));
 
 enum { BLOCK_FLOATS = 2048 /* of a map; three maps of 8 KiB fit */ };
 
-static inline Vector all(float value)
-{
+static inline Vector all(float value) {
     return value - (Vector){0};
 }
 
-static inline Vector from_bits(Bits bits)
-{
+static inline Vector from_bits(Bits bits) {
     return (Vector)bits;
 }
 
-static inline Vector smaller(Vector a, Vector b)
-{
+static inline Vector smaller(Vector a, Vector b) {
 #if defined(__AVX2__)
     return _mm256_min_ps(a, b);
 #else
@@ -45,8 +42,7 @@ static inline Vector smaller(Vector a, Vector b)
 #endif
 }
 
-static inline Vector larger(Vector a, Vector b)
-{
+static inline Vector larger(Vector a, Vector b) {
 #if defined(__AVX2__)
     return _mm256_max_ps(a, b);
 #else
@@ -56,8 +52,7 @@ static inline Vector larger(Vector a, Vector b)
 }
 
 /* 1 / (1 + e^-x) to 1e-7: e^-x = 2^t is 2 to the nearest integer times a polynomial in the rest, the series of 2^f. */
-static inline Vector sigmoid(Vector x)
-{
+static inline Vector sigmoid(Vector x) {
     Vector t = larger(smaller(x * -1.44269504f, all(126)), all(-126));
     Vector shifted = t + 12582912.0f; /* adding 1.5 * 2^23 rounds to an integer, which then lies in the low bits */
     Vector f = t - (shifted - 12582912.0f);
@@ -71,8 +66,7 @@ static inline Vector sigmoid(Vector x)
 }
 
 /* LANES channels from channel c of a row. `half` is known where this is inlined: no branch is left in the loop. */
-static inline __attribute__((always_inline)) Vector load(NormMap map, size_t row, int c, bool half)
-{
+static inline __attribute__((always_inline)) Vector load(NormMap map, size_t row, int c, bool half) {
     size_t place = row * map.stride + (size_t)c;
     if (half) {
         Halves halves;
@@ -85,8 +79,7 @@ static inline __attribute__((always_inline)) Vector load(NormMap map, size_t row
 }
 
 /* Halves are rounded to nearest, ties to even. */
-static inline __attribute__((always_inline)) void store(NormMap map, size_t row, int c, Vector value, bool half)
-{
+static inline __attribute__((always_inline)) void store(NormMap map, size_t row, int c, Vector value, bool half) {
     size_t place = row * map.stride + (size_t)c;
     if (half) {
         Bits bits = (Bits)value;
@@ -97,28 +90,23 @@ static inline __attribute__((always_inline)) void store(NormMap map, size_t row,
     }
 }
 
-static inline Vector load_floats(const float *from)
-{
+static inline Vector load_floats(const float *from) {
     Vector value;
     memcpy(&value, from, sizeof value);
     return value;
 }
 
-static inline void add_to(double *sums, Vector values)
-{
-    for (int i = 0; i < LANES; i++)
-        sums[i] += (double)values[i];
+static inline void add_to(double *sums, Vector values) {
+    for (int i = 0; i < LANES; i++) sums[i] += (double)values[i];
 }
 
-static size_t block_end(size_t start, size_t end, int channels)
-{
+static size_t block_end(size_t start, size_t end, int channels) {
     size_t rows = BLOCK_FLOATS / (size_t)channels, step = rows < 8 ? 8 : rows;
     return end - start < step ? end : start + step;
 }
 
 /* Squares of numbers far from zero would drown the variance: within a block, sums are of the distances from its first row. */
-static inline __attribute__((always_inline)) void statistics_of(double *sums, NormMap x, size_t start, size_t stop, int channels, bool half)
-{
+static inline __attribute__((always_inline)) void statistics_of(double *sums, NormMap x, size_t start, size_t stop, int channels, bool half) {
     double count = (double)(stop - start);
     for (int c = 0; c < channels; c += LANES) {
         Vector origin = load(x, start, c, half), sum = {0}, square = {0};
@@ -135,20 +123,16 @@ static inline __attribute__((always_inline)) void statistics_of(double *sums, No
     }
 }
 
-static void statistics(double *sums, NormMap x, size_t first, size_t end, int channels)
-{
+static void statistics(double *sums, NormMap x, size_t first, size_t end, int channels) {
     for (size_t start = first, stop; start < end; start = stop) {
         stop = block_end(start, end, channels);
-        if (x.half)
-            statistics_of(sums, x, start, stop, channels, true);
-        else
-            statistics_of(sums, x, start, stop, channels, false);
+        if (x.half) statistics_of(sums, x, start, stop, channels, true);
+        else statistics_of(sums, x, start, stop, channels, false);
     }
 }
 
 static inline __attribute__((always_inline)) void forward_of(NormMap y, NormMap x, size_t start, size_t stop, int channels, const float *factor,
-                                                            const float *rest, bool half)
-{
+                                                            const float *rest, bool half) {
     for (int c = 0; c < channels; c += LANES) {
         Vector f = load_floats(factor + c), r = load_floats(rest + c);
         for (size_t row = start; row < stop; row++) {
@@ -158,20 +142,16 @@ static inline __attribute__((always_inline)) void forward_of(NormMap y, NormMap 
     }
 }
 
-static void forward(NormMap y, NormMap x, size_t first, size_t end, int channels, const float *factor, const float *rest)
-{
+static void forward(NormMap y, NormMap x, size_t first, size_t end, int channels, const float *factor, const float *rest) {
     for (size_t start = first, stop; start < end; start = stop) {
         stop = block_end(start, end, channels);
-        if (x.half)
-            forward_of(y, x, start, stop, channels, factor, rest, true);
-        else
-            forward_of(y, x, start, stop, channels, factor, rest, false);
+        if (x.half) forward_of(y, x, start, stop, channels, factor, rest, true);
+        else forward_of(y, x, start, stop, channels, factor, rest, false);
     }
 }
 
 static inline __attribute__((always_inline)) void backward_of(double *sums, NormMap inner, NormMap gradient, NormMap x, size_t start, size_t stop,
-                                                             int channels, const float *factor, const float *rest, const float *mean, bool half)
-{
+                                                             int channels, const float *factor, const float *rest, const float *mean, bool half) {
     for (int c = 0; c < channels; c += LANES) {
         Vector f = load_floats(factor + c), r = load_floats(rest + c), m = load_floats(mean + c), sum = {0}, product = {0};
         for (size_t row = start; row < stop; row++) {
@@ -187,36 +167,28 @@ static inline __attribute__((always_inline)) void backward_of(double *sums, Norm
 }
 
 static void backward_sums(double *sums, NormMap inner, NormMap gradient, NormMap x, size_t first, size_t end, int channels, const float *factor,
-                          const float *rest, const float *mean)
-{
+                          const float *rest, const float *mean) {
     for (size_t start = first, stop; start < end; start = stop) {
         stop = block_end(start, end, channels);
-        if (x.half)
-            backward_of(sums, inner, gradient, x, start, stop, channels, factor, rest, mean, true);
-        else
-            backward_of(sums, inner, gradient, x, start, stop, channels, factor, rest, mean, false);
+        if (x.half) backward_of(sums, inner, gradient, x, start, stop, channels, factor, rest, mean, true);
+        else backward_of(sums, inner, gradient, x, start, stop, channels, factor, rest, mean, false);
     }
 }
 
 static inline __attribute__((always_inline)) void apply_of(NormMap inner, NormMap x, size_t start, size_t stop, int channels, const float *factor,
-                                                          const float *slope, const float *rest, bool half)
-{
+                                                          const float *slope, const float *rest, bool half) {
     for (int c = 0; c < channels; c += LANES) {
         Vector f = load_floats(factor + c), k = load_floats(slope + c), r = load_floats(rest + c);
-        for (size_t row = start; row < stop; row++)
-            store(inner, row, c, load(inner, row, c, half) * f + (load(x, row, c, half) * k + r), half);
+        for (size_t row = start; row < stop; row++) store(inner, row, c, load(inner, row, c, half) * f + (load(x, row, c, half) * k + r), half);
     }
 }
 
 static void backward_apply(NormMap inner, NormMap x, size_t first, size_t end, int channels, const float *factor, const float *slope,
-                           const float *rest)
-{
+                           const float *rest) {
     for (size_t start = first, stop; start < end; start = stop) {
         stop = block_end(start, end, channels);
-        if (x.half)
-            apply_of(inner, x, start, stop, channels, factor, slope, rest, true);
-        else
-            apply_of(inner, x, start, stop, channels, factor, slope, rest, false);
+        if (x.half) apply_of(inner, x, start, stop, channels, factor, slope, rest, true);
+        else apply_of(inner, x, start, stop, channels, factor, slope, rest, false);
     }
 }
 

@@ -20,8 +20,7 @@ typedef struct Map {
     uint16_t halves[ROWS * STRIDE];
 } Map;
 
-static float as_float(uint16_t half)
-{
+static float as_float(uint16_t half) {
     uint32_t bits = (uint32_t)half << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -29,8 +28,7 @@ static float as_float(uint16_t half)
 }
 
 /* Numbers that halves hold exactly, the outermost far into where SiLU is flat. */
-static void map_fill(Map *map, uint64_t seed)
-{
+static void map_fill(Map *map, uint64_t seed) {
     Random random = random_start(seed, 0);
     for (size_t i = 0; i < ROWS * STRIDE; i++) {
         float value = (float)((random_unit(&random) - 0.5) * (i % 97 == 0 ? 400 : 12));
@@ -41,24 +39,19 @@ static void map_fill(Map *map, uint64_t seed)
     }
 }
 
-static NormMap map_of(Map *map, bool half)
-{
+static NormMap map_of(Map *map, bool half) {
     return half ? (NormMap){map->halves, STRIDE, true} : (NormMap){map->values, STRIDE, false};
 }
 
-static double value_at(const Map *map, bool half, size_t place)
-{
+static double value_at(const Map *map, bool half, size_t place) {
     return half ? (double)as_float(map->halves[place]) : (double)map->values[place];
 }
 
-static void assert_close(double found, double wanted, double bound)
-{
-    if (!(fabs(found - wanted) <= bound * fmax(1, fabs(wanted))))
-        fail_msg("%.9g instead of %.9g", found, wanted);
+static void assert_close(double found, double wanted, double bound) {
+    if (!(fabs(found - wanted) <= bound * fmax(1, fabs(wanted)))) fail_msg("%.9g instead of %.9g", found, wanted);
 }
 
-static void check_forward(const NormKernels *k, bool half)
-{
+static void check_forward(const NormKernels *k, bool half) {
     Map *x = xcalloc(1, sizeof *x), *y = xcalloc(1, sizeof *y);
     float factor[CHANNELS], rest[CHANNELS];
     double sums[2 * CHANNELS] = {0};
@@ -86,8 +79,7 @@ static void check_forward(const NormKernels *k, bool half)
     free(y);
 }
 
-static void check_backward(const NormKernels *k, bool half)
-{
+static void check_backward(const NormKernels *k, bool half) {
     Map *x = xcalloc(1, sizeof *x), *g = xcalloc(1, sizeof *g), *inner = xcalloc(1, sizeof *inner);
     float factor[CHANNELS], rest[CHANNELS], mean[CHANNELS], slope[CHANNELS];
     double sums[2 * CHANNELS] = {0};
@@ -129,28 +121,23 @@ static void check_backward(const NormKernels *k, bool half)
     free(inner);
 }
 
-static void check(const NormKernels *k)
-{
+static void check(const NormKernels *k) {
     for (int half = 0; half < 2; half++) {
         check_forward(k, half);
         check_backward(k, half);
     }
 }
 
-static void all_sets_follow_the_formulas(void **state)
-{
+static void all_sets_follow_the_formulas(void **state) {
     (void)state;
     check(&norm_kernels_plain);
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        check(&norm_kernels_avx2);
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        check(&norm_kernels_avx512);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) check(&norm_kernels_avx2);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) check(&norm_kernels_avx512);
 #endif
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_sets_follow_the_formulas)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

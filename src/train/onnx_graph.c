@@ -19,12 +19,10 @@ struct OnnxGraph {
 };
 
 /* Appends to one of protobuf-c's pairs of count and array. Arrays are full at every power of two. */
-static void append(Arena *arena, size_t *count, void ***items, void *item)
-{
+static void append(Arena *arena, size_t *count, void ***items, void *item) {
     if ((*count & (*count - 1)) == 0) {
         void **larger = arena_array(arena, *count ? 2 * *count : 1, sizeof *larger);
-        if (*count)
-            memcpy(larger, *items, *count * sizeof *larger);
+        if (*count) memcpy(larger, *items, *count * sizeof *larger);
         *items = larger;
     }
     (*items)[(*count)++] = item;
@@ -50,8 +48,7 @@ DEFINE_NEW(Onnx__TensorShapeProto__Dimension, tensor_shape_proto__dimension)
 DEFINE_NEW(Onnx__NodeProto, node_proto)
 DEFINE_NEW(Onnx__AttributeProto, attribute_proto)
 
-OnnxGraph *onnx_graph_new(const char *name)
-{
+OnnxGraph *onnx_graph_new(const char *name) {
     OnnxGraph *graph = xcalloc(1, sizeof *graph);
     arena_init(&graph->arena, SIZE_MAX);
     onnx__model_proto__init(&graph->model);
@@ -70,16 +67,13 @@ OnnxGraph *onnx_graph_new(const char *name)
     return graph;
 }
 
-void onnx_graph_free(OnnxGraph *graph)
-{
-    if (!graph)
-        return;
+void onnx_graph_free(OnnxGraph *graph) {
+    if (!graph) return;
     arena_clear(&graph->arena);
     free(graph);
 }
 
-const char *onnx_graph_text(OnnxGraph *graph, const char *format, ...)
-{
+const char *onnx_graph_text(OnnxGraph *graph, const char *format, ...) {
     va_list args;
     va_start(args, format);
     char *text = arena_vprintf(&graph->arena, format, args);
@@ -87,8 +81,7 @@ const char *onnx_graph_text(OnnxGraph *graph, const char *format, ...)
     return text;
 }
 
-void onnx_graph_metadata(OnnxGraph *graph, const char *key, const char *value)
-{
+void onnx_graph_metadata(OnnxGraph *graph, const char *key, const char *value) {
     Onnx__StringStringEntryProto *entry = new_string_string_entry_proto(graph);
     entry->key = arena_strdup(&graph->arena, key);
     entry->value = arena_strdup(&graph->arena, value);
@@ -97,8 +90,7 @@ void onnx_graph_metadata(OnnxGraph *graph, const char *key, const char *value)
 
 /* ---- values ---- */
 
-static Onnx__TensorShapeProto *shape_new(OnnxGraph *graph, const int64_t *shape, size_t rank)
-{
+static Onnx__TensorShapeProto *shape_new(OnnxGraph *graph, const int64_t *shape, size_t rank) {
     Onnx__TensorShapeProto *out = new_tensor_shape_proto(graph);
     for (size_t i = 0; i < rank; i++) {
         Onnx__TensorShapeProto__Dimension *dimension = new_tensor_shape_proto__dimension(graph);
@@ -114,8 +106,7 @@ static Onnx__TensorShapeProto *shape_new(OnnxGraph *graph, const int64_t *shape,
     return out;
 }
 
-static Onnx__ValueInfoProto *value_new(OnnxGraph *graph, const char *name, OnnxType type, const int64_t *shape, size_t rank)
-{
+static Onnx__ValueInfoProto *value_new(OnnxGraph *graph, const char *name, OnnxType type, const int64_t *shape, size_t rank) {
     Onnx__ValueInfoProto *value = new_value_info_proto(graph);
     value->name = arena_strdup(&graph->arena, name);
     value->type = new_type_proto(graph);
@@ -127,20 +118,17 @@ static Onnx__ValueInfoProto *value_new(OnnxGraph *graph, const char *name, OnnxT
     return value;
 }
 
-void onnx_graph_input(OnnxGraph *graph, const char *name, OnnxType type, const int64_t *shape, size_t rank)
-{
+void onnx_graph_input(OnnxGraph *graph, const char *name, OnnxType type, const int64_t *shape, size_t rank) {
     APPEND(graph, &graph->graph, input, value_new(graph, name, type, shape, rank));
 }
 
-void onnx_graph_output(OnnxGraph *graph, const char *name, OnnxType type, const int64_t *shape, size_t rank)
-{
+void onnx_graph_output(OnnxGraph *graph, const char *name, OnnxType type, const int64_t *shape, size_t rank) {
     APPEND(graph, &graph->graph, output, value_new(graph, name, type, shape, rank));
 }
 
 /* The numbers go in as raw bytes, which ONNX defines as little-endian. */
 static void add_constant(OnnxGraph *graph, const char *name, OnnxType type, const void *data, size_t element, const int64_t *shape,
-                         size_t rank)
-{
+                         size_t rank) {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "raw tensor data is little-endian");
     Onnx__TensorProto *tensor = new_tensor_proto(graph);
     tensor->name = arena_strdup(&graph->arena, name);
@@ -160,37 +148,31 @@ static void add_constant(OnnxGraph *graph, const char *name, OnnxType type, cons
     APPEND(graph, &graph->graph, initializer, tensor);
 }
 
-void onnx_graph_floats(OnnxGraph *graph, const char *name, const float *data, const int64_t *shape, size_t rank)
-{
+void onnx_graph_floats(OnnxGraph *graph, const char *name, const float *data, const int64_t *shape, size_t rank) {
     add_constant(graph, name, ONNX_FLOAT, data, sizeof *data, shape, rank);
 }
 
-void onnx_graph_ints(OnnxGraph *graph, const char *name, const int64_t *data, const int64_t *shape, size_t rank)
-{
+void onnx_graph_ints(OnnxGraph *graph, const char *name, const int64_t *data, const int64_t *shape, size_t rank) {
     add_constant(graph, name, ONNX_INT64, data, sizeof *data, shape, rank);
 }
 
 /* ---- nodes ---- */
 
-OnnxNode *onnx_graph_node(OnnxGraph *graph, const char *op, const char *name, const char *const *inputs, size_t input_count)
-{
+OnnxNode *onnx_graph_node(OnnxGraph *graph, const char *op, const char *name, const char *const *inputs, size_t input_count) {
     OnnxNode *node = new_node_proto(graph);
     node->op_type = arena_strdup(&graph->arena, op);
     node->name = arena_strdup(&graph->arena, name);
-    for (size_t i = 0; i < input_count; i++)
-        APPEND(graph, node, input, arena_strdup(&graph->arena, inputs[i]));
+    for (size_t i = 0; i < input_count; i++) APPEND(graph, node, input, arena_strdup(&graph->arena, inputs[i]));
     onnx_node_output(graph, node, name);
     APPEND(graph, &graph->graph, node, node);
     return node;
 }
 
-void onnx_node_output(OnnxGraph *graph, OnnxNode *node, const char *name)
-{
+void onnx_node_output(OnnxGraph *graph, OnnxNode *node, const char *name) {
     APPEND(graph, node, output, arena_strdup(&graph->arena, name));
 }
 
-static Onnx__AttributeProto *add_attribute(OnnxGraph *graph, OnnxNode *node, const char *name, Onnx__AttributeProto__AttributeType type)
-{
+static Onnx__AttributeProto *add_attribute(OnnxGraph *graph, OnnxNode *node, const char *name, Onnx__AttributeProto__AttributeType type) {
     Onnx__AttributeProto *attribute = new_attribute_proto(graph);
     attribute->name = arena_strdup(&graph->arena, name);
     attribute->has_type = true;
@@ -199,23 +181,20 @@ static Onnx__AttributeProto *add_attribute(OnnxGraph *graph, OnnxNode *node, con
     return attribute;
 }
 
-void onnx_node_int(OnnxGraph *graph, OnnxNode *node, const char *name, int64_t value)
-{
+void onnx_node_int(OnnxGraph *graph, OnnxNode *node, const char *name, int64_t value) {
     Onnx__AttributeProto *attribute = add_attribute(graph, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
     attribute->has_i = true;
     attribute->i = value;
 }
 
-void onnx_node_ints(OnnxGraph *graph, OnnxNode *node, const char *name, const int64_t *values, size_t count)
-{
+void onnx_node_ints(OnnxGraph *graph, OnnxNode *node, const char *name, const int64_t *values, size_t count) {
     Onnx__AttributeProto *attribute = add_attribute(graph, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
     attribute->n_ints = count;
     attribute->ints = arena_new_array(&graph->arena, int64_t, count);
     memcpy(attribute->ints, values, count * sizeof *values);
 }
 
-void onnx_node_string(OnnxGraph *graph, OnnxNode *node, const char *name, const char *value)
-{
+void onnx_node_string(OnnxGraph *graph, OnnxNode *node, const char *name, const char *value) {
     Onnx__AttributeProto *attribute = add_attribute(graph, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
     attribute->has_s = true;
     attribute->s.len = strlen(value);
@@ -224,11 +203,9 @@ void onnx_node_string(OnnxGraph *graph, OnnxNode *node, const char *name, const 
 
 /* ---- the file ---- */
 
-Status onnx_graph_write(OnnxGraph *graph, const char *path, Error *err)
-{
+Status onnx_graph_write(OnnxGraph *graph, const char *path, Error *err) {
     size_t size = onnx__model_proto__get_packed_size(&graph->model);
-    if (size > MODEL_MAXIMUM)
-        return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: a model of %zu bytes is too large for one ONNX file", path, size);
+    if (size > MODEL_MAXIMUM) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: a model of %zu bytes is too large for one ONNX file", path, size);
     uint8_t *bytes = xmalloc(size);
     onnx__model_proto__pack(&graph->model, bytes);
     Status status = file_write_atomic(path, bytes, size, 0644, err);

@@ -20,22 +20,19 @@
 
 static char path[64];
 
-static int set_up(void **state)
-{
+static int set_up(void **state) {
     (void)state;
     snprintf(path, sizeof path, "/tmp/onnx-test-%d.onnx", (int)getpid());
     return 0;
 }
 
-static int tear_down(void **state)
-{
+static int tear_down(void **state) {
     (void)state;
     unlink(path);
     return 0;
 }
 
-static Onnx__ModelProto *read_back(void)
-{
+static Onnx__ModelProto *read_back(void) {
     Buffer bytes;
     buffer_init(&bytes, 64 << 20);
     Error err = {0};
@@ -46,8 +43,7 @@ static Onnx__ModelProto *read_back(void)
     return model;
 }
 
-static void a_graph_reads_back_as_it_was_built(void **state)
-{
+static void a_graph_reads_back_as_it_was_built(void **state) {
     (void)state;
     OnnxGraph *g = onnx_graph_new("demo");
     const float numbers[] = {1, -2, 0.5f};
@@ -81,8 +77,7 @@ static void a_graph_reads_back_as_it_was_built(void **state)
     onnx__model_proto__free_unpacked(m, NULL);
 }
 
-static void what_cannot_be_exported_is_refused(void **state)
-{
+static void what_cannot_be_exported_is_refused(void **state) {
     (void)state;
     const char *names[] = {"a", "b"};
     Yolox *net = yolox_new(YOLOX_NANO, 2);
@@ -106,8 +101,7 @@ static void what_cannot_be_exported_is_refused(void **state)
     yolox_free(net);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_graph_reads_back_as_it_was_built),
                                        cmocka_unit_test(what_cannot_be_exported_is_refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);

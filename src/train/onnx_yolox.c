@@ -24,8 +24,7 @@ typedef struct Exporter {
 
 static const char *value_of(const Exporter *e, const YoloxNode *node) { return e->values[node - e->net->nodes]; }
 
-static const float *tensor_data(const Exporter *e, const YoloxNode *node, int which)
-{
+static const float *tensor_data(const Exporter *e, const YoloxNode *node, int which) {
     return e->weights + e->net->tensors[node->first_tensor + which].offset;
 }
 
@@ -39,20 +38,17 @@ typedef struct Convolution {
 } Convolution;
 
 /* Scale and shift of the normalisation that follows a convolution, for channel c. */
-static double fold_scale(const Exporter *e, const YoloxNode *node, int c)
-{
+static double fold_scale(const Exporter *e, const YoloxNode *node, int c) {
     return tensor_data(e, node, YOLOX_NORM_SCALE)[c] / sqrt(tensor_data(e, node, YOLOX_NORM_VARIANCE)[c] + YOLOX_NORM_EPSILON);
 }
 
-static double fold_shift(const Exporter *e, const YoloxNode *node, int c)
-{
+static double fold_shift(const Exporter *e, const YoloxNode *node, int c) {
     return tensor_data(e, node, YOLOX_NORM_SHIFT)[c] - fold_scale(e, node, c) * tensor_data(e, node, YOLOX_NORM_MEAN)[c];
 }
 
 /* Focus takes the pixels (0,0), (1,0), (0,1), (1,1) of each 2 × 2, as (row, column), three channels each. A weight of the 3 × 3
  * convolution behind it belongs to row 2 ky + row and column 2 kx + column of a 6 × 6 one over the picture itself. */
-static void unfocus(float *out, const float *weight, int channels)
-{
+static void unfocus(float *out, const float *weight, int channels) {
     for (int o = 0; o < channels; o++)
         for (int from = 0; from < 12; from++)
             for (int at = 0; at < 9; at++) {
@@ -61,44 +57,36 @@ static void unfocus(float *out, const float *weight, int channels)
             }
 }
 
-static const YoloxNode *focus_before(const Exporter *e, const YoloxNode *node)
-{
+static const YoloxNode *focus_before(const Exporter *e, const YoloxNode *node) {
     const YoloxNode *input = &e->net->nodes[node->inputs[0]];
     return input->op == YOLOX_FOCUS ? input : NULL;
 }
 
-static Convolution convolution_new(const Exporter *e, const YoloxNode *node)
-{
+static Convolution convolution_new(const Exporter *e, const YoloxNode *node) {
     const YoloxNode *focus = focus_before(e, node);
     Convolution c = {.in = node->in_channels / node->groups, .kernel = node->kernel, .padding = (node->kernel - 1) / 2,
                      .stride = node->stride, .input = e->values[node->inputs[0]]};
-    if (focus)
-        c = (Convolution){.in = 3, .kernel = 6, .padding = 2, .stride = 2, .input = e->values[focus->inputs[0]]};
+    if (focus) c = (Convolution){.in = 3, .kernel = 6, .padding = 2, .stride = 2, .input = e->values[focus->inputs[0]]};
     size_t size = (size_t)node->channels * (size_t)c.in * (size_t)c.kernel * (size_t)c.kernel;
     c.weight = xmalloc(size * sizeof *c.weight);
     c.bias = xcalloc((size_t)node->channels, sizeof *c.bias);
     const float *weight = tensor_data(e, node, 0);
-    if (focus)
-        unfocus(c.weight, weight, node->channels);
-    else
-        memcpy(c.weight, weight, size * sizeof *weight);
+    if (focus) unfocus(c.weight, weight, node->channels);
+    else memcpy(c.weight, weight, size * sizeof *weight);
     return c;
 }
 
-static void convolution_scale(Convolution *c, const Exporter *e, const YoloxNode *node)
-{
+static void convolution_scale(Convolution *c, const Exporter *e, const YoloxNode *node) {
     size_t each = (size_t)c->in * (size_t)c->kernel * (size_t)c->kernel;
     for (int o = 0; o < node->channels; o++) {
         double scale = fold_scale(e, node, o);
-        for (size_t i = 0; i < each; i++)
-            c->weight[(size_t)o * each + i] = (float)(scale * c->weight[(size_t)o * each + i]);
+        for (size_t i = 0; i < each; i++) c->weight[(size_t)o * each + i] = (float)(scale * c->weight[(size_t)o * each + i]);
         c->bias[o] = (float)fold_shift(e, node, o);
     }
 }
 
 /* Writes the convolution as node `name` and frees it. */
-static void convolution_emit(Exporter *e, Convolution *c, const YoloxNode *node, const char *name)
-{
+static void convolution_emit(Exporter *e, Convolution *c, const YoloxNode *node, const char *name) {
     const char *weight = onnx_graph_text(e->graph, "%s.weight", node->name), *bias = onnx_graph_text(e->graph, "%s.bias", node->name);
     onnx_graph_floats(e->graph, weight, c->weight, (int64_t[]){node->channels, c->in, c->kernel, c->kernel}, 4);
     onnx_graph_floats(e->graph, bias, c->bias, (int64_t[]){node->channels}, 1);
@@ -111,8 +99,7 @@ static void convolution_emit(Exporter *e, Convolution *c, const YoloxNode *node,
     free(c->bias);
 }
 
-static void emit_convolution(Exporter *e, const YoloxNode *node)
-{
+static void emit_convolution(Exporter *e, const YoloxNode *node) {
     Convolution c = convolution_new(e, node);
     convolution_scale(&c, e, node);
     const char *linear = onnx_graph_text(e->graph, "%s.linear", node->name), *gate = onnx_graph_text(e->graph, "%s.gate", node->name);
@@ -121,8 +108,7 @@ static void emit_convolution(Exporter *e, const YoloxNode *node)
     onnx_graph_node(e->graph, "Mul", value_of(e, node), (const char *[]){linear, gate}, 2);
 }
 
-static void emit_prediction(Exporter *e, const YoloxNode *node)
-{
+static void emit_prediction(Exporter *e, const YoloxNode *node) {
     Convolution c = convolution_new(e, node);
     memcpy(c.bias, tensor_data(e, node, 1), (size_t)node->channels * sizeof *c.bias);
     convolution_emit(e, &c, node, value_of(e, node));
@@ -130,11 +116,9 @@ static void emit_prediction(Exporter *e, const YoloxNode *node)
 
 /* ---- the other nodes ---- */
 
-static OnnxNode *emit_plain(Exporter *e, const YoloxNode *node, const char *op)
-{
+static OnnxNode *emit_plain(Exporter *e, const YoloxNode *node, const char *op) {
     const char *inputs[YOLOX_MAX_INPUTS];
-    for (int i = 0; i < node->input_count; i++)
-        inputs[i] = e->values[node->inputs[i]];
+    for (int i = 0; i < node->input_count; i++) inputs[i] = e->values[node->inputs[i]];
     return onnx_graph_node(e->graph, op, value_of(e, node), inputs, (size_t)node->input_count);
 }
 
@@ -142,8 +126,7 @@ static void emit_add(Exporter *e, const YoloxNode *node) { emit_plain(e, node, "
 
 static void emit_concat(Exporter *e, const YoloxNode *node) { onnx_node_int(e->graph, emit_plain(e, node, "Concat"), "axis", 1); }
 
-static void emit_upsample(Exporter *e, const YoloxNode *node)
-{
+static void emit_upsample(Exporter *e, const YoloxNode *node) {
     const char *scales = onnx_graph_text(e->graph, "%s.scales", value_of(e, node));
     onnx_graph_floats(e->graph, scales, (float[]){1, 1, 2, 2}, (int64_t[]){4}, 1);
     OnnxNode *n = onnx_graph_node(e->graph, "Resize", value_of(e, node), (const char *[]){e->values[node->inputs[0]], "", scales}, 3);
@@ -152,8 +135,7 @@ static void emit_upsample(Exporter *e, const YoloxNode *node)
     onnx_node_string(e->graph, n, "nearest_mode", "floor");
 }
 
-static void emit_maxpool(Exporter *e, const YoloxNode *node)
-{
+static void emit_maxpool(Exporter *e, const YoloxNode *node) {
     int64_t k = node->kernel, p = node->kernel / 2;
     OnnxNode *n = emit_plain(e, node, "MaxPool");
     onnx_node_ints(e->graph, n, "kernel_shape", (int64_t[]){k, k}, 2);
@@ -161,8 +143,7 @@ static void emit_maxpool(Exporter *e, const YoloxNode *node)
     onnx_node_ints(e->graph, n, "pads", (int64_t[]){p, p, p, p}, 4);
 }
 
-static void emit_input(Exporter *e, const YoloxNode *node)
-{
+static void emit_input(Exporter *e, const YoloxNode *node) {
     (void)node;
     onnx_graph_input(e->graph, ONNX_INPUT_NAME, ONNX_FLOAT, (int64_t[]){ONNX_DYNAMIC, 3, e->height, e->width}, 4);
 }
@@ -178,8 +159,7 @@ static void (*const emitters[])(Exporter *, const YoloxNode *) = {
 /* ---- decoding ---- */
 
 /* One head as [batch, 5 + classes, cells]: box as predicted, scores through the sigmoid. */
-static const char *emit_head(Exporter *e, const YoloxHead *head)
-{
+static const char *emit_head(Exporter *e, const YoloxHead *head) {
     OnnxGraph *g = e->graph;
     const char *name = onnx_graph_text(g, "decode.%d", head->stride);
     const char *objectness = onnx_graph_text(g, "%s.objectness", name), *classes = onnx_graph_text(g, "%s.classes", name);
@@ -192,8 +172,7 @@ static const char *emit_head(Exporter *e, const YoloxHead *head)
 }
 
 /* Column and row of every anchor's cell, and its stride, in the order of the output. */
-static void emit_cells(Exporter *e, int anchors)
-{
+static void emit_cells(Exporter *e, int anchors) {
     float *cells = xcalloc((size_t)anchors * 2, sizeof *cells), *strides = xcalloc((size_t)anchors, sizeof *strides);
     size_t at = 0;
     for (int level = 0; level < YOLOX_LEVELS; level++) {
@@ -211,16 +190,14 @@ static void emit_cells(Exporter *e, int anchors)
     free(strides);
 }
 
-static void emit_decoding(Exporter *e)
-{
+static void emit_decoding(Exporter *e) {
     OnnxGraph *g = e->graph;
     int numbers = 5 + e->net->class_count, anchors = yolox_anchor_count(e->net, e->height, e->width);
     onnx_graph_ints(g, "decode.flat_shape", (int64_t[]){0, numbers, -1}, (int64_t[]){3}, 1);
     onnx_graph_ints(g, "decode.parts", (int64_t[]){2, 2, numbers - 4}, (int64_t[]){3}, 1);
     emit_cells(e, anchors);
     const char *heads[YOLOX_LEVELS];
-    for (int i = 0; i < YOLOX_LEVELS; i++)
-        heads[i] = emit_head(e, &e->net->heads[i]);
+    for (int i = 0; i < YOLOX_LEVELS; i++) heads[i] = emit_head(e, &e->net->heads[i]);
     onnx_node_int(g, onnx_graph_node(g, "Concat", "decode.all", heads, YOLOX_LEVELS), "axis", 2);
     OnnxNode *n = onnx_graph_node(g, "Transpose", "decode.rows", (const char *[]){"decode.all"}, 1);
     onnx_node_ints(g, n, "perm", (int64_t[]){0, 2, 1}, 3);
@@ -239,16 +216,14 @@ static void emit_decoding(Exporter *e)
 
 /* ---- the whole ---- */
 
-static void add_metadata(Exporter *e, const char *const *class_names)
-{
+static void add_metadata(Exporter *e, const char *const *class_names) {
     OnnxGraph *g = e->graph;
     Buffer names;
     buffer_init(&names, METADATA_MAXIMUM);
     JsonWriter w;
     json_writer_init(&w, &names);
     json_begin_array(&w);
-    for (int i = 0; i < e->net->class_count; i++)
-        json_string(&w, class_names[i]);
+    for (int i = 0; i < e->net->class_count; i++) json_string(&w, class_names[i]);
     json_end_array(&w);
     onnx_graph_metadata(g, ONNX_META_ARCHITECTURE, onnx_graph_text(g, "yolox_%s", yolox_size_name(e->net->model_size)));
     onnx_graph_metadata(g, ONNX_META_CLASS_NAMES, buffer_text(&names));
@@ -263,8 +238,7 @@ static void add_metadata(Exporter *e, const char *const *class_names)
     buffer_clear(&names);
 }
 
-static Status check(const Yolox *net, const float *weights, int height, int width, Error *err)
-{
+static Status check(const Yolox *net, const float *weights, int height, int width, Error *err) {
     if (height < 32 || width < 32 || height % 32 || width % 32)
         return error_set(err, STATUS_VALIDATION_ERROR, "An input of %d × %d is not made of multiples of 32", height, width);
     for (int i = 0; i < net->tensor_count; i++)
@@ -275,11 +249,9 @@ static Status check(const Yolox *net, const float *weights, int height, int widt
 }
 
 Status onnx_yolox_write(const char *path, const Yolox *net, const float *weights, int height, int width, const char *const *class_names,
-                        Error *err)
-{
+                        Error *err) {
     Status status = check(net, weights, height, width, err);
-    if (status)
-        return status;
+    if (status) return status;
     Exporter *e = xcalloc(1, sizeof *e);
     *e = (Exporter){.net = net, .weights = weights, .graph = onnx_graph_new("yolox"), .height = height, .width = width};
     for (int i = 0; i < net->node_count; i++) {

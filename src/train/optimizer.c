@@ -10,8 +10,7 @@
 
 enum { BLOCK = 2048 };
 
-void optimizer_init(Optimizer *o, const Yolox *net, const float *weights)
-{
+void optimizer_init(Optimizer *o, const Yolox *net, const float *weights) {
     o->net = net;
     o->weights = xmalloc(net->size * sizeof *o->weights);
     o->average = xmalloc(net->size * sizeof *o->average);
@@ -20,22 +19,19 @@ void optimizer_init(Optimizer *o, const Yolox *net, const float *weights)
     memcpy(o->average, weights, net->size * sizeof *o->average);
 }
 
-void optimizer_clear(Optimizer *o)
-{
+void optimizer_clear(Optimizer *o) {
     free(o->weights);
     free(o->average);
     free(o->velocity);
     *o = (Optimizer){0};
 }
 
-static size_t least(size_t a, size_t b)
-{
+static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
 static void descend(float *restrict w, float *restrict velocity, const float *restrict gradient, size_t count, float rate, float momentum,
-                    float decay)
-{
+                    float decay) {
     for (size_t i = 0; i < count; i++) {
         float g = gradient[i] + decay * w[i];
         float v = momentum * velocity[i] + g;
@@ -44,24 +40,20 @@ static void descend(float *restrict w, float *restrict velocity, const float *re
     }
 }
 
-static void approach(float *restrict value, const float *restrict aim, size_t count, float part)
-{
-    for (size_t i = 0; i < count; i++)
-        value[i] += part * (aim[i] - value[i]);
+static void approach(float *restrict value, const float *restrict aim, size_t count, float part) {
+    for (size_t i = 0; i < count; i++) value[i] += part * (aim[i] - value[i]);
 }
 
 /* A block that lies within one part of the flat arrays. */
 static void step_block(Optimizer *o, const StepRates *rates, const float *const *gradients, int replica_count, const float *statistics,
-                       size_t first, size_t count)
-{
+                       size_t first, size_t count) {
     float sum[BLOCK], *w = o->weights + first;
     if (first >= o->net->trained) {
         approach(w, statistics + (first - o->net->trained), count, (float)rates->statistics_part);
     } else {
         memcpy(sum, gradients[0] + first, count * sizeof *sum);
         for (int r = 1; r < replica_count; r++) {
-            for (size_t i = 0; i < count; i++)
-                sum[i] += gradients[r][first + i];
+            for (size_t i = 0; i < count; i++) sum[i] += gradients[r][first + i];
         }
         descend(w, o->velocity + first, sum, count, (float)rates->learning_rate, (float)rates->momentum,
                 first < o->net->decayed ? (float)rates->weight_decay : 0);
@@ -70,8 +62,7 @@ static void step_block(Optimizer *o, const StepRates *rates, const float *const 
 }
 
 void optimizer_step(Optimizer *o, const StepRates *rates, const float *const *gradients, int replica_count, const float *statistics,
-                    size_t first, size_t end)
-{
+                    size_t first, size_t end) {
     while (first < end) {
         size_t part_end = first < o->net->decayed ? o->net->decayed : first < o->net->trained ? o->net->trained : o->net->size;
         size_t count = least(least(end, part_end) - first, BLOCK);
@@ -80,7 +71,6 @@ void optimizer_step(Optimizer *o, const StepRates *rates, const float *const *gr
     }
 }
 
-double average_keep(double longest, double ramp, int64_t n)
-{
+double average_keep(double longest, double ramp, int64_t n) {
     return longest * (1 - exp(-(double)n / ramp));
 }

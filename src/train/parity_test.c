@@ -20,8 +20,7 @@
 
 enum { SIDE = 320, IMAGES = 2, CLASSES = 3, ROW = 5 + CLASSES, MAX_BOXES = 60, SKIPPED = 77 };
 
-static double norm_off(const float *found, const float *wanted, size_t count)
-{
+static double norm_off(const float *found, const float *wanted, size_t count) {
     double off = 0, all = 0;
     for (size_t i = 0; i < count; i++) {
         double d = (double)found[i] - (double)wanted[i];
@@ -32,15 +31,13 @@ static double norm_off(const float *found, const float *wanted, size_t count)
 }
 
 /* Relative distance of each tensor that the file has under prefix; the worst and the median are held to bounds. */
-static void compare(const Yolox *net, const float *found, size_t limit, const TensorFile *file, const char *prefix, double median, double worst)
-{
+static void compare(const Yolox *net, const float *found, size_t limit, const TensorFile *file, const char *prefix, double median, double worst) {
     float *wanted = xcalloc(net->size, sizeof *wanted);
     int over = 0, count = 0;
     double most = 0;
     for (int i = 0; i < net->tensor_count; i++) {
         const YoloxTensor *t = &net->tensors[i];
-        if (t->offset >= limit)
-            continue;
+        if (t->offset >= limit) continue;
         char name[160];
         snprintf(name, sizeof name, "%s%s", prefix, t->name);
         const TensorEntry *entry = tensor_file_find(file, name);
@@ -48,8 +45,7 @@ static void compare(const Yolox *net, const float *found, size_t limit, const Te
         assert_int_equal(entry->elements, t->elements);
         assert_true(tensor_entry_floats(wanted, entry));
         double off = norm_off(found + t->offset, wanted, t->elements);
-        if (!(off <= worst))
-            fail_msg("%s is off by %g", name, off);
+        if (!(off <= worst)) fail_msg("%s is off by %g", name, off);
         over += off > median;
         most = fmax(most, off);
         count++;
@@ -59,8 +55,7 @@ static void compare(const Yolox *net, const float *found, size_t limit, const Te
     free(wanted);
 }
 
-static float *floats(const TensorFile *file, const char *name)
-{
+static float *floats(const TensorFile *file, const char *name) {
     const TensorEntry *entry = tensor_file_find(file, name);
     assert_non_null(entry);
     float *out = xmalloc((size_t)entry->elements * sizeof *out);
@@ -69,26 +64,22 @@ static float *floats(const TensorFile *file, const char *name)
 }
 
 /* From [N, 3, H, W] to the loader's N, H, W, 3. */
-static uint8_t *read_images(const TensorFile *file)
-{
+static uint8_t *read_images(const TensorFile *file) {
     const TensorEntry *entry = tensor_file_find(file, "images");
     assert_non_null(entry);
     uint8_t *out = xmalloc((size_t)IMAGES * SIDE * SIDE * 3);
     for (size_t n = 0; n < IMAGES; n++) {
         for (size_t c = 0; c < 3; c++) {
-            for (size_t i = 0; i < SIDE * SIDE; i++)
-                out[(n * SIDE * SIDE + i) * 3 + c] = entry->data[(n * 3 + c) * SIDE * SIDE + i];
+            for (size_t i = 0; i < SIDE * SIDE; i++) out[(n * SIDE * SIDE + i) * 3 + c] = entry->data[(n * 3 + c) * SIDE * SIDE + i];
         }
     }
     return out;
 }
 
-static void load(const Yolox *net, float *weights, const TensorFile *file, const char *prefix)
-{
+static void load(const Yolox *net, float *weights, const TensorFile *file, const char *prefix) {
     Error err = {0};
     int skipped;
-    if (weights_read(net, weights, file, prefix, &skipped, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
+    if (weights_read(net, weights, file, prefix, &skipped, &err) != STATUS_OK) fail_msg("%s", err.message);
     assert_int_equal(skipped, 0);
 }
 
@@ -96,8 +87,7 @@ static TensorFile file;
 static Yolox *net;
 static uint8_t *images;
 
-static void first_step_equals(void **state)
-{
+static void first_step_equals(void **state) {
     (void)state;
     Error err = {0};
     Model *model = NULL;
@@ -132,8 +122,7 @@ static void first_step_equals(void **state)
     free(losses);
 }
 
-static void evaluation_equals(void **state)
-{
+static void evaluation_equals(void **state) {
     (void)state;
     Error err = {0};
     Model *model = NULL;
@@ -149,10 +138,8 @@ static void evaluation_equals(void **state)
             for (int i = 0; i < side * side; i++, raw += ROW, row += ROW) {
                 double decoded[ROW] = {(raw[0] + i % side) * stride, (raw[1] + i / side) * stride, exp((double)raw[2]) * stride,
                                        exp((double)raw[3]) * stride};
-                for (int c = 4; c < ROW; c++)
-                    decoded[c] = 1 / (1 + exp(-(double)raw[c]));
-                for (int c = 0; c < ROW; c++)
-                    worst = fmax(worst, fabs(decoded[c] - (double)row[c]) / fmax(1, fabs((double)row[c])));
+                for (int c = 4; c < ROW; c++) decoded[c] = 1 / (1 + exp(-(double)raw[c]));
+                for (int c = 0; c < ROW; c++) worst = fmax(worst, fabs(decoded[c] - (double)row[c]) / fmax(1, fabs((double)row[c])));
             }
         }
     }
@@ -163,14 +150,12 @@ static void evaluation_equals(void **state)
     free(wanted);
 }
 
-int main(void)
-{
+int main(void) {
     char path[4096];
     const char *shared = getenv("PICTOGRAPH_SHARED");
     snprintf(path, sizeof path, "%s/data/reference/yolox_nano_bccd_320.safetensors", shared ? shared : SOURCE_FOLDER "/../shared");
     Error err = {0};
-    if (!file_exists(path))
-        return SKIPPED;
+    if (!file_exists(path)) return SKIPPED;
     if (tensor_file_open(&file, path, &err) != STATUS_OK) {
         print_error("%s\n", err.message);
         return 1;

@@ -12,8 +12,7 @@
 
 enum { LINE = 64 };
 
-static void blocks_hold_what_was_asked_for(void **state)
-{
+static void blocks_hold_what_was_asked_for(void **state) {
     (void)state;
     for (size_t size = 0; size < 70000; size += size < 3000 ? 1 : 997) {
         unsigned char *a = pool_take(size), *b = pool_take(size);
@@ -30,8 +29,7 @@ static void blocks_hold_what_was_asked_for(void **state)
     pool_trim();
 }
 
-static void what_was_given_back_is_handed_out_again(void **state)
-{
+static void what_was_given_back_is_handed_out_again(void **state) {
     (void)state;
     void *first = pool_take(100000), *other = pool_take(5000);
     pool_give(first);
@@ -46,8 +44,7 @@ static void what_was_given_back_is_handed_out_again(void **state)
     pool_trim();
 }
 
-static void sizes_beyond_all_memory_are_refused(void **state)
-{
+static void sizes_beyond_all_memory_are_refused(void **state) {
     (void)state;
     assert_null(pool_take(SIZE_MAX));
     assert_null(pool_take(SIZE_MAX / 4));
@@ -55,14 +52,12 @@ static void sizes_beyond_all_memory_are_refused(void **state)
     pool_give(NULL);
 }
 
-static void *give_here(void *memory)
-{
+static void *give_here(void *memory) {
     pool_give(memory);
     return NULL;
 }
 
-static void another_thread_may_give_back(void **state)
-{
+static void another_thread_may_give_back(void **state) {
     (void)state;
     pthread_t thread;
     void *memory = pool_take(4096);
@@ -71,8 +66,7 @@ static void another_thread_may_give_back(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0); /* its end frees its lists: the leak check sees it otherwise */
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_hold_what_was_asked_for),
         cmocka_unit_test(what_was_given_back_is_handed_out_again),

@@ -23,8 +23,7 @@ enum {
 
 /* rows x (vectors * LANES) numbers of c = a b, or of c += a b; b is a panel: depth rows of that width, one after another. */
 static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth,
-                                                       int rows, int vectors, bool add)
-{
+                                                       int rows, int vectors, bool add) {
     Vector sums[TILE][2] = {0};
     for (int k = 0; k < depth; k++, b += vectors * LANES) {
         Vector columns[2] = {load(b), vectors > 1 ? load(b + LANES) : (Vector){0}};
@@ -32,8 +31,7 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
         for (int r = 0; r < rows; r++) {
             float number = a[(size_t)r * a_stride + (size_t)k];
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++)
-                sums[r][v] += number * columns[v];
+            for (int v = 0; v < vectors; v++) sums[r][v] += number * columns[v];
         }
     }
 #pragma GCC unroll 8
@@ -48,34 +46,25 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
 
 /* The rest of the rows below whole tiles, one at a time. */
 static inline __attribute__((always_inline)) void column_of_tiles(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
-                                                                  int depth, size_t rows, int vectors, bool add)
-{
+                                                                  int depth, size_t rows, int vectors, bool add) {
     size_t r = 0;
-    for (; r + TILE <= rows; r += TILE)
-        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, TILE, vectors, add);
-    for (; r + 2 <= rows; r += 2)
-        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 2, vectors, add);
-    if (r < rows)
-        tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 1, vectors, add);
+    for (; r + TILE <= rows; r += TILE) tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, TILE, vectors, add);
+    for (; r + 2 <= rows; r += 2) tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 2, vectors, add);
+    if (r < rows) tile(c + r * c_stride, c_stride, a + r * a_stride, a_stride, b, depth, 1, vectors, add);
 }
 
 /* One panel's columns of c = a b, DEPTH summands at a time. */
-static void panel_of_tiles(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth, size_t rows, int vectors)
-{
+static void panel_of_tiles(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, int depth, size_t rows, int vectors) {
     for (int k = 0; k < depth; k += DEPTH, a += DEPTH, b += DEPTH * vectors * LANES) {
         int part = depth - k < DEPTH ? depth - k : DEPTH;
-        if (vectors == 2 && k == 0)
-            column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 2, false);
-        else if (vectors == 2)
-            column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 2, true);
-        else
-            column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 1, k > 0);
+        if (vectors == 2 && k == 0) column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 2, false);
+        else if (vectors == 2) column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 2, true);
+        else column_of_tiles(c, c_stride, a, a_stride, b, part, rows, 1, k > 0);
     }
 }
 
 /* c = a b, where b lies in panels of PANEL columns; the last may be of LANES. */
-void product_multiply(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t rows, int depth, int columns)
-{
+void product_multiply(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t rows, int depth, int columns) {
     size_t most = BLOCK_FLOATS / (size_t)depth / TILE * TILE, block = most > TILE ? most : TILE;
     for (size_t first = 0; first < rows; first += block) {
         size_t count = rows - first < block ? rows - first : block;
@@ -87,28 +76,24 @@ void product_multiply(float *c, size_t c_stride, const float *a, size_t a_stride
 }
 
 /* Panels of a matrix of depth x columns, whose number (k, n) lies at k * k_stride + n * n_stride. */
-static float *panels_new(const float *from, int depth, int columns, size_t k_stride, size_t n_stride)
-{
+static float *panels_new(const float *from, int depth, int columns, size_t k_stride, size_t n_stride) {
     float *panels = xmalloc((size_t)depth * (size_t)columns * sizeof *panels), *to = panels;
     for (int column = 0; column < columns; column += PANEL) {
         int width = columns - column < PANEL ? columns - column : PANEL;
         for (int k = 0; k < depth; k++) {
-            for (int n = column; n < column + width; n++)
-                *to++ = from[(size_t)k * k_stride + (size_t)n * n_stride];
+            for (int n = column; n < column + width; n++) *to++ = from[(size_t)k * k_stride + (size_t)n * n_stride];
         }
     }
     return panels;
 }
 
-void product_forward(float *y, size_t y_stride, const float *x, size_t x_stride, const float *weights, ProductShape shape)
-{
+void product_forward(float *y, size_t y_stride, const float *x, size_t x_stride, const float *weights, ProductShape shape) {
     float *panels = panels_new(weights, shape.in, shape.out, 1, (size_t)shape.in);
     product_multiply(y, y_stride, x, x_stride, panels, shape.rows, shape.in, shape.out);
     free(panels);
 }
 
-void product_by_input(float *x_gradient, size_t x_stride, const float *gradient, size_t gradient_stride, const float *weights, ProductShape shape)
-{
+void product_by_input(float *x_gradient, size_t x_stride, const float *gradient, size_t gradient_stride, const float *weights, ProductShape shape) {
     float *panels = panels_new(weights, shape.out, shape.in, (size_t)shape.in, 1);
     product_multiply(x_gradient, x_stride, gradient, gradient_stride, panels, shape.rows, shape.out, shape.in);
     free(panels);
@@ -122,8 +107,7 @@ typedef struct Rows {
 
 /* rows x (vectors * LANES) numbers of w += a^T b over lines of pixels. */
 static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w_stride, Rows left, Rows right, size_t lines,
-                                                              size_t pixels, int rows, int vectors)
-{
+                                                              size_t pixels, int rows, int vectors) {
     Vector sums[TILE][2] = {0};
     for (size_t l = 0; l < lines; l++) {
         const float *a = left.first + l * left.line, *b = right.first + l * right.line;
@@ -132,8 +116,7 @@ static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 2
-                for (int v = 0; v < vectors; v++)
-                    sums[i][v] += a[i] * columns[v];
+                for (int v = 0; v < vectors; v++) sums[i][v] += a[i] * columns[v];
             }
         }
     }
@@ -149,37 +132,27 @@ static inline __attribute__((always_inline)) void weight_tile(float *w, size_t w
 
 /* The same of TILE rows or of the last 2 or 4. */
 static inline __attribute__((always_inline)) void weight_rows(float *w, size_t w_stride, Rows left, Rows right, size_t lines, size_t pixels, int rows,
-                                                              int vectors)
-{
-    if (rows >= TILE)
-        weight_tile(w, w_stride, left, right, lines, pixels, TILE, vectors);
-    else if (rows == 4)
-        weight_tile(w, w_stride, left, right, lines, pixels, 4, vectors);
-    else
-        weight_tile(w, w_stride, left, right, lines, pixels, 2, vectors);
+                                                              int vectors) {
+    if (rows >= TILE) weight_tile(w, w_stride, left, right, lines, pixels, TILE, vectors);
+    else if (rows == 4) weight_tile(w, w_stride, left, right, lines, pixels, 4, vectors);
+    else weight_tile(w, w_stride, left, right, lines, pixels, 2, vectors);
 }
 
-void product_add(float *sums, size_t sums_stride, const float *a, size_t a_stride, int left, const float *b, size_t b_stride, int right, size_t rows)
-{
+void product_add(float *sums, size_t sums_stride, const float *a, size_t a_stride, int left, const float *b, size_t b_stride, int right, size_t rows) {
     Rows columns = {b, 0, b_stride};
     for (int m = 0; m < left; m += TILE) {
         Rows numbers = {a + m, 0, a_stride};
         float *to = sums + (size_t)m * sums_stride;
-        if (right == PANEL)
-            weight_rows(to, sums_stride, numbers, columns, 1, rows, left - m, 2);
-        else
-            weight_rows(to, sums_stride, numbers, columns, 1, rows, left - m, 1);
+        if (right == PANEL) weight_rows(to, sums_stride, numbers, columns, 1, rows, left - m, 2);
+        else weight_rows(to, sums_stride, numbers, columns, 1, rows, left - m, 1);
     }
 }
 
-static void copy_panel(float *panel, const float *from, size_t stride, size_t rows)
-{
-    for (size_t r = 0; r < rows; r++)
-        memcpy(panel + r * PANEL, from + r * stride, PANEL * sizeof *panel);
+static void copy_panel(float *panel, const float *from, size_t stride, size_t rows) {
+    for (size_t r = 0; r < rows; r++) memcpy(panel + r * PANEL, from + r * stride, PANEL * sizeof *panel);
 }
 
-void product_by_weights(float *weight_gradient, const float *gradient, size_t gradient_stride, const float *x, size_t x_stride, ProductShape shape)
-{
+void product_by_weights(float *weight_gradient, const float *gradient, size_t gradient_stride, const float *x, size_t x_stride, ProductShape shape) {
     size_t in = (size_t)shape.in;
     float panel[BLOCK_ROWS * PANEL];
     memset(weight_gradient, 0, in * (size_t)shape.out * sizeof *weight_gradient);
@@ -200,8 +173,7 @@ void product_by_weights(float *weight_gradient, const float *gradient, size_t gr
 }
 
 /* A panel of some input lines from line `first` on, with a pixel of zeros at both ends and lines of zeros for those outside. */
-static void pad_panel(float *panel, const float *image, SquareShape s, int first, int lines, int channel)
-{
+static void pad_panel(float *panel, const float *image, SquareShape s, int first, int lines, int channel) {
     size_t width = (size_t)s.width, in = (size_t)s.in, line = (width + 2) * PANEL;
     size_t channels = s.in - channel < PANEL ? (size_t)(s.in - channel) : PANEL;
     for (int l = 0; l < lines; l++, panel += line) {
@@ -218,8 +190,7 @@ static void pad_panel(float *panel, const float *image, SquareShape s, int first
 }
 
 /* Adds a band of the gradient's lines to sums: tap, output channel, input channel. */
-static void add_band(float *sums, size_t sums_stride, const float *panel, const float *gradient, SquareShape s, size_t lines)
-{
+static void add_band(float *sums, size_t sums_stride, const float *panel, const float *gradient, SquareShape s, size_t lines) {
     size_t wide = (size_t)(s.width / s.stride), out = (size_t)s.out, line = (size_t)(s.width + 2) * PANEL, stride = (size_t)s.stride;
     for (size_t m = 0; m < out; m += TILE) {
         for (size_t tap = 0; tap < 9; tap++) {
@@ -230,8 +201,7 @@ static void add_band(float *sums, size_t sums_stride, const float *panel, const 
     }
 }
 
-void square_by_weights(float *weight_gradient, const float *gradient, const float *x, SquareShape s)
-{
+void square_by_weights(float *weight_gradient, const float *gradient, const float *x, SquareShape s) {
     int wide = s.width / s.stride, high = s.height / s.stride, band = wide < BAND_PIXELS ? BAND_PIXELS / wide : 1;
     size_t in = (size_t)s.in, out = (size_t)s.out, stride = (in + PANEL - 1) / PANEL * PANEL, line = (size_t)(s.width + 2) * PANEL;
     float *sums = xcalloc(9 * out * stride, sizeof *sums), *panel = xcalloc((size_t)(band * s.stride + 2) * line, sizeof *panel);
@@ -245,8 +215,7 @@ void square_by_weights(float *weight_gradient, const float *gradient, const floa
             }
         }
     }
-    for (size_t i = 0; i < out * in * 9; i++)
-        weight_gradient[i] = sums[(i % 9 * out + i / 9 / in) * stride + i / 9 % in];
+    for (size_t i = 0; i < out * in * 9; i++) weight_gradient[i] = sums[(i % 9 * out + i / 9 / in) * stride + i / 9 % in];
     free(sums);
     free(panel);
 }

@@ -16,8 +16,7 @@ typedef struct ProductShape {
 } ProductShape;
 
 /* Whether this processor can run them. */
-static inline bool product_available(void)
-{
+static inline bool product_available(void) {
 #if defined(__x86_64__)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
@@ -26,8 +25,7 @@ static inline bool product_available(void)
 }
 
 /* Whether it should. */
-static inline bool product_preferred(void)
-{
+static inline bool product_preferred(void) {
 #if defined(__x86_64__)
     return product_available() && !__builtin_cpu_supports("avx512f");
 #else

@@ -50,40 +50,33 @@ typedef struct Run {
     bool out_of_time;
 } Run;
 
-static const char *output_path(Run *run, const char *name)
-{
+static const char *output_path(Run *run, const char *name) {
     return arena_printf(&run->arena, "%s/%s", run->settings->output, name);
 }
 
-static double seconds_of_run(const Run *run)
-{
+static double seconds_of_run(const Run *run) {
     return run->progress.seconds + clock_monotonic() - run->started;
 }
 
 /* ---- data ---- */
 
-static void pass_warning(void *context, const char *file, const char *text)
-{
+static void pass_warning(void *context, const char *file, const char *text) {
     event_warning(context, file, text);
 }
 
-static size_t count_labelled(const Run *run)
-{
+static size_t count_labelled(const Run *run) {
     size_t count = 0;
-    for (size_t i = 0; i < run->train_count; i++)
-        count += run->dataset->images[run->train[i]].box_count > 0;
+    for (size_t i = 0; i < run->train_count; i++) count += run->dataset->images[run->train[i]].box_count > 0;
     return count;
 }
 
-static Status open_data(Run *run, Error *err)
-{
+static Status open_data(Run *run, Error *err) {
     Settings *s = run->settings;
     EventLine line;
     json_field_string(event_begin(&line, run->events, "loading"), "data", s->data);
     event_end(&line);
     Status status = train_dataset_open(&run->dataset, s->data, s->output, pass_warning, run->events, err);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK) return status;
     train_dataset_split(run->dataset, s->validation_fraction, &run->train, &run->train_count, &run->held_out, &run->held_out_count);
     run->labelled = count_labelled(run);
     if (run->labelled < LEAST_IMAGES)
@@ -95,15 +88,13 @@ static Status open_data(Run *run, Error *err)
     return STATUS_OK;
 }
 
-static size_t memory_for_pictures(void)
-{
+static size_t memory_for_pictures(void) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     return pages > 0 && size > 0 ? (size_t)pages / 3 * (size_t)size : (size_t)1 << 30;
 }
 
 /* Epochs first_epoch … epochs - 1, of which the last `closing` are drawn plainly; at the cache's size. */
-static TrainLoader *open_loader(Run *run, TrainCache *cache, int side, int first_epoch, int epochs, int closing)
-{
+static TrainLoader *open_loader(Run *run, TrainCache *cache, int side, int first_epoch, int epochs, int closing) {
     const Settings *s = run->settings;
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
     o.width = o.height = side;
@@ -125,13 +116,11 @@ static TrainLoader *open_loader(Run *run, TrainCache *cache, int side, int first
 
 /* ---- network ---- */
 
-static Status load_weights(Run *run, float *weights, Error *err)
-{
+static Status load_weights(Run *run, float *weights, Error *err) {
     TensorFile file;
     int skipped = 0;
     Status status = tensor_file_open(&file, run->settings->weights, err);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK) return status;
     status = weights_read(run->net, weights, &file, "", &skipped, err);
     tensor_file_close(&file);
     if (status == STATUS_OK && skipped > 0)
@@ -139,8 +128,7 @@ static Status load_weights(Run *run, float *weights, Error *err)
     return status == STATUS_OK ? status : error_prefix(err, "%s", run->settings->weights);
 }
 
-static Status make_trainer(Run *run, Error *err)
-{
+static Status make_trainer(Run *run, Error *err) {
     Settings *s = run->settings;
     run->net = yolox_new(s->model_size, (int)run->dataset->class_count);
     float *weights = xmalloc(run->net->size * sizeof *weights);
@@ -151,15 +139,13 @@ static Status make_trainer(Run *run, Error *err)
         run->replicas.type = s->precision == PRECISION_FLOAT32 ? TORCH_FLOAT32 : TORCH_BFLOAT16;
     else if (s->model_size == YOLOX_NANO && !run->replicas.cuda)
         run->replicas.type = TORCH_FLOAT32; /* depthwise convolutions gain nothing from a processor's bfloat16 units */
-    if (status == STATUS_OK)
-        status = trainer_new(&run->trainer, run->net, weights, &run->replicas, err);
+    if (status == STATUS_OK) status = trainer_new(&run->trainer, run->net, weights, &run->replicas, err);
     free(weights);
     return status;
 }
 
 /* Goes on from the checkpoint of the same run, if there is one. A broken one is told of and not used. */
-static Status resume(Run *run, Error *err)
-{
+static Status resume(Run *run, Error *err) {
     Error why = {0};
     Optimizer *optimizer = trainer_optimizer(run->trainer);
     size_t size = run->net->size * sizeof(float);
@@ -169,8 +155,7 @@ static Status resume(Run *run, Error *err)
     if (status == STATUS_OK && run->progress.epoch > run->settings->epochs)
         status = error_set(&why, STATUS_VALIDATION_ERROR, "The checkpoint is past the end of the run");
     if (status != STATUS_OK) {
-        if (status != STATUS_NOT_FOUND)
-            event_warning(run->events, "checkpoint.safetensors", why.message);
+        if (status != STATUS_NOT_FOUND) event_warning(run->events, "checkpoint.safetensors", why.message);
         memcpy(optimizer->weights, kept, size);
         memcpy(optimizer->average, kept, size);
         memset(optimizer->velocity, 0, run->net->trained * sizeof(float));
@@ -183,8 +168,7 @@ static Status resume(Run *run, Error *err)
 }
 
 /* Lays out so many epochs. */
-static void plan(Run *run, int epochs)
-{
+static void plan(Run *run, int epochs) {
     Settings *s = run->settings;
     s->epochs = epochs;
     int64_t per_epoch = (int64_t)run->train_count / s->batch > 0 ? (int64_t)run->train_count / s->batch : 1;
@@ -198,8 +182,7 @@ static void plan(Run *run, int epochs)
 
 /* ---- the loop ---- */
 
-static void write_losses(JsonWriter *w, const LossParts *losses)
-{
+static void write_losses(JsonWriter *w, const LossParts *losses) {
     json_key(w, "loss");
     json_begin_object(w);
     json_field_number(w, "total", losses->total);
@@ -210,8 +193,7 @@ static void write_losses(JsonWriter *w, const LossParts *losses)
     json_end_object(w);
 }
 
-static double pixels_left(const Run *run)
-{
+static double pixels_left(const Run *run) {
     double left = 0, per_epoch = (double)run->schedule.steps / run->settings->epochs;
     for (int i = 0; i < run->stage_count; i++) {
         const SizeStage *stage = &run->stages[i];
@@ -221,8 +203,7 @@ static double pixels_left(const Run *run)
     return left;
 }
 
-static void report(Run *run, const char *name)
-{
+static void report(Run *run, const char *name) {
     EventLine line;
     JsonWriter *w = event_begin(&line, run->events, name);
     double seconds = clock_monotonic() - run->started, speed = (double)run->images_seen / fmax(seconds, 1e-3);
@@ -234,13 +215,11 @@ static void report(Run *run, const char *name)
     json_field_number(w, "images_per_second", round(speed * 100) / 100);
     json_field_int(w, "eta_seconds", (int64_t)ceil(pixels_left(run) / fmax(run->pixels_seen / fmax(seconds, 1e-3), 1)));
     json_field_number(w, "loader_wait_seconds", round(train_loader_waited(run->loader) * 100) / 100);
-    if (run->metrics.known && strcmp(name, "epoch") == 0)
-        metrics_write(w, &run->metrics, NULL);
+    if (run->metrics.known && strcmp(name, "epoch") == 0) metrics_write(w, &run->metrics, NULL);
     event_end(&line);
 }
 
-static void add_losses(Run *run, const LossParts *parts)
-{
+static void add_losses(Run *run, const LossParts *parts) {
     double part = 1.0 / ++run->epoch_steps;
     LossParts *mean = &run->losses;
     mean->total += part * (parts->total - mean->total);
@@ -252,14 +231,12 @@ static void add_losses(Run *run, const LossParts *parts)
 
 /* From random weights the running statistics start as the mean over the batches seen so far: the values that they were initialized with mean nothing, and
  * a small data set does not have the hundred steps that it takes to forget them. */
-static double statistics_part(const Run *run)
-{
+static double statistics_part(const Run *run) {
     double mean_so_far = run->settings->weights ? 0 : 1.0 / (double)(run->progress.updates + 1);
     return mean_so_far > YOLOX_NORM_MOMENTUM ? mean_so_far : YOLOX_NORM_MOMENTUM;
 }
 
-static Status step(Run *run, const TrainBatch *batch, int side, Error *err)
-{
+static Status step(Run *run, const TrainBatch *batch, int side, Error *err) {
     run->rate = schedule_rate(&run->schedule, run->progress.updates);
     StepRates rates = {.learning_rate = run->rate, .momentum = 0.9, .weight_decay = 5e-4,
                        .average_keep = average_keep(0.995, 200, run->progress.updates + 1), .statistics_part = statistics_part(run)};
@@ -272,8 +249,7 @@ static Status step(Run *run, const TrainBatch *batch, int side, Error *err)
         run->epoch_steps = 0;
     }
     Status status = trainer_step(run->trainer, &parts, &input, &rates, closing, err);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK) return status;
     add_losses(run, &parts);
     run->progress.updates++;
     run->images_seen += batch->count;
@@ -281,44 +257,36 @@ static Status step(Run *run, const TrainBatch *batch, int side, Error *err)
     return STATUS_OK;
 }
 
-static Status judge(Run *run, Error *err)
-{
-    if (run->held_out_count == 0)
-        return STATUS_OK;
+static Status judge(Run *run, Error *err) {
+    if (run->held_out_count == 0) return STATUS_OK;
     JudgeInput input = {.net = run->net, .trainer = run->trainer, .dataset = run->dataset, .cache = run->cache, .images = run->held_out,
                         .count = run->held_out_count, .side = run->settings->image_size, .stop = run->stop};
     return judge_images(&run->metrics, &input, &run->arena, err);
 }
 
 /* The time that the plan takes from here on, as a part of what the user leaves for it. */
-static double part_of_time(const Run *run)
-{
+static double part_of_time(const Run *run) {
     double speed = run->pixels_seen / fmax(clock_monotonic() - run->started, 1e-3);
     return pixels_left(run) / speed / fmax(run->settings->max_seconds * END_PART - seconds_of_run(run), 1e-3);
 }
 
 /* Fewer epochs, when those asked for would take longer than the user gives: all phases of the schedule shrink, so that the run still ends with its low
  * rate and plain pictures (budgeted training, Li et al., arXiv 1905.04753). More of them again when it goes faster than it seemed. */
-static void fit_to_time(Run *run)
-{
+static void fit_to_time(Run *run) {
     Settings *s = run->settings;
     int planned = s->epochs;
     bool closing = run->progress.epoch >= planned - run->closing_epochs;
     double part = part_of_time(run);
     bool late = part > 1.02, early = part < 0.9 && planned < run->asked_epochs && !closing;
-    if (s->max_seconds <= 0 || (!late && !early))
-        return;
-    for (plan(run, late ? planned : run->asked_epochs); s->epochs > run->progress.epoch + 1 && part_of_time(run) > 1;)
-        plan(run, s->epochs - 1);
-    if (s->epochs == planned)
-        return;
+    if (s->max_seconds <= 0 || (!late && !early)) return;
+    for (plan(run, late ? planned : run->asked_epochs); s->epochs > run->progress.epoch + 1 && part_of_time(run) > 1;) plan(run, s->epochs - 1);
+    if (s->epochs == planned) return;
     run->replanned = true;
     event_warning(run->events, "max_seconds",
                   arena_printf(&run->arena, "%d of %d epochs, as the run may take %.0f s", s->epochs, run->asked_epochs, s->max_seconds));
 }
 
-static Status end_epoch(Run *run, Error *err)
-{
+static Status end_epoch(Run *run, Error *err) {
     const Settings *s = run->settings;
     int every = s->epochs > 10 ? s->epochs / 10 : 1;
     run->progress.epoch++;
@@ -326,18 +294,15 @@ static Status end_epoch(Run *run, Error *err)
     Progress now = run->progress;
     now.seconds = seconds_of_run(run);
     Status status = checkpoint_write(output_path(run, "checkpoint.safetensors"), trainer_optimizer(run->trainer), &now, s->fingerprint, err);
-    if (status == STATUS_OK && run->progress.epoch % every == 0 && run->progress.epoch < s->epochs)
-        status = judge(run, err);
-    if (run->progress.epoch < s->epochs)
-        fit_to_time(run);
+    if (status == STATUS_OK && run->progress.epoch % every == 0 && run->progress.epoch < s->epochs) status = judge(run, err);
+    if (run->progress.epoch < s->epochs) fit_to_time(run);
     report(run, "epoch");
     run->out_of_time = s->max_seconds > 0 && seconds_of_run(run) > s->max_seconds;
     return status;
 }
 
 /* The epochs of a stage, or what is left of them. */
-static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, Error *err)
-{
+static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, Error *err) {
     Status status = STATUS_OK;
     int first = run->progress.epoch, plain = stage->end_epoch - (run->settings->epochs - run->closing_epochs);
     train_loader_free(run->loader);
@@ -349,19 +314,15 @@ static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, E
         bool last = batch->index == per_epoch - 1;
         status = step(run, batch, stage->side, err);
         train_batch_release(run->loader, batch);
-        if (status == STATUS_OK && *run->stop)
-            status = error_set(err, STATUS_CANCELLED, "Stopped");
-        else if (status == STATUS_OK && last)
-            status = end_epoch(run, err);
-        else if (status == STATUS_OK && clock_monotonic() - run->events->last > QUIET_SECONDS)
-            report(run, "step");
+        if (status == STATUS_OK && *run->stop) status = error_set(err, STATUS_CANCELLED, "Stopped");
+        else if (status == STATUS_OK && last) status = end_epoch(run, err);
+        else if (status == STATUS_OK && clock_monotonic() - run->events->last > QUIET_SECONDS) report(run, "step");
     }
     return status;
 }
 
 /* Smaller pictures than those of the last stage have a cache of their own while they are used. */
-static Status train(Run *run, Error *err)
-{
+static Status train(Run *run, Error *err) {
     Status status = STATUS_OK;
     for (int i = 0; i < run->stage_count && status == STATUS_OK && !run->out_of_time; i = run->replanned ? 0 : i + 1) {
         SizeStage stage = run->stages[i]; /* a copy: a new plan writes over it */
@@ -374,8 +335,7 @@ static Status train(Run *run, Error *err)
         status = train_stage(run, &stage, cache, err);
         train_loader_free(run->loader); /* its threads use the cache */
         run->loader = NULL;
-        if (!last)
-            train_cache_free(cache);
+        if (!last) train_cache_free(cache);
     }
     return status;
 }
@@ -384,11 +344,9 @@ static Status train(Run *run, Error *err)
 
 /* After a short run the running statistics lag behind the weights, and the error grows with every layer: they are measured anew for the averaged
  * weights, as means over plain batches (precise batch normalisation, Wu & Johnson 2021). The steps have rate 0, so nothing else moves. */
-static Status settle_statistics(Run *run, Error *err)
-{
+static Status settle_statistics(Run *run, Error *err) {
     Optimizer *optimizer = trainer_optimizer(run->trainer);
-    if (run->progress.updates >= SHORT_RUN_UPDATES || run->progress.updates == 0)
-        return STATUS_OK;
+    if (run->progress.updates >= SHORT_RUN_UPDATES || run->progress.updates == 0) return STATUS_OK;
     memcpy(optimizer->weights, optimizer->average, run->net->size * sizeof *optimizer->weights);
     trainer_weights_changed(run->trainer);
     train_loader_free(run->loader);
@@ -406,8 +364,7 @@ static Status settle_statistics(Run *run, Error *err)
     return status;
 }
 
-static void write_metrics(const Run *run, JsonWriter *w)
-{
+static void write_metrics(const Run *run, JsonWriter *w) {
     json_begin_object(w);
     metrics_write(w, &run->metrics, run->dataset);
     write_losses(w, &run->losses);
@@ -423,8 +380,7 @@ static void write_metrics(const Run *run, JsonWriter *w)
     json_end_object(w);
 }
 
-static Status write_metrics_file(Run *run, Error *err)
-{
+static Status write_metrics_file(Run *run, Error *err) {
     Buffer out;
     JsonWriter w;
     buffer_init(&out, 1 << 20);
@@ -436,26 +392,21 @@ static Status write_metrics_file(Run *run, Error *err)
     return status;
 }
 
-static void write_names(const Run *run, JsonWriter *w)
-{
+static void write_names(const Run *run, JsonWriter *w) {
     json_key(w, "class_names");
     json_begin_array(w);
-    for (size_t i = 0; i < run->dataset->class_count; i++)
-        json_string(w, run->dataset->class_names[i]);
+    for (size_t i = 0; i < run->dataset->class_count; i++) json_string(w, run->dataset->class_names[i]);
     json_end_array(w);
 }
 
-static Status finish(Run *run, Error *err)
-{
+static Status finish(Run *run, Error *err) {
     int side = run->settings->image_size;
     Status status = judge(run, err);
-    if (status == STATUS_OK)
-        status = write_metrics_file(run, err);
+    if (status == STATUS_OK) status = write_metrics_file(run, err);
     if (status == STATUS_OK)
         status = onnx_yolox_write(output_path(run, "model.onnx"), run->net, trainer_optimizer(run->trainer)->average, side, side,
                                   (const char *const *)run->dataset->class_names, err);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK) return status;
     EventLine line;
     JsonWriter *w = event_begin(&line, run->events, "done");
     json_field_string(w, "model", "model.onnx");
@@ -468,8 +419,7 @@ static Status finish(Run *run, Error *err)
     return STATUS_OK;
 }
 
-static void announce(Run *run)
-{
+static void announce(Run *run) {
     EventLine line;
     const Settings *s = run->settings;
     JsonWriter *w = event_begin(&line, run->events, "start");
@@ -493,8 +443,7 @@ static void announce(Run *run)
     event_end(&line);
 }
 
-static void run_clear(Run *run)
-{
+static void run_clear(Run *run) {
     train_loader_free(run->loader);
     trainer_free(run->trainer);
     yolox_free(run->net);
@@ -505,13 +454,11 @@ static void run_clear(Run *run)
     arena_clear(&run->arena);
 }
 
-Status run_training(Settings *settings, Events *events, const volatile sig_atomic_t *stop, Error *err)
-{
+Status run_training(Settings *settings, Events *events, const volatile sig_atomic_t *stop, Error *err) {
     Run run = {.settings = settings, .events = events, .stop = stop, .started = clock_monotonic()};
     arena_init(&run.arena, SIZE_MAX);
     Status status = file_make_directories(settings->output, 0700, err);
-    if (status == STATUS_OK)
-        status = open_data(&run, err);
+    if (status == STATUS_OK) status = open_data(&run, err);
     if (status == STATUS_OK) {
         bool half = trainer_choose(1, 1, false).type == TORCH_BFLOAT16;
         settings_choose(settings, run.dataset, run.labelled, torch_has_cuda() ? MACHINE_GPU : half ? MACHINE_CPU_BFLOAT16 : MACHINE_CPU);
@@ -519,16 +466,13 @@ Status run_training(Settings *settings, Events *events, const volatile sig_atomi
         plan(&run, run.asked_epochs = settings->epochs);
         status = make_trainer(&run, err);
     }
-    if (status == STATUS_OK)
-        status = resume(&run, err);
+    if (status == STATUS_OK) status = resume(&run, err);
     if (status == STATUS_OK) {
         announce(&run);
         status = train(&run, err);
     }
-    if (status == STATUS_OK)
-        status = settle_statistics(&run, err);
-    if (status == STATUS_OK)
-        status = finish(&run, err);
+    if (status == STATUS_OK) status = settle_statistics(&run, err);
+    if (status == STATUS_OK) status = finish(&run, err);
     run_clear(&run);
     return status;
 }

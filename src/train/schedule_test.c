@@ -12,31 +12,26 @@
 #include "train/schedule.h"
 #include "base/banned.h"
 
-static void rate_rises_falls_and_stays(void **state)
-{
+static void rate_rises_falls_and_stays(void **state) {
     (void)state;
     Schedule s = {.rate = 0.03, .least_part = 0.05, .steps = 1000, .warmup_steps = 50, .flat_steps = 150};
     assert_true(fabs(schedule_rate(&s, 0) - 0.03 / 2500) < 1e-12);
     assert_true(fabs(schedule_rate(&s, 49) - 0.03) < 1e-12);
     assert_true(fabs(schedule_rate(&s, 50) - 0.03) < 1e-12);
     assert_true(fabs(schedule_rate(&s, 450) - (0.0015 + 0.0285 / 2)) < 1e-12);
-    for (int64_t i = 850; i < 1000; i++)
-        assert_true(fabs(schedule_rate(&s, i) - 0.0015) < 1e-12);
-    for (int64_t i = 51; i < 850; i++)
-        assert_true(schedule_rate(&s, i) < schedule_rate(&s, i - 1));
+    for (int64_t i = 850; i < 1000; i++) assert_true(fabs(schedule_rate(&s, i) - 0.0015) < 1e-12);
+    for (int64_t i = 51; i < 850; i++) assert_true(schedule_rate(&s, i) < schedule_rate(&s, i - 1));
     Schedule one = {.rate = 1, .least_part = 0.05, .steps = 1};
     assert_true(isfinite(schedule_rate(&one, 0)));
 }
 
-static void average_starts_short_and_grows(void **state)
-{
+static void average_starts_short_and_grows(void **state) {
     (void)state;
     assert_true(average_keep(0.995, 200, 1) < 0.005);
     assert_true(fabs(average_keep(0.995, 200, 100000) - 0.995) < 1e-9);
 }
 
-static void step_is_nesterov_with_decay_on_convolutions(void **state)
-{
+static void step_is_nesterov_with_decay_on_convolutions(void **state) {
     (void)state;
     Yolox *net = yolox_new(YOLOX_NANO, 2);
     float *weights = xcalloc(net->size, sizeof *weights), *a = xcalloc(net->trained, sizeof *a), *b = xcalloc(net->trained, sizeof *b);
@@ -47,8 +42,7 @@ static void step_is_nesterov_with_decay_on_convolutions(void **state)
         a[i] = (float)random_between(&random, -1, 1);
         b[i] = (float)random_between(&random, -1, 1);
     }
-    for (size_t i = 0; i < net->size - net->trained; i++)
-        statistics[i] = (float)random_unit(&random);
+    for (size_t i = 0; i < net->size - net->trained; i++) statistics[i] = (float)random_unit(&random);
     Optimizer o;
     optimizer_init(&o, net, weights);
     StepRates rates = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.75, .statistics_part = YOLOX_NORM_MOMENTUM};
@@ -75,8 +69,7 @@ static void step_is_nesterov_with_decay_on_convolutions(void **state)
     yolox_free(net);
 }
 
-static void check_sizes(int epochs, int first_side, int last_side, int count, const SizeStage *wanted)
-{
+static void check_sizes(int epochs, int first_side, int last_side, int count, const SizeStage *wanted) {
     SizeStage stages[SIZE_STAGES];
     assert_int_equal(schedule_sizes(stages, epochs, first_side, last_side), count);
     for (int i = 0; i < count; i++) {
@@ -86,8 +79,7 @@ static void check_sizes(int epochs, int first_side, int last_side, int count, co
     }
 }
 
-static void sizes_grow(void **state)
-{
+static void sizes_grow(void **state) {
     (void)state;
     check_sizes(80, 192, 256, 3, (SizeStage[]){{0, 32, 192}, {32, 56, 224}, {56, 80, 256}});
     check_sizes(15, 320, 416, 3, (SizeStage[]){{0, 6, 320}, {6, 10, 352}, {10, 15, 416}});
@@ -97,8 +89,7 @@ static void sizes_grow(void **state)
     check_sizes(1, 32, 32, 1, (SizeStage[]){{0, 1, 32}});
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rate_rises_falls_and_stays), cmocka_unit_test(sizes_grow),
         cmocka_unit_test(average_starts_short_and_grows),

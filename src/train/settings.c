@@ -35,38 +35,31 @@ static const NumberRow numbers[] = {
     {"vertical_flip", 0, 1, false, offsetof(Settings, vertical_flip)},
 };
 
-static Status read_number(Settings *s, const NumberRow *row, yyjson_val *config, Error *err)
-{
+static Status read_number(Settings *s, const NumberRow *row, yyjson_val *config, Error *err) {
     yyjson_val *value = yyjson_obj_get(config, row->name);
-    if (!value || yyjson_is_null(value))
-        return STATUS_OK;
+    if (!value || yyjson_is_null(value)) return STATUS_OK;
     double number = yyjson_is_num(value) ? yyjson_get_num(value) : NAN;
     if (!(number >= row->least && number <= row->most) || (row->integer && number != floor(number)))
         return error_set(err, STATUS_VALIDATION_ERROR, "config.%s must be %s from %g to %g", row->name, row->integer ? "an integer" : "a number",
                          row->least, row->most);
     char *field = (char *)s + row->offset;
-    if (row->integer)
-        *(int *)field = (int)number;
-    else
-        *(double *)field = number;
+    if (row->integer) *(int *)field = (int)number;
+    else *(double *)field = number;
     return STATUS_OK;
 }
 
-static Status read_choices(Settings *s, yyjson_val *config, Error *err)
-{
+static Status read_choices(Settings *s, yyjson_val *config, Error *err) {
     const char *size = json_get_string(config, "model_size", NULL), *precision = json_get_string(config, "precision", NULL);
     s->has_model_size = size != NULL;
     if (size && !yolox_size_from_name(size, &s->model_size))
         return error_set(err, STATUS_VALIDATION_ERROR, "config.model_size '%.40s' is none of nano, tiny, s, m, l, x", size);
     if (precision && !text_equal(precision, "float32") && !text_equal(precision, "bfloat16"))
         return error_set(err, STATUS_VALIDATION_ERROR, "config.precision '%.40s' is none of float32, bfloat16", precision);
-    if (precision)
-        s->precision = text_equal(precision, "float32") ? PRECISION_FLOAT32 : PRECISION_BFLOAT16;
+    if (precision) s->precision = text_equal(precision, "float32") ? PRECISION_FLOAT32 : PRECISION_BFLOAT16;
     return STATUS_OK;
 }
 
-static Status read_run(Settings *s, yyjson_val *run, Error *err)
-{
+static Status read_run(Settings *s, yyjson_val *run, Error *err) {
     yyjson_val *config = yyjson_obj_get(run, "config");
     const char *data = json_get_string(run, "data", NULL), *output = json_get_string(run, "output", NULL);
     const char *weights = json_get_string(config, "weights", json_get_string(run, "weights", NULL));
@@ -74,8 +67,7 @@ static Status read_run(Settings *s, yyjson_val *run, Error *err)
         return error_set(err, STATUS_VALIDATION_ERROR, "RUN.json must be an object with \"data\" and \"output\"");
     if (!text_equal(json_get_string(run, "pipeline", "yolox"), "yolox"))
         return error_set(err, STATUS_VALIDATION_ERROR, "pipeline '%.40s' is not served: only yolox is", json_get_string(run, "pipeline", ""));
-    if (config && !yyjson_is_obj(config))
-        return error_set(err, STATUS_VALIDATION_ERROR, "config must be an object");
+    if (config && !yyjson_is_obj(config)) return error_set(err, STATUS_VALIDATION_ERROR, "config must be an object");
     s->data = xstrdup(data);
     s->output = xstrdup(output);
     s->weights = weights ? xstrdup(weights) : NULL;
@@ -84,13 +76,11 @@ static Status read_run(Settings *s, yyjson_val *run, Error *err)
     s->threads = threads > 0 && threads < 4096 ? (int)threads : 0;
     s->max_seconds = json_get_number(run, "max_seconds", 0);
     Status status = read_choices(s, config, err);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == STATUS_OK; i++)
-        status = read_number(s, &numbers[i], config, err);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == STATUS_OK; i++) status = read_number(s, &numbers[i], config, err);
     return status;
 }
 
-Status settings_read(Settings *out, const char *path, Error *err)
-{
+Status settings_read(Settings *out, const char *path, Error *err) {
     Buffer text;
     *out = (Settings){.mosaic = -1, .mixup = -1, .horizontal_flip = -1, .vertical_flip = -1};
     buffer_init(&text, RUN_MAXIMUM);
@@ -109,23 +99,20 @@ Status settings_read(Settings *out, const char *path, Error *err)
     return status == STATUS_OK ? status : error_prefix(err, "%s", path);
 }
 
-void settings_clear(Settings *s)
-{
+void settings_clear(Settings *s) {
     free(s->data);
     free(s->output);
     free(s->weights);
     *s = (Settings){0};
 }
 
-static int compare_floats(const void *a, const void *b)
-{
+static int compare_floats(const void *a, const void *b) {
     float x = *(const float *)a, y = *(const float *)b;
     return x < y ? -1 : x > y;
 }
 
 /* A tenth of the boxes have smaller sides than this, as a part of their image's longer side. */
-static float small_box(const TrainDataset *dataset)
-{
+static float small_box(const TrainDataset *dataset) {
     float *sides = xmalloc((dataset->box_count + 1) * sizeof *sides);
     size_t count = 0;
     for (size_t i = 0; i < dataset->image_count; i++) {
@@ -143,63 +130,49 @@ static float small_box(const TrainDataset *dataset)
 }
 
 /* The smallest input in which small boxes are still 12 pixels wide; time grows with its square, so a CPU stops at 416. */
-static int choose_image_size(const TrainDataset *dataset, bool cuda)
-{
+static int choose_image_size(const TrainDataset *dataset, bool cuda) {
     static const int sizes[] = {256, 320, 416, 512, 640};
     float side = small_box(dataset);
     int last = cuda ? 4 : 2, i = 0;
-    while (i < last && side * (float)sizes[i] < 12)
-        i++;
+    while (i < last && side * (float)sizes[i] < 12) i++;
     return sizes[i];
 }
 
-static int round_size(int size)
-{
+static int round_size(int size) {
     return (size + 31) / 32 * 32;
 }
 
 /* Random weights learn the coarse first, from three quarters of the size; given ones know it. */
-static int choose_start_size(const Settings *s)
-{
+static int choose_start_size(const Settings *s) {
     bool grows = !s->weights && s->image_size >= LEAST_SIZE_TO_GROW;
     int size = s->start_size > 0 ? s->start_size : grows ? s->image_size * 3 / 4 : s->image_size;
     return size < s->image_size ? round_size(size) : s->image_size;
 }
 
-static int clamp(double value, int least, int most)
-{
+static int clamp(double value, int least, int most) {
     return value < least ? least : value > most ? most : (int)value;
 }
 
-static void choose_probability(double *value, double otherwise)
-{
-    if (*value < 0)
-        *value = otherwise;
+static void choose_probability(double *value, double otherwise) {
+    if (*value < 0) *value = otherwise;
 }
 
 /* In all epochs together. Nano learns slower, and is faster; without a processor's bfloat16 units the others take twice the time. */
-static double images_to_see(const Settings *s, Machine machine)
-{
+static double images_to_see(const Settings *s, Machine machine) {
     return s->model_size == YOLOX_NANO ? 17600 : machine == MACHINE_CPU ? 8200 : 10700;
 }
 
 /* The recipe was found on 205 images of blood cells (docs/benchmarks.md): what counts is the number of updates, so that fewer images
  * get more epochs and many images larger batches. */
-void settings_choose(Settings *s, const TrainDataset *dataset, size_t train_count, Machine machine)
-{
+void settings_choose(Settings *s, const TrainDataset *dataset, size_t train_count, Machine machine) {
     double images = (double)train_count;
-    if (!s->has_model_size)
-        s->model_size = machine == MACHINE_GPU ? YOLOX_S : YOLOX_TINY;
-    if (s->image_size == 0)
-        s->image_size = choose_image_size(dataset, machine == MACHINE_GPU);
+    if (!s->has_model_size) s->model_size = machine == MACHINE_GPU ? YOLOX_S : YOLOX_TINY;
+    if (s->image_size == 0) s->image_size = choose_image_size(dataset, machine == MACHINE_GPU);
     s->image_size = round_size(s->image_size);
     s->start_size = choose_start_size(s);
-    if (s->batch == 0)
-        s->batch = images <= 1000 ? 4 : images <= 4000 ? 8 : 16;
-    if (s->epochs == 0)
-        s->epochs = clamp(round(images_to_see(s, machine) / images), 15, 200);
-    if (s->learning_rate == 0)
-        s->learning_rate = s->weights ? 0.01 : s->batch < 4 ? 0.03 * s->batch / 4 : 0.03;
+    if (s->batch == 0) s->batch = images <= 1000 ? 4 : images <= 4000 ? 8 : 16;
+    if (s->epochs == 0) s->epochs = clamp(round(images_to_see(s, machine) / images), 15, 200);
+    if (s->learning_rate == 0) s->learning_rate = s->weights ? 0.01 : s->batch < 4 ? 0.03 * s->batch / 4 : 0.03;
     choose_probability(&s->mosaic, 0.5);
     choose_probability(&s->mixup, s->model_size >= YOLOX_M ? 0.5 : 0);
     choose_probability(&s->horizontal_flip, 0.5);

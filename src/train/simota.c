@@ -23,60 +23,49 @@ typedef struct Candidates {
     int *owner;   /* the last of them */
 } Candidates;
 
-float centre_box_iou(const CentreBox *a, const CentreBox *b)
-{
+float centre_box_iou(const CentreBox *a, const CentreBox *b) {
     float left = fmaxf(a->x - a->w / 2, b->x - b->w / 2), right = fminf(a->x + a->w / 2, b->x + b->w / 2);
     float top = fmaxf(a->y - a->h / 2, b->y - b->h / 2), bottom = fminf(a->y + a->h / 2, b->y + b->h / 2);
-    if (!(left < right && top < bottom))
-        return 0;
+    if (!(left < right && top < bottom)) return 0;
     float both = (right - left) * (bottom - top);
     return both / (a->w * a->h + b->w * b->h - both);
 }
 
-static bool near_centre(const Anchor *anchor, const CentreBox *truth)
-{
+static bool near_centre(const Anchor *anchor, const CentreBox *truth) {
     float x = (anchor->column + 0.5f) * anchor->stride, y = (anchor->row + 0.5f) * anchor->stride, reach = anchor->stride * CENTRE_RADIUS;
     return x - (truth->x - reach) > 0 && truth->x + reach - x > 0 && y - (truth->y - reach) > 0 && truth->y + reach - y > 0;
 }
 
-static void find_candidates(Candidates *c, const SimotaInput *in, Arena *arena)
-{
+static void find_candidates(Candidates *c, const SimotaInput *in, Arena *arena) {
     c->anchors = arena_new_array(arena, int, (size_t)in->anchor_count);
     for (int i = 0; i < in->anchor_count; i++) {
         bool near_any = false;
-        for (int t = 0; t < in->truth_count && !near_any; t++)
-            near_any = near_centre(&in->anchors[i], &in->truths[t].box);
-        if (near_any)
-            c->anchors[c->count++] = i;
+        for (int t = 0; t < in->truth_count && !near_any; t++) near_any = near_centre(&in->anchors[i], &in->truths[t].box);
+        if (near_any) c->anchors[c->count++] = i;
     }
 }
 
-static float sigmoid(float x)
-{
+static float sigmoid(float x) {
     return 1 / (1 + expf(-x));
 }
 
 /* -log p, held to 100 as cross-entropy implementations do. */
-static float surprise(float p)
-{
+static float surprise(float p) {
     return fminf(-logf(p), 100);
 }
 
 /* Cross-entropy of each class being the one: out[k] = -log p[k] - sum of log(1 - p[j]) over the others. */
-static void class_costs(float *out, const float *scores, int class_count)
-{
+static void class_costs(float *out, const float *scores, int class_count) {
     float objectness = sigmoid(scores[0]), all = 0;
     for (int k = 0; k < class_count; k++) {
         float p = sqrtf(sigmoid(scores[1 + k]) * objectness), absent = surprise(1 - p);
         out[k] = surprise(p) - absent;
         all += absent;
     }
-    for (int k = 0; k < class_count; k++)
-        out[k] += all;
+    for (int k = 0; k < class_count; k++) out[k] += all;
 }
 
-static void fill_costs(Candidates *c, const SimotaInput *in, Arena *arena)
-{
+static void fill_costs(Candidates *c, const SimotaInput *in, Arena *arena) {
     size_t cells = (size_t)in->truth_count * (size_t)c->count;
     c->ious = arena_new_array(arena, float, cells);
     c->costs = arena_new_array(arena, float, cells);
@@ -95,54 +84,43 @@ static void fill_costs(Candidates *c, const SimotaInput *in, Arena *arena)
 }
 
 /* Positions of the `wanted` smallest values, in ascending order; the first of equals wins. */
-static int smallest(int *positions, int wanted, const float *values, int count)
-{
+static int smallest(int *positions, int wanted, const float *values, int count) {
     int found = 0;
     for (int i = 0; i < count; i++) {
-        if (found == wanted && !(values[i] < values[positions[found - 1]]))
-            continue;
+        if (found == wanted && !(values[i] < values[positions[found - 1]])) continue;
         int at = found < wanted ? found++ : found - 1;
-        for (; at > 0 && values[i] < values[positions[at - 1]]; at--)
-            positions[at] = positions[at - 1];
+        for (; at > 0 && values[i] < values[positions[at - 1]]; at--) positions[at] = positions[at - 1];
         positions[at] = i;
     }
     return found;
 }
 
 /* How many anchors a true box takes: the sum of its best IoUs. */
-static int demand(const float *ious, int count, float *negated)
-{
+static int demand(const float *ious, int count, float *negated) {
     int positions[TOP_IOUS];
-    for (int i = 0; i < count; i++)
-        negated[i] = -ious[i];
+    for (int i = 0; i < count; i++) negated[i] = -ious[i];
     int found = smallest(positions, TOP_IOUS, negated, count);
     float sum = 0;
-    for (int i = 0; i < found; i++)
-        sum += ious[positions[i]];
+    for (int i = 0; i < found; i++) sum += ious[positions[i]];
     return sum >= 1 ? (int)sum : 1;
 }
 
-static int cheapest_truth(const Candidates *c, int candidate, int truth_count)
-{
+static int cheapest_truth(const Candidates *c, int candidate, int truth_count) {
     int best = 0;
     for (int t = 1; t < truth_count; t++) {
-        if (c->costs[(size_t)t * (size_t)c->count + (size_t)candidate] < c->costs[(size_t)best * (size_t)c->count + (size_t)candidate])
-            best = t;
+        if (c->costs[(size_t)t * (size_t)c->count + (size_t)candidate] < c->costs[(size_t)best * (size_t)c->count + (size_t)candidate]) best = t;
     }
     return best;
 }
 
-int simota_assign(int *matched, float *ious, const SimotaInput *in, Arena *arena)
-{
+int simota_assign(int *matched, float *ious, const SimotaInput *in, Arena *arena) {
     for (int i = 0; i < in->anchor_count; i++) {
         matched[i] = -1;
         ious[i] = 0;
     }
     Candidates c = {0};
-    if (in->truth_count > 0)
-        find_candidates(&c, in, arena);
-    if (c.count == 0)
-        return 0;
+    if (in->truth_count > 0) find_candidates(&c, in, arena);
+    if (c.count == 0) return 0;
     fill_costs(&c, in, arena);
     c.takers = arena_new_array(arena, int, (size_t)c.count);
     c.owner = arena_new_array(arena, int, (size_t)c.count);
@@ -158,8 +136,7 @@ int simota_assign(int *matched, float *ious, const SimotaInput *in, Arena *arena
     }
     int total = 0;
     for (int i = 0; i < c.count; i++) {
-        if (c.takers[i] == 0)
-            continue;
+        if (c.takers[i] == 0) continue;
         int truth = c.takers[i] == 1 ? c.owner[i] : cheapest_truth(&c, i, in->truth_count);
         matched[c.anchors[i]] = truth;
         ious[c.anchors[i]] = c.ious[(size_t)truth * (size_t)c.count + (size_t)i];

@@ -13,8 +13,7 @@
 #include "train/weights.h"
 #include "base/banned.h"
 
-static void safetensors_round_trip(void **state)
-{
+static void safetensors_round_trip(void **state) {
     (void)state;
     Error err = {0};
     char path[] = "/tmp/tensor-file-XXXXXX";
@@ -36,21 +35,18 @@ static void safetensors_round_trip(void **state)
     unlink(path);
 }
 
-static Status read_text(const char *header)
-{
+static Status read_text(const char *header) {
     uint8_t bytes[512] = {0};
     uint64_t size = strlen(header);
     memcpy(bytes, &size, 8);
     memcpy(bytes + 8, header, size);
     TensorFile file;
     Status status = safetensors_read(&file, bytes, 8 + size + 8, NULL);
-    if (status == STATUS_OK)
-        tensor_file_close(&file);
+    if (status == STATUS_OK) tensor_file_close(&file);
     return status;
 }
 
-static void broken_safetensors_are_refused(void **state)
-{
+static void broken_safetensors_are_refused(void **state) {
     (void)state;
     assert_int_equal(read_text("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"), STATUS_OK);
     static const char *const broken[] = {
@@ -58,29 +54,25 @@ static void broken_safetensors_are_refused(void **state)
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}",  "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,8]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647,2147483647],\"data_offsets\":[0,8]}}", "{\"a\":3}", "[]", "{", "",
     };
-    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
-        assert_int_not_equal(read_text(broken[i]), STATUS_OK);
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) assert_int_not_equal(read_text(broken[i]), STATUS_OK);
     uint8_t longer[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
     TensorFile file;
     assert_int_not_equal(safetensors_read(&file, longer, 8, NULL), STATUS_OK);
     assert_int_not_equal(safetensors_read(&file, longer, 3, NULL), STATUS_OK);
 }
 
-static void checkpoint_of_pytorch_reads(void **state)
-{
+static void checkpoint_of_pytorch_reads(void **state) {
     (void)state;
     Error err = {0};
     TensorFile file;
-    if (tensor_file_open(&file, PTH_FILE, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
+    if (tensor_file_open(&file, PTH_FILE, &err) != STATUS_OK) fail_msg("%s", err.message);
     assert_int_equal(file.count, 5);
     float values[6];
     const TensorEntry *a = tensor_file_find(&file, "conv.weight");
     assert_int_equal(a->rank, 4);
     assert_int_equal(a->elements, 6);
     assert_true(tensor_entry_floats(values, a));
-    for (int i = 0; i < 6; i++)
-        assert_true(values[i] == (float)i / 2);
+    for (int i = 0; i < 6; i++) assert_true(values[i] == (float)i / 2);
     const TensorEntry *half = tensor_file_find(&file, "half"), *view = tensor_file_find(&file, "view");
     assert_true(tensor_entry_floats(values, half) && values[0] == 1.5f && values[1] == -2);
     assert_true(tensor_entry_floats(values, view) && values[0] == 1.5f); /* rows 3 to 5 of the first one's storage */
@@ -90,8 +82,7 @@ static void checkpoint_of_pytorch_reads(void **state)
 }
 
 /* Every byte of a good file made wrong in turn, and every length: an error or a value, and nothing that a sanitizer minds. */
-static void damaged_checkpoints_do_no_harm(void **state)
-{
+static void damaged_checkpoints_do_no_harm(void **state) {
     (void)state;
     Buffer bytes;
     buffer_init(&bytes, 1 << 20);
@@ -115,8 +106,7 @@ static void damaged_checkpoints_do_no_harm(void **state)
     buffer_clear(&bytes);
 }
 
-static void checkpoint_round_trip(void **state)
-{
+static void checkpoint_round_trip(void **state) {
     (void)state;
     Error err = {0};
     char path[] = "/tmp/checkpoint-XXXXXX";
@@ -158,8 +148,7 @@ static void checkpoint_round_trip(void **state)
     yolox_free(larger);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(safetensors_round_trip),
         cmocka_unit_test(broken_safetensors_are_refused),

@@ -42,22 +42,19 @@ struct Trainer {
     Step step;
 };
 
-TrainerOptions trainer_choose(int cores, int batch, bool cuda)
-{
+TrainerOptions trainer_choose(int cores, int batch, bool cuda) {
     bool half = false;
 #if defined(__x86_64__) && __GNUC__ >= 12
     half = __builtin_cpu_supports("avx512bf16");
 #endif
     TorchType type = half || cuda ? TORCH_BFLOAT16 : TORCH_FLOAT32;
-    if (cuda)
-        return (TrainerOptions){.replicas = 1, .threads = 1, .type = type, .cuda = true};
+    if (cuda) return (TrainerOptions){.replicas = 1, .threads = 1, .type = type, .cuda = true};
     int replicas = cores < batch ? cores : batch;
     replicas = replicas < TEAM_MAX ? replicas : TEAM_MAX;
     return (TrainerOptions){.replicas = replicas, .threads = cores / replicas, .type = type};
 }
 
-static Status run_passes(Replica *r, const Step *step)
-{
+static Status run_passes(Replica *r, const Step *step) {
     const TrainerBatch *b = step->batch;
     int size = r->trainer->options.replicas, first = b->count * r->member.number / size, end = b->count * (r->member.number + 1) / size;
     const uint8_t *images = b->images + (size_t)first * (size_t)b->height * (size_t)b->width * 3;
@@ -72,8 +69,7 @@ static Status run_passes(Replica *r, const Step *step)
 }
 
 /* A replica's share of a step. All replicas take all barriers, whatever happens to them. */
-static void run_step(Replica *r, const Step *step)
-{
+static void run_step(Replica *r, const Step *step) {
     Trainer *t = r->trainer;
     r->status = run_passes(r, step);
     double failures = r->status != STATUS_OK || !isfinite(r->parts.total);
@@ -87,24 +83,20 @@ static void run_step(Replica *r, const Step *step)
     model_refresh(r->model);
 }
 
-static void *run_replica(void *argument)
-{
+static void *run_replica(void *argument) {
     Replica *r = argument;
     Trainer *t = r->trainer;
     for (unsigned done = 0;; done++) {
         pthread_mutex_lock(&t->mutex);
-        while (t->steps == done && !t->stop)
-            pthread_cond_wait(&t->wake, &t->mutex);
+        while (t->steps == done && !t->stop) pthread_cond_wait(&t->wake, &t->mutex);
         bool stop = t->stop;
         pthread_mutex_unlock(&t->mutex);
-        if (stop)
-            return NULL;
+        if (stop) return NULL;
         run_step(r, &t->step);
     }
 }
 
-Status trainer_step(Trainer *t, LossParts *parts, const TrainerBatch *batch, const StepRates *rates, bool l1, Error *err)
-{
+Status trainer_step(Trainer *t, LossParts *parts, const TrainerBatch *batch, const StepRates *rates, bool l1, Error *err) {
     pthread_mutex_lock(&t->mutex);
     t->step = (Step){batch, rates, l1};
     t->steps++;
@@ -112,44 +104,36 @@ Status trainer_step(Trainer *t, LossParts *parts, const TrainerBatch *batch, con
     pthread_mutex_unlock(&t->mutex);
     run_step(&t->replicas[0], &t->step);
     for (int i = 0; i < t->options.replicas; i++) {
-        if (t->replicas[i].status != STATUS_OK)
-            return error_set(err, t->replicas[i].status, "%s", t->replicas[i].err.message);
+        if (t->replicas[i].status != STATUS_OK) return error_set(err, t->replicas[i].status, "%s", t->replicas[i].err.message);
     }
     *parts = t->replicas[0].parts;
-    if (!isfinite(parts->total))
-        return error_set(err, STATUS_VALIDATION_ERROR, "The loss is no longer a number: choose a lower learning_rate");
+    if (!isfinite(parts->total)) return error_set(err, STATUS_VALIDATION_ERROR, "The loss is no longer a number: choose a lower learning_rate");
     return STATUS_OK;
 }
 
-Optimizer *trainer_optimizer(Trainer *t)
-{
+Optimizer *trainer_optimizer(Trainer *t) {
     return &t->optimizer;
 }
 
-void trainer_weights_changed(Trainer *t)
-{
-    for (int i = 0; i < t->options.replicas; i++)
-        model_refresh(t->replicas[i].model);
+void trainer_weights_changed(Trainer *t) {
+    for (int i = 0; i < t->options.replicas; i++) model_refresh(t->replicas[i].model);
 }
 
-Status trainer_predict(Trainer *t, const float **raw, const uint8_t *images, int count, int height, int width, Error *err)
-{
+Status trainer_predict(Trainer *t, const float **raw, const uint8_t *images, int count, int height, int width, Error *err) {
     model_refresh(t->judge);
     Status status = model_forward(t->judge, images, count, height, width, false, err);
     *raw = model_raw(t->judge);
     return status;
 }
 
-static Status start_replica(Trainer *t, int number, Error *err)
-{
+static Status start_replica(Trainer *t, int number, Error *err) {
     Replica *r = &t->replicas[number];
     r->trainer = t;
     r->member = (TeamMember){.team = t->team, .number = number};
     arena_init(&r->arena, SIZE_MAX);
     ModelOptions options = {.type = t->options.type, .cuda = t->options.cuda, .threads = t->options.threads, .member = &r->member};
     Status status = model_new(&r->model, t->net, t->optimizer.weights, &options, err);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK) return status;
     t->gradients[number] = model_gradient(r->model);
     if (number == 0) /* the caller's own thread */
         return STATUS_OK;
@@ -158,8 +142,7 @@ static Status start_replica(Trainer *t, int number, Error *err)
     return failure == 0 ? STATUS_OK : error_set_errno(err, failure, "Starting a thread");
 }
 
-Status trainer_new(Trainer **out, const Yolox *net, const float *weights, const TrainerOptions *options, Error *err)
-{
+Status trainer_new(Trainer **out, const Yolox *net, const float *weights, const TrainerOptions *options, Error *err) {
     Trainer *t = xcalloc(1, sizeof *t);
     t->net = net;
     t->options = *options;
@@ -169,29 +152,22 @@ Status trainer_new(Trainer **out, const Yolox *net, const float *weights, const 
     pthread_mutex_init(&t->mutex, NULL);
     pthread_cond_init(&t->wake, NULL);
     Status status = STATUS_OK;
-    for (int i = 0; i < options->replicas && status == STATUS_OK; i++)
-        status = start_replica(t, i, err);
+    for (int i = 0; i < options->replicas && status == STATUS_OK; i++) status = start_replica(t, i, err);
     ModelOptions judge = {.type = options->type, .cuda = options->cuda, .threads = options->threads};
-    if (status == STATUS_OK)
-        status = model_new(&t->judge, net, t->optimizer.average, &judge, err);
-    if (status == STATUS_OK)
-        *out = t;
-    else
-        trainer_free(t);
+    if (status == STATUS_OK) status = model_new(&t->judge, net, t->optimizer.average, &judge, err);
+    if (status == STATUS_OK) *out = t;
+    else trainer_free(t);
     return status;
 }
 
-void trainer_free(Trainer *t)
-{
-    if (!t)
-        return;
+void trainer_free(Trainer *t) {
+    if (!t) return;
     pthread_mutex_lock(&t->mutex);
     t->stop = true;
     pthread_cond_broadcast(&t->wake);
     pthread_mutex_unlock(&t->mutex);
     for (int i = 0; i < t->options.replicas; i++) {
-        if (t->replicas[i].started)
-            pthread_join(t->replicas[i].thread, NULL);
+        if (t->replicas[i].started) pthread_join(t->replicas[i].thread, NULL);
         model_free(t->replicas[i].model);
         arena_clear(&t->replicas[i].arena);
     }

@@ -5,14 +5,12 @@
 enum { LANES = 8 };
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
 
-static inline __attribute__((always_inline)) Vector load(const float *from)
-{
+static inline __attribute__((always_inline)) Vector load(const float *from) {
     Vector value;
     memcpy(&value, from, sizeof value);
     return value;
 }
 
-static inline __attribute__((always_inline)) void store(float *to, Vector value)
-{
+static inline __attribute__((always_inline)) void store(float *to, Vector value) {
     memcpy(to, &value, sizeof value);
 }

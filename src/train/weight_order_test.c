@@ -11,8 +11,7 @@
 #include "train/weight_order.h"
 #include "base/banned.h"
 
-static void orders_are_each_others_reverse(void **state)
-{
+static void orders_are_each_others_reverse(void **state) {
     (void)state;
     static const WeightShape shapes[] = {{1, 1, 1}, {3, 1, 9}, {2, 5, 9}, {16, 24, 9}, {7, 40, 1}, {4, 3, 25}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
@@ -41,8 +40,7 @@ static void orders_are_each_others_reverse(void **state)
     }
 }
 
-static void halves_are_rounded_to_nearest_even(void **state)
-{
+static void halves_are_rounded_to_nearest_even(void **state) {
     (void)state;
     static const float given[] = {1.0f + 1.0f / 256, 1.0f + 3.0f / 256, 1.0f + 1.1f / 256, -(1.0f + 0.9f / 256), 3e38f};
     static const uint16_t wanted[] = {0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f62};
@@ -51,8 +49,7 @@ static void halves_are_rounded_to_nearest_even(void **state)
     assert_memory_equal(half, wanted, sizeof half);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orders_are_each_others_reverse),
         cmocka_unit_test(halves_are_rounded_to_nearest_even),

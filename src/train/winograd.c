@@ -18,29 +18,23 @@ typedef struct WeightOrder {
     bool flipped;
 } WeightOrder;
 
-static inline __attribute__((always_inline)) void transform_weights(float *to, size_t step, const float *from, WeightOrder order)
-{
+static inline __attribute__((always_inline)) void transform_weights(float *to, size_t step, const float *from, WeightOrder order) {
     Vector w[3][3], lines[3][OUTER], turned[3], line[OUTER];
     for (int t = 0; t < 9; t++) {
-        for (int l = 0; l < LANES; l++)
-            w[t % 3][t / 3][l] = from[(size_t)l * order.n + (size_t)(order.flipped ? 8 - t : t)];
+        for (int l = 0; l < LANES; l++) w[t % 3][t / 3][l] = from[(size_t)l * order.n + (size_t)(order.flipped ? 8 - t : t)];
     }
-    for (int x = 0; x < 3; x++)
-        weight_line(lines[x], w[x]);
+    for (int x = 0; x < 3; x++) weight_line(lines[x], w[x]);
 #pragma GCC unroll 6
     for (int y = 0; y < OUTER; y++) {
-        for (int x = 0; x < 3; x++)
-            turned[x] = lines[x][y];
+        for (int x = 0; x < 3; x++) turned[x] = lines[x][y];
         weight_line(line, turned);
 #pragma GCC unroll 6
-        for (int x = 0; x < OUTER; x++)
-            store(to + (size_t)(y * OUTER + x) * step, line[x]);
+        for (int x = 0; x < OUTER; x++) store(to + (size_t)(y * OUTER + x) * step, line[x]);
     }
 }
 
 /* Of each position: the panels that product_multiply() wants. */
-static float *transformed_weights_new(const float *weights, int depth, int columns, WeightOrder order)
-{
+static float *transformed_weights_new(const float *weights, int depth, int columns, WeightOrder order) {
     size_t step = (size_t)depth * (size_t)columns;
     float *all = xmalloc(step * POSITIONS * sizeof *all), *to = all;
     for (int first = 0; first < columns; first += PRODUCT_PANEL) {
@@ -54,50 +48,42 @@ static float *transformed_weights_new(const float *weights, int depth, int colum
 }
 
 /* Positions, `step` floats apart, to pixels. */
-static void transform_output(float *const places[INNER * INNER], const float *from, size_t step, int channels)
-{
+static void transform_output(float *const places[INNER * INNER], const float *from, size_t step, int channels) {
     for (int c = 0; c < channels; c += LANES, from += LANES) {
         Vector lines[INNER][OUTER];
 #pragma GCC unroll 6
         for (int x = 0; x < OUTER; x++) {
             Vector positions[OUTER], line[INNER];
 #pragma GCC unroll 6
-            for (int y = 0; y < OUTER; y++)
-                positions[y] = load(from + (size_t)(y * OUTER + x) * step);
+            for (int y = 0; y < OUTER; y++) positions[y] = load(from + (size_t)(y * OUTER + x) * step);
             output_line(line, positions);
 #pragma GCC unroll 4
-            for (int y = 0; y < INNER; y++)
-                lines[y][x] = line[y];
+            for (int y = 0; y < INNER; y++) lines[y][x] = line[y];
         }
 #pragma GCC unroll 4
         for (int y = 0; y < INNER; y++) {
             Vector line[INNER];
             output_line(line, lines[y]);
 #pragma GCC unroll 4
-            for (int x = 0; x < INNER; x++)
-                store(places[y * INNER + x] + c, line[x]);
+            for (int x = 0; x < INNER; x++) store(places[y * INNER + x] + c, line[x]);
         }
     }
 }
 
 /* The pixels of a tile's result; what lies outside the map goes nowhere. */
-static void find_targets(float **targets, float *maps, float *nowhere, Tiles tiles, size_t tile, int channels)
-{
+static void find_targets(float **targets, float *maps, float *nowhere, Tiles tiles, size_t tile, int channels) {
     size_t offsets[INNER * INNER];
     find_pixels(offsets, tiles, tile, INNER, 0, channels);
-    for (int i = 0; i < INNER * INNER; i++)
-        targets[i] = offsets[i] == WINOGRAD_OUTSIDE ? nowhere : maps + offsets[i];
+    for (int i = 0; i < INNER * INNER; i++) targets[i] = offsets[i] == WINOGRAD_OUTSIDE ? nowhere : maps + offsets[i];
 }
 
-static size_t tiles_of_block(SquareShape s)
-{
+static size_t tiles_of_block(SquareShape s) {
     size_t most = BLOCK_BYTES / sizeof(float) / POSITIONS / (size_t)(s.in + s.out);
     return most < LEAST_TILES ? LEAST_TILES : most > MOST_TILES ? MOST_TILES : most / 6 * 6;
 }
 
 /* weights are transformed */
-static void convolve(float *y, const float *x, const float *weights, SquareShape s)
-{
+static void convolve(float *y, const float *x, const float *weights, SquareShape s) {
     Tiles tiles = tiles_of(s);
     size_t in = (size_t)s.in, out = (size_t)s.out, block = tiles_of_block(s), step = block * in + FLOATS_OF_LINE, product_step = block * out + FLOATS_OF_LINE;
     float *input = xmalloc(POSITIONS * step * sizeof *input), *product = xmalloc(POSITIONS * product_step * sizeof *product);
@@ -108,8 +94,7 @@ static void convolve(float *y, const float *x, const float *weights, SquareShape
         size_t count = tiles.count - first < block ? tiles.count - first : block;
         for (size_t t = 0; t < count; t++) {
             find_sources(sources, x, zeros, tiles, first + t, OUTER, 1, s.in);
-            for (int c = 0; c < s.in; c += LANES)
-                input_tile(input + t * in + c, step, sources, c);
+            for (int c = 0; c < s.in; c += LANES) input_tile(input + t * in + c, step, sources, c);
         }
         for (size_t p = 0; p < POSITIONS; p++)
             product_multiply(product + p * product_step, out, input + p * step, in, weights + p * in * out, count, s.in, s.out);
@@ -124,16 +109,14 @@ static void convolve(float *y, const float *x, const float *weights, SquareShape
     free(nowhere);
 }
 
-void winograd_forward(float *y, const float *x, const float *weights, SquareShape shape)
-{
+void winograd_forward(float *y, const float *x, const float *weights, SquareShape shape) {
     WeightOrder order = {.k = 9, .n = 9 * (size_t)shape.in};
     float *transformed = transformed_weights_new(weights, shape.in, shape.out, order);
     convolve(y, x, transformed, shape);
     free(transformed);
 }
 
-void winograd_by_input(float *x_gradient, const float *gradient, const float *weights, SquareShape shape)
-{
+void winograd_by_input(float *x_gradient, const float *gradient, const float *weights, SquareShape shape) {
     WeightOrder order = {.k = 9 * (size_t)shape.in, .n = 9, .flipped = true};
     float *transformed = transformed_weights_new(weights, shape.out, shape.in, order);
     SquareShape back = {.count = shape.count, .height = shape.height, .width = shape.width, .in = shape.out, .out = shape.in, .stride = 1};

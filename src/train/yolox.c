@@ -34,8 +34,7 @@ static const char *const tensor_suffixes[] = {
     [YOLOX_NORM_MEAN] = ".bn.running_mean",   [YOLOX_NORM_VARIANCE] = ".bn.running_var", [YOLOX_BIAS] = ".bias",
 };
 
-static YoloxNode *add_node(Builder *b, YoloxOp op, const char *name, int input_count, const int *inputs)
-{
+static YoloxNode *add_node(Builder *b, YoloxOp op, const char *name, int input_count, const int *inputs) {
     Yolox *net = b->net;
     if (net->node_count == YOLOX_MAX_NODES)
         abort(); /* the table of sizes outgrew the array: a fault of this file */
@@ -51,16 +50,13 @@ static YoloxNode *add_node(Builder *b, YoloxOp op, const char *name, int input_c
     return node;
 }
 
-static int last_node(const Builder *b)
-{
+static int last_node(const Builder *b) {
     return b->net->node_count - 1;
 }
 
-static void add_tensor(Builder *b, YoloxNode *node, YoloxTensorKind kind, const char *suffix, int rank, const int *shape)
-{
+static void add_tensor(Builder *b, YoloxNode *node, YoloxTensorKind kind, const char *suffix, int rank, const int *shape) {
     Yolox *net = b->net;
-    if (net->tensor_count == YOLOX_MAX_TENSORS)
-        abort();
+    if (net->tensor_count == YOLOX_MAX_TENSORS) abort();
     YoloxTensor *tensor = &net->tensors[net->tensor_count++];
     *tensor = (YoloxTensor){.kind = kind, .node = (int)(node - net->nodes), .rank = rank, .elements = 1};
     snprintf(tensor->name, sizeof tensor->name, "%s%s", node->name, suffix);
@@ -71,8 +67,7 @@ static void add_tensor(Builder *b, YoloxNode *node, YoloxTensorKind kind, const 
     node->tensor_count++;
 }
 
-static void add_tensors(Builder *b, YoloxNode *node)
-{
+static void add_tensors(Builder *b, YoloxNode *node) {
     node->first_tensor = b->net->tensor_count;
     int shape[4] = {node->channels, node->in_channels / node->groups, node->kernel, node->kernel};
     if (node->op == YOLOX_PREDICT) {
@@ -90,8 +85,7 @@ typedef struct Name {
 } Name;
 
 static Name name_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static Name name_of(const char *format, ...)
-{
+static Name name_of(const char *format, ...) {
     Name name;
     va_list args;
     va_start(args, format);
@@ -100,8 +94,7 @@ static Name name_of(const char *format, ...)
     return name;
 }
 
-static int conv(Builder *b, const char *name, int input, int channels, int kernel, int stride, int groups)
-{
+static int conv(Builder *b, const char *name, int input, int channels, int kernel, int stride, int groups) {
     YoloxNode *node = add_node(b, YOLOX_CONV, name, 1, &input);
     node->channels = channels;
     node->kernel = kernel;
@@ -112,8 +105,7 @@ static int conv(Builder *b, const char *name, int input, int channels, int kerne
     return last_node(b);
 }
 
-static int predict(Builder *b, const char *name, int input, int channels)
-{
+static int predict(Builder *b, const char *name, int input, int channels) {
     YoloxNode *node = add_node(b, YOLOX_PREDICT, name, 1, &input);
     node->channels = channels;
     add_tensors(b, node);
@@ -121,50 +113,41 @@ static int predict(Builder *b, const char *name, int input, int channels)
 }
 
 /* The 3 x 3 convolution of the paper, which nano splits in two. */
-static int wide_conv(Builder *b, const char *name, int input, int channels, int stride)
-{
-    if (!b->size->depthwise)
-        return conv(b, name, input, channels, 3, stride, 1);
+static int wide_conv(Builder *b, const char *name, int input, int channels, int stride) {
+    if (!b->size->depthwise) return conv(b, name, input, channels, 3, stride, 1);
     int in_channels = b->net->nodes[input].channels;
     int depthwise = conv(b, name_of("%s.dconv", name).text, input, in_channels, 3, stride, in_channels);
     return conv(b, name_of("%s.pconv", name).text, depthwise, channels, 1, 1, 1);
 }
 
-static int concat(Builder *b, const char *name, int count, const int *inputs)
-{
+static int concat(Builder *b, const char *name, int count, const int *inputs) {
     add_node(b, YOLOX_CONCAT, name_of("%s.cat", name).text, count, inputs);
     return last_node(b);
 }
 
-static int upsample(Builder *b, const char *name, int input)
-{
+static int upsample(Builder *b, const char *name, int input) {
     add_node(b, YOLOX_UPSAMPLE, name, 1, &input)->shift--;
     return last_node(b);
 }
 
-static int bottleneck(Builder *b, const char *name, int input, int channels, bool shortcut)
-{
+static int bottleneck(Builder *b, const char *name, int input, int channels, bool shortcut) {
     int narrow = conv(b, name_of("%s.conv1", name).text, input, channels, 1, 1, 1);
     int out = wide_conv(b, name_of("%s.conv2", name).text, narrow, channels, 1);
-    if (!shortcut)
-        return out;
+    if (!shortcut) return out;
     add_node(b, YOLOX_ADD, name_of("%s.add", name).text, 2, (int[]){out, input});
     return last_node(b);
 }
 
 /* Cross-stage partial layer: half of the channels go through count bottlenecks, the other half past them. */
-static int csp_layer(Builder *b, const char *name, int input, int channels, int count, bool shortcut)
-{
+static int csp_layer(Builder *b, const char *name, int input, int channels, int count, bool shortcut) {
     int left = conv(b, name_of("%s.conv1", name).text, input, channels / 2, 1, 1, 1);
     int right = conv(b, name_of("%s.conv2", name).text, input, channels / 2, 1, 1, 1);
-    for (int i = 0; i < count; i++)
-        left = bottleneck(b, name_of("%s.m.%d", name, i).text, left, channels / 2, shortcut);
+    for (int i = 0; i < count; i++) left = bottleneck(b, name_of("%s.m.%d", name, i).text, left, channels / 2, shortcut);
     int both = concat(b, name, 2, (int[]){left, right});
     return conv(b, name_of("%s.conv3", name).text, both, channels, 1, 1, 1);
 }
 
-static int pyramid_pooling(Builder *b, const char *name, int input, int channels)
-{
+static int pyramid_pooling(Builder *b, const char *name, int input, int channels) {
     int parts[4] = {conv(b, name_of("%s.conv1", name).text, input, b->net->nodes[input].channels / 2, 1, 1, 1)};
     static const int kernels[] = {5, 9, 13};
     for (int i = 0; i < 3; i++) {
@@ -175,8 +158,7 @@ static int pyramid_pooling(Builder *b, const char *name, int input, int channels
 }
 
 /* Leaves the feature maps of stride 8, 16 and 32 in out. */
-static void backbone(Builder *b, int out[YOLOX_LEVELS])
-{
+static void backbone(Builder *b, int out[YOLOX_LEVELS]) {
     int c = b->size->channels, n = b->size->depth;
     YoloxNode *input = add_node(b, YOLOX_INPUT, "images", 0, NULL);
     input->in_channels = input->channels = 3;
@@ -196,8 +178,7 @@ static void backbone(Builder *b, int out[YOLOX_LEVELS])
 }
 
 /* Path aggregation: down the pyramid and up again; replaces the maps in features. */
-static void neck(Builder *b, int features[YOLOX_LEVELS])
-{
+static void neck(Builder *b, int features[YOLOX_LEVELS]) {
     int c = b->size->channels, n = b->size->depth;
     int lateral = conv(b, "backbone.lateral_conv0", features[2], 8 * c, 1, 1, 1);
     int x = upsample(b, "backbone.upsample0", lateral);
@@ -215,8 +196,7 @@ static void neck(Builder *b, int features[YOLOX_LEVELS])
     features[2] = csp_layer(b, "backbone.C3_n4", x, 16 * c, n, false);
 }
 
-static void head(Builder *b, int level, int feature)
-{
+static void head(Builder *b, int level, int feature) {
     int c = 4 * b->size->channels;
     int stem = conv(b, name_of("head.stems.%d", level).text, feature, c, 1, 1, 1);
     int x = wide_conv(b, name_of("head.cls_convs.%d.0", level).text, stem, c, 1);
@@ -231,18 +211,15 @@ static void head(Builder *b, int level, int feature)
 }
 
 /* Part of the flat array that a kind of tensor belongs to. */
-static int part_of(YoloxTensorKind kind)
-{
+static int part_of(YoloxTensorKind kind) {
     return kind == YOLOX_WEIGHT ? 0 : kind == YOLOX_NORM_MEAN || kind == YOLOX_NORM_VARIANCE ? 2 : 1;
 }
 
-static void place_tensors(Yolox *net)
-{
+static void place_tensors(Yolox *net) {
     size_t ends[3], offset = 0;
     for (int part = 0; part < 3; part++) {
         for (int i = 0; i < net->tensor_count; i++) {
-            if (part_of(net->tensors[i].kind) != part)
-                continue;
+            if (part_of(net->tensors[i].kind) != part) continue;
             net->tensors[i].offset = offset;
             offset += net->tensors[i].elements;
         }
@@ -253,8 +230,7 @@ static void place_tensors(Yolox *net)
     net->size = ends[2];
 }
 
-Yolox *yolox_new(YoloxSize size, int class_count)
-{
+Yolox *yolox_new(YoloxSize size, int class_count) {
     Yolox *net = xcalloc(1, sizeof *net);
     net->model_size = size;
     net->class_count = class_count;
@@ -262,26 +238,21 @@ Yolox *yolox_new(YoloxSize size, int class_count)
     int features[YOLOX_LEVELS];
     backbone(&builder, features);
     neck(&builder, features);
-    for (int level = 0; level < YOLOX_LEVELS; level++)
-        head(&builder, level, features[level]);
+    for (int level = 0; level < YOLOX_LEVELS; level++) head(&builder, level, features[level]);
     place_tensors(net);
     return net;
 }
 
-void yolox_free(Yolox *net)
-{
+void yolox_free(Yolox *net) {
     free(net);
 }
 
-const char *yolox_size_name(YoloxSize size)
-{
+const char *yolox_size_name(YoloxSize size) {
     return sizes[size].name;
 }
 
-bool yolox_size_from_name(const char *name, YoloxSize *out)
-{
-    if (strncmp(name, "yolox-", 6) == 0 || strncmp(name, "yolox_", 6) == 0)
-        name += 6;
+bool yolox_size_from_name(const char *name, YoloxSize *out) {
+    if (strncmp(name, "yolox-", 6) == 0 || strncmp(name, "yolox_", 6) == 0) name += 6;
     for (int i = 0; i < YOLOX_SIZE_COUNT; i++) {
         if (text_equal_ignoring_case(name, sizes[i].name)) {
             *out = (YoloxSize)i;
@@ -291,37 +262,28 @@ bool yolox_size_from_name(const char *name, YoloxSize *out)
     return false;
 }
 
-const YoloxTensor *yolox_find_tensor(const Yolox *net, const char *name)
-{
+const YoloxTensor *yolox_find_tensor(const Yolox *net, const char *name) {
     for (int i = 0; i < net->tensor_count; i++) {
-        if (strcmp(net->tensors[i].name, name) == 0)
-            return &net->tensors[i];
+        if (strcmp(net->tensors[i].name, name) == 0) return &net->tensors[i];
     }
     return NULL;
 }
 
-int yolox_anchor_count(const Yolox *net, int height, int width)
-{
+int yolox_anchor_count(const Yolox *net, int height, int width) {
     int count = 0;
-    for (int level = 0; level < YOLOX_LEVELS; level++)
-        count += (height / net->heads[level].stride) * (width / net->heads[level].stride);
+    for (int level = 0; level < YOLOX_LEVELS; level++) count += (height / net->heads[level].stride) * (width / net->heads[level].stride);
     return count;
 }
 
-static void fill(float *out, size_t count, float value)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] = value;
+static void fill(float *out, size_t count, float value) {
+    for (size_t i = 0; i < count; i++) out[i] = value;
 }
 
-static void fill_uniform(float *out, size_t count, double bound, Random *random)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] = (float)((2 * random_unit(random) - 1) * bound);
+static void fill_uniform(float *out, size_t count, double bound, Random *random) {
+    for (size_t i = 0; i < count; i++) out[i] = (float)((2 * random_unit(random) - 1) * bound);
 }
 
-void yolox_initialize(const Yolox *net, uint64_t seed, float *weights)
-{
+void yolox_initialize(const Yolox *net, uint64_t seed, float *weights) {
     Random random = random_start(seed, 0x594f4c4f58); /* a stream of its own, so that no other use of the seed repeats it */
     for (int i = 0; i < net->tensor_count; i++) {
         const YoloxTensor *tensor = &net->tensors[i];
@@ -329,11 +291,8 @@ void yolox_initialize(const Yolox *net, uint64_t seed, float *weights)
         float *out = weights + tensor->offset;
         double bound = 1 / sqrt((double)node->in_channels / node->groups * node->kernel * node->kernel);
         bool is_score = node->op == YOLOX_PREDICT && !text_starts_with(node->name, "head.reg_preds");
-        if (tensor->kind == YOLOX_WEIGHT || (tensor->kind == YOLOX_BIAS && !is_score))
-            fill_uniform(out, tensor->elements, bound, &random);
-        else if (tensor->kind == YOLOX_BIAS)
-            fill(out, tensor->elements, (float)-log(99.0));
-        else
-            fill(out, tensor->elements, tensor->kind == YOLOX_NORM_SCALE || tensor->kind == YOLOX_NORM_VARIANCE ? 1 : 0);
+        if (tensor->kind == YOLOX_WEIGHT || (tensor->kind == YOLOX_BIAS && !is_score)) fill_uniform(out, tensor->elements, bound, &random);
+        else if (tensor->kind == YOLOX_BIAS) fill(out, tensor->elements, (float)-log(99.0));
+        else fill(out, tensor->elements, tensor->kind == YOLOX_NORM_SCALE || tensor->kind == YOLOX_NORM_VARIANCE ? 1 : 0);
     }
 }

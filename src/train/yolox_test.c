@@ -12,8 +12,7 @@
 #include "base/banned.h"
 
 /* Millions of parameters of the published models at 80 classes: table of the authors' repository. */
-static void sizes_match_the_published_ones(void **state)
-{
+static void sizes_match_the_published_ones(void **state) {
     (void)state;
     static const double millions[] = {0.91, 5.06, 9.0, 25.3, 54.2, 99.1};
     for (YoloxSize size = 0; size < YOLOX_SIZE_COUNT; size++) {
@@ -30,21 +29,18 @@ static void sizes_match_the_published_ones(void **state)
     assert_false(yolox_size_from_name("yolox-", &named));
 }
 
-static void nodes_are_in_order_and_tensors_tile_the_array(void **state)
-{
+static void nodes_are_in_order_and_tensors_tile_the_array(void **state) {
     (void)state;
     for (YoloxSize size = 0; size < YOLOX_SIZE_COUNT; size++) {
         Yolox *net = yolox_new(size, 3);
         for (int i = 0; i < net->node_count; i++) {
-            for (int k = 0; k < net->nodes[i].input_count; k++)
-                assert_true(net->nodes[i].inputs[k] < i);
+            for (int k = 0; k < net->nodes[i].input_count; k++) assert_true(net->nodes[i].inputs[k] < i);
         }
         unsigned char *used = xcalloc(net->size, 1);
         for (int i = 0; i < net->tensor_count; i++) {
             const YoloxTensor *tensor = &net->tensors[i];
             assert_ptr_equal(yolox_find_tensor(net, tensor->name), tensor);
-            for (size_t k = 0; k < tensor->elements; k++)
-                assert_int_equal(used[tensor->offset + k]++, 0);
+            for (size_t k = 0; k < tensor->elements; k++) assert_int_equal(used[tensor->offset + k]++, 0);
         }
         assert_null(memchr(used, 0, net->size));
         free(used);
@@ -57,8 +53,7 @@ static void nodes_are_in_order_and_tensors_tile_the_array(void **state)
     }
 }
 
-static void initial_weights_are_bounded_and_repeat(void **state)
-{
+static void initial_weights_are_bounded_and_repeat(void **state) {
     (void)state;
     Yolox *net = yolox_new(YOLOX_NANO, 3);
     float *a = xcalloc(net->size, sizeof *a), *b = xcalloc(net->size, sizeof *b);
@@ -81,8 +76,7 @@ static void initial_weights_are_bounded_and_repeat(void **state)
     yolox_free(net);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_match_the_published_ones),
         cmocka_unit_test(nodes_are_in_order_and_tensors_tile_the_array),
