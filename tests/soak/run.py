@@ -33,6 +33,7 @@ FEW_EPOCHS = "2"
 QUIET_SECONDS = 60  # for jobs and descriptions that a suite left behind
 SETTLED_ROUND = 3   # growth is counted from here: caches are warm
 TRIES = 8           # of a request that a fault spoiled: else the first one would end the suite
+KILL_SECONDS = 6    # a worker, whichever it is, between two of them
 
 
 def command_line(url, key, variables):
@@ -125,7 +126,7 @@ def with_faults(base, rounds, library):
     wrong = []
     faults = Faults(base, library, base / "faulty")
     with stage(base, "faulty", **faults.settings) as (server, keys, clip, variables):
-        killer = Killer(server, every=3)
+        killer = Killer(server, every=KILL_SECONDS)
         ledger = Ledger(server, causes=lambda: faults.count() + killer.count, tries=TRIES)
         with killer:
             for n in range(1, rounds + 1):
