@@ -16,7 +16,7 @@ static const char *const SHAPES[] = {"box", "polygon", "line", "point"};
 typedef struct Word {
     const char *text;
     Shape shape;
-    int class_index; /* -1: none */
+    int class_index; /* -1: none; its own number where a model understands words */
 } Word;
 
 typedef struct Search {
@@ -30,6 +30,7 @@ typedef struct Search {
     Word *words;
     size_t word_count;
     const Detection *found;
+    const Segmentation *const *seen; /* of each, by a model that sees shapes itself; NULL: none does */
     size_t count;
     bool cached;
 } Search;
@@ -55,7 +56,7 @@ static Status read_words(Search *s, Error *err) {
         if (!word->text) return error_set(err, STATUS_VALIDATION_ERROR, "words[%zu] has no 'word'", i);
         Status status = read_shape(json_get_string(item, "shape", "box"), &word->shape, err);
         if (status != STATUS_OK) return status;
-        word->class_index = words_find(d->class_names, d->class_count, word->text);
+        word->class_index = d ? words_find(d->class_names, d->class_count, word->text) : (int)i;
     }
     return STATUS_OK;
 }
@@ -92,6 +93,42 @@ static Status detect(Search *s, Error *err) {
     return status;
 }
 
+/* ---- by a model that understands words ---- */
+
+/* What a word names, in the order of the answer, and the shapes of those that will be in it: masks are large and go with the word. */
+static void take_things(Search *s, int index, const Sam3Found *named, const EncodedImage *image, Detection *found, const Segmentation **seen) {
+    for (size_t i = 0; i < named->count; i++) {
+        const Sam3Thing *thing = &named->things[i];
+        bool wanted = s->words[index].shape != SHAPE_BOX && thing->score >= s->threshold && i < (size_t)s->maximum;
+        if (wanted) {
+            Segmentation *shape = arena_new(&s->arena, Segmentation);
+            sam3_outline(named, image, &s->arena, thing, shape);
+            seen[s->count] = shape;
+        }
+        found[s->count++] = (Detection){.box = thing->box, .class_index = index, .confidence = thing->score};
+    }
+}
+
+static Status ask_model(Search *s, Error *err) {
+    OperatorModel *model = s->finder->model;
+    const EncodedImage *image = NULL;
+    const char *key = s->image_key ? s->image_key : s->path;
+    Status status = operator_models_image(s->finder->prompter.models, model, key, s->path, &image, &s->cached, err);
+    if (status != STATUS_OK) return status;
+    Detection *found = arena_new_array(&s->arena, Detection, s->word_count * SAM3_QUERIES_MAX);
+    const Segmentation **seen = arena_new_array(&s->arena, const Segmentation *, s->word_count * SAM3_QUERIES_MAX);
+    for (size_t i = 0; status == STATUS_OK && i < s->word_count; i++) {
+        Sam3Found named = {0};
+        if (s->call->fd >= 0 && !worker_progress(s->call, "{}")) return error_set(err, STATUS_CANCELLED, "Cancelled");
+        status = sam3_find(model->sam3, image, &s->arena, s->words[i].text, s->floor, &named, err);
+        if (status == STATUS_OK) take_things(s, (int)i, &named, image, found, seen);
+        sam3_found_clear(&named);
+    }
+    s->found = found;
+    s->seen = seen;
+    return status;
+}
+
 /* ---- shapes ---- */
 
 static Polygon rectangle(Arena *arena, Box box) {
@@ -101,14 +138,21 @@ static Polygon rectangle(Arena *arena, Box box) {
     return polygon;
 }
 
-/* What the segmenter sees in the box; the box itself where that is nothing. */
-static Status outline(Search *s, Box box, Segmentation *out, Error *err) {
+static Status segment(Search *s, Box box, Segmentation *out, Error *err) {
     const PromptPicture picture = {.path = s->path, .key = s->image_key ? s->image_key : s->path, .models = s->models};
     const char *engine = NULL;
     Status status = prompt_box(&s->finder->prompter, &picture, &s->arena, box, out, &engine, err);
-    if (status != STATUS_OK) return status;
-    if (!s->segmenter) s->segmenter = arena_strdup(&s->arena, engine);
-    if (out->found && out->shape_count) return STATUS_OK;
+    if (status == STATUS_OK && !s->segmenter) s->segmenter = arena_strdup(&s->arena, engine);
+    return status;
+}
+
+/* What whoever found the thing, or the segmenter, sees of it; its box where that is nothing. */
+static Status outline(Search *s, size_t thing, Segmentation *out, Error *err) {
+    Box box = s->found[thing].box;
+    Status status = STATUS_OK;
+    if (s->seen) *out = *s->seen[thing];
+    else status = segment(s, box, out, err);
+    if (status != STATUS_OK || (out->found && out->shape_count)) return status;
     out->found = false;
     out->shapes = arena_new(&s->arena, TracedShape);
     out->shapes[0].polygon = rectangle(&s->arena, box);
@@ -144,13 +188,14 @@ static void write_shape(Search *s, Shape shape, const Segmentation *seen) {
 
 /* ---- the answer ---- */
 
-static Status write_thing(Search *s, size_t word, const Detection *thing, Error *err) {
+static Status write_thing(Search *s, size_t word, size_t index, Error *err) {
+    const Detection *thing = &s->found[index];
     JsonWriter *w = s->call->result;
     Segmentation seen = {0};
     Shape shape = s->words[word].shape;
     if (shape != SHAPE_BOX) {
         if (s->call->fd >= 0 && !worker_progress(s->call, "{}")) return error_set(err, STATUS_CANCELLED, "Cancelled");
-        Status status = outline(s, thing->box, &seen, err);
+        Status status = outline(s, index, &seen, err);
         if (status != STATUS_OK) return status;
     }
     json_begin_object(w);
@@ -162,11 +207,17 @@ static Status write_thing(Search *s, size_t word, const Detection *thing, Error 
     return STATUS_OK;
 }
 
-/* Detections are sorted, surest first. */
+/* Detections of a class are sorted, surest first. */
 static const Detection *best_of(const Search *s, int class_index) {
     for (size_t i = 0; i < s->count; i++)
         if (s->found[i].class_index == class_index) return &s->found[i];
     return NULL;
+}
+
+static const char *class_name(const Search *s, size_t word) {
+    int index = s->words[word].class_index;
+    if (!s->finder->detector) return s->words[word].text;
+    return index < 0 ? NULL : s->finder->detector->class_names[index];
 }
 
 static void write_words(Search *s) {
@@ -174,10 +225,9 @@ static void write_words(Search *s) {
     json_key(w, "words");
     json_begin_array(w);
     for (size_t i = 0; i < s->word_count; i++) {
-        int class_index = s->words[i].class_index;
-        const Detection *best = best_of(s, class_index);
+        const Detection *best = best_of(s, s->words[i].class_index);
         json_begin_object(w);
-        json_field_string(w, "class", class_index < 0 ? NULL : s->finder->detector->class_names[class_index]);
+        json_field_string(w, "class", class_name(s, i));
         json_key(w, "best");
         if (best) json_number(w, best->confidence);
         else json_null(w);
@@ -196,11 +246,17 @@ static Status write_found(Search *s, Error *err) {
         for (size_t k = 0; status == STATUS_OK && k < s->count && written < (size_t)s->maximum; k++) {
             if (s->found[k].class_index != s->words[i].class_index || s->found[k].confidence < s->threshold) continue;
             written++;
-            status = write_thing(s, i, &s->found[k], err);
+            status = write_thing(s, i, k, err);
         }
     }
     json_end_array(w);
     return status;
+}
+
+static const char *engine_name(Search *s) {
+    if (s->finder->model) return s->finder->model->engine;
+    const char *architecture = s->finder->detector->architecture;
+    return s->segmenter ? arena_printf(&s->arena, "%s+%s", architecture, s->segmenter) : architecture;
 }
 
 static bool any_known(const Search *s) {
@@ -215,14 +271,14 @@ Status find_answer(Finder *finder, WorkerCall *call, Error *err) {
     double start = clock_monotonic();
     arena_init(&s.arena, SIZE_MAX);
     Status status = read_search(&s, err);
-    if (status == STATUS_OK && any_known(&s)) status = detect(&s, err);
+    if (status == STATUS_OK && any_known(&s)) status = finder->model ? ask_model(&s, err) : detect(&s, err);
     if (status == STATUS_OK) {
         json_begin_object(w);
         write_words(&s);
         status = write_found(&s, err);
         json_field_bool(w, "cached", s.cached);
         json_field_number(w, "seconds", clock_monotonic() - start);
-        json_field_string(w, "engine", s.segmenter ? arena_printf(&s.arena, "%s+%s", finder->detector->architecture, s.segmenter) : finder->detector->architecture);
+        json_field_string(w, "engine", engine_name(&s));
         json_end_object(w);
     }
     arena_clear(&s.arena);

@@ -1,6 +1,8 @@
-/* Find: things by what they are called, with a detector and, for shapes, whoever answers box prompts (prompt.h) inside the detected boxes.
+/* Find: things by what they are called: with a detector and, for shapes, whoever answers box prompts (prompt.h) inside the detected boxes; or with an
+ * operator's model that understands words and sees the shapes itself (sam3.h).
  *
- * Each word is looked up among the detector's classes (words.h). Its answer says the class, null for a word that means none, and the best
+ * Each word is looked up among the detector's classes (words.h). Its answer says the class, null for a word that means none (a model that
+ * understands words knows every word as itself), and the best
  * probability that any place of the picture has, null when none reaches FIND_FLOOR, the score from which the published evaluations count. Then
  * come the things found with at least the wanted probability, word by word, surest first, at most max_detections a word.
  *
@@ -10,7 +12,8 @@
  * largest part, "point" a point inside near its centre. Where the segmenter finds nothing in a box, outlined is false and the shape is worked out from
  * the box itself: its four corners, its longer axis, its middle.
  *
- * engine is the detector's architecture, and where shapes were worked out the segmenter's name after a plus: "nanodet_g+graph_cut".
+ * engine is the detector's architecture, and where shapes were worked out the segmenter's name after a plus: "nanodet_g+graph_cut"; or the
+ * operator's model: "sam3:mine".
  *
  * What a detector said of an image_key is kept (found_cache.h), and so is the segmenter's scene: the next word costs no model run.
  */
@@ -24,6 +27,7 @@
 enum { FIND_WORDS_MAX = 200, FIND_DETECTIONS_MAX = 1000 };
 
 typedef struct Finder {
+    OperatorModel *model; /* that understands words; NULL: the detector */
     Detector *detector;
     Prompter prompter;
     FoundCache *cache;

@@ -11,6 +11,7 @@ static const char HELP[] =
     "       pictograph-vision [options] detect MODEL IMAGE [KEY=VALUE]...   objects in a JPEG\n"
     "       pictograph-vision [options] find MODEL IMAGE WORDS              things by name in a JPEG: '[{\"word\":\"cats\",\"shape\":\"box\"}]'\n"
     "       pictograph-vision [options] describe MODEL IMAGE [MODELS]       embedding and words of a JPEG, by a model of the folder MODELS if one describes\n"
+    "       pictograph-vision [options] tokens TOKENIZER.json PHRASE        the tokens of a phrase, by the tokenizer of an operator's model\n"
     "       pictograph-vision [options] vocabulary                          the words that describe pictures\n"
     "       pictograph-vision [options] segment_point IMAGE POINTS          outline around clicks: '[{\"x\":10,\"y\":20,\"label\":1}]'\n"
     "       pictograph-vision [options] segment_box IMAGE BOX               outline in a box: '{\"x\":0,\"y\":0,\"w\":50,\"h\":40}'\n"
@@ -24,6 +25,7 @@ static const char HELP[] =
 static const WorkerCommand COMMANDS[] = {{"status", {0}},
                                          {"model_info", {"model_path"}},
                                          {"describe", {"model_path", "image_path", "models_path"}},
+                                         {"tokens", {"tokenizer_path", "phrase"}},
                                          {"vocabulary", {0}},
                                          {"models", {"models_path"}},
                                          {"detect", {"model_path", "image_path", "confidence_threshold"}},

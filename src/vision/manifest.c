@@ -23,11 +23,13 @@ static const struct RoleRow {
                    {.width = 1024, .height = 1024, .resize = RESIZE_LONGEST_SIDE, .mean = IMAGENET_MEAN, .std = IMAGENET_STD}},
     [MODEL_SAM2] = {"sam2", PART(PART_ENCODER) | PART(PART_DECODER), 0,
                     {.width = 1024, .height = 1024, .resize = RESIZE_STRETCH, .mean = IMAGENET_MEAN, .std = IMAGENET_STD}},
+    [MODEL_SAM3] = {"sam3", PART(PART_ENCODER) | PART(PART_TEXT) | PART(PART_DECODER) | PART(PART_TOKENIZER), 0,
+                    {.width = 1008, .height = 1008, .resize = RESIZE_STRETCH, .mean = HALF, .std = HALF}},
     [MODEL_SIGLIP2] = {"siglip2", PART(PART_IMAGE), PART(PART_LABELS),
                        {.width = 224, .height = 224, .resize = RESIZE_STRETCH, .mean = HALF, .std = HALF, .threshold = 0.5}},
 };
 
-static const char *const PARTS[PART_COUNT] = {"encoder", "decoder", "image", "labels"};
+static const char *const PARTS[PART_COUNT] = {"encoder", "decoder", "text", "tokenizer", "image", "labels"};
 static const char *const RESIZES[] = {[RESIZE_LONGEST_SIDE] = "longest_side", [RESIZE_STRETCH] = "stretch"};
 
 const char *model_role_name(ModelRole role) { return ROLES[role].name; }
@@ -148,7 +150,7 @@ static Status read_role(Manifest *out, yyjson_val *root, Error *err) {
         out->enabled = true;
         return STATUS_OK;
     }
-    return error_set(err, STATUS_CONFIGURATION, "'role' must be 'sam', 'sam2' or 'siglip2'");
+    return error_set(err, STATUS_CONFIGURATION, "'role' must be 'sam', 'sam2', 'sam3' or 'siglip2'");
 }
 
 static Status read_member(Manifest *out, Arena *arena, const char *key, yyjson_val *value, Error *err) {

@@ -12,10 +12,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-typedef enum ModelRole { MODEL_SAM, MODEL_SAM2, MODEL_SIGLIP2, MODEL_ROLE_COUNT } ModelRole;
+typedef enum ModelRole { MODEL_SAM, MODEL_SAM2, MODEL_SAM3, MODEL_SIGLIP2, MODEL_ROLE_COUNT } ModelRole;
 
 /* The files that a role may name. */
-typedef enum ModelPart { PART_ENCODER, PART_DECODER, PART_IMAGE, PART_LABELS, PART_COUNT } ModelPart;
+typedef enum ModelPart { PART_ENCODER, PART_DECODER, PART_TEXT, PART_TOKENIZER, PART_IMAGE, PART_LABELS, PART_COUNT } ModelPart;
 
 typedef enum ModelResize {
     RESIZE_LONGEST_SIDE, /* to fit, at the top left of a frame of zeros */

@@ -15,6 +15,7 @@ static const struct {
 } TASKS[TASK_COUNT] = {
     [TASK_POINT] = {"point", 1u << MODEL_SAM | 1u << MODEL_SAM2},
     [TASK_BOX] = {"box", 1u << MODEL_SAM | 1u << MODEL_SAM2},
+    [TASK_TEXT] = {"text", 1u << MODEL_SAM3},
     [TASK_SEARCH] = {"search", 1u << MODEL_SIGLIP2},
 };
 
@@ -30,7 +31,7 @@ struct OperatorModels {
     Recent *encoded;
 };
 
-static void free_image(void *image) { sam_image_free(image); }
+static void free_image(void *image) { encoded_free(image); }
 
 OperatorModels *operator_models_new(Runtime *runtime, const char *why_no_runtime, int threads) {
     OperatorModels *m = xcalloc(1, sizeof *m);
@@ -45,6 +46,7 @@ OperatorModels *operator_models_new(Runtime *runtime, const char *why_no_runtime
 static void forget(OperatorModels *m) {
     for (int i = 0; i < m->count; i++) {
         sam_close(m->models[i]->sam);
+        sam3_close(m->models[i]->sam3);
         siglip_close(m->models[i]->siglip);
     }
     recent_clear(m->encoded);
@@ -61,7 +63,7 @@ void operator_models_free(OperatorModels *models) {
     free(models);
 }
 
-Recent *operator_models_encoded(OperatorModels *models) { return models->encoded; }
+int operator_models_images(const OperatorModels *models, size_t *bytes) { return recent_count(models->encoded, bytes); }
 
 /* ---- the folder ---- */
 
@@ -111,6 +113,7 @@ static Status open_model(OperatorModels *m, OperatorModel *model, Error *err) {
     switch (model->manifest.role) {
     case MODEL_SAM:
     case MODEL_SAM2: return sam_open(&model->sam, m->runtime, &model->manifest, folder, m->threads, err);
+    case MODEL_SAM3: return sam3_open(&model->sam3, m->runtime, &model->manifest, folder, m->threads, err);
     case MODEL_SIGLIP2: return siglip_open(&model->siglip, m->runtime, &model->manifest, folder, m->threads, err);
     case MODEL_ROLE_COUNT: break;
     }
@@ -125,7 +128,7 @@ static Status say_problem(const OperatorModel *model, Error *err) {
 /* Loads a model, once: a failure stays until a file changes. */
 static Status load(OperatorModels *m, OperatorModel *model, Error *err) {
     Error failure;
-    if (model->sam || model->siglip) return STATUS_OK;
+    if (model->sam || model->sam3 || model->siglip) return STATUS_OK;
     if (!m->runtime && !model->problem) model->problem = arena_strdup(&m->arena, m->why_no_runtime);
     if (!model->problem && open_model(m, model, &failure) != STATUS_OK) model->problem = arena_strdup(&m->arena, failure.message);
     return say_problem(model, err);
@@ -156,6 +159,33 @@ Status operator_models_choose(OperatorModels *models, const char *folder, ModelT
 Status operator_models_for(OperatorModels *models, const char *folder, ModelTask task, OperatorModel **out, Error *err) {
     Status status = operator_models_choose(models, folder, task, task == TASK_SEARCH, out, err);
     return status == STATUS_OK && *out ? load(models, *out, err) : status;
+}
+
+/* ---- images ---- */
+
+static Status encode(OperatorModel *model, const char *path, EncodedImage **out, Error *err) {
+    Picture picture;
+    const Manifest *manifest = &model->manifest;
+    Status status = picture_load(path, manifest->width, manifest->height, &picture, err);
+    if (status != STATUS_OK) return status;
+    status = encoded_new(model->sam3 ? sam3_encoder(model->sam3) : sam_encoder(model->sam), manifest, &picture, out, err);
+    picture_clear(&picture);
+    return status;
+}
+
+Status operator_models_image(OperatorModels *models, OperatorModel *model, const char *key, const char *path, const EncodedImage **out, bool *cached, Error *err) {
+    Arena scratch;
+    EncodedImage *fresh = NULL;
+    Status status = STATUS_OK;
+    arena_init(&scratch, 1 << 16);
+    const char *name = arena_printf(&scratch, "%s %s", model->name, key);
+    *out = recent_find(models->encoded, name);
+    *cached = *out != NULL;
+    if (!*cached) status = encode(model, path, &fresh, err);
+    if (fresh) recent_add(models->encoded, name, fresh, fresh->bytes);
+    if (fresh) *out = fresh;
+    arena_clear(&scratch);
+    return status;
 }
 
 /* ---- what there is ---- */

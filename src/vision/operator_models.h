@@ -9,13 +9,14 @@
 #include "base/json.h"
 #include "vision/recent.h"
 #include "vision/sam.h"
+#include "vision/sam3.h"
 #include "vision/siglip.h"
 #include "worker/model_folder.h"
 
 typedef struct OperatorModels OperatorModels;
 
-/* What a model can be asked. TASK_SEARCH: to describe pictures, for search. */
-typedef enum ModelTask { TASK_POINT, TASK_BOX, TASK_SEARCH, TASK_COUNT } ModelTask;
+/* What a model can be asked. TASK_TEXT: to find what a phrase names. TASK_SEARCH: to describe pictures, for search. */
+typedef enum ModelTask { TASK_POINT, TASK_BOX, TASK_TEXT, TASK_SEARCH, TASK_COUNT } ModelTask;
 
 /* runtime may be NULL, with the reason why. */
 OperatorModels *operator_models_new(Runtime *runtime, const char *why_no_runtime, int threads);
@@ -28,20 +29,23 @@ typedef struct OperatorModel {
     const char *engine; /* "sam2:my_model": what answers call it; "sam2" is the role */
     Manifest manifest;
     SamModel *sam;       /* of the roles sam and sam2; NULL until first used */
+    Sam3Model *sam3;     /* of the role sam3; likewise */
     SiglipModel *siglip; /* of the role siglip2; likewise */
     const char *identity; /* engine and contents, "siglip2:mine:0123456789ab": equal for models whose numbers can be compared; NULL until first asked */
     const char *problem; /* NULL: none known */
 } OperatorModel;
-
-/* What models said of images (SamImage), under model and content, so that the second click on an image runs the decoder only. Forgotten when the folder
- * changes. */
-Recent *operator_models_encoded(OperatorModels *models);
 
 /* The model in `folder` (NULL: no folder) that answers a task, loaded; NULL where no model does. STATUS_MODEL_UNAVAILABLE names model, file and what is
  * wrong. Borrowed until the next call. */
 Status operator_models_for(OperatorModels *models, const char *folder, ModelTask task, OperatorModel **out, Error *err);
 /* The same model, not loaded: cheap. With `identity`, its files are read for that. */
 Status operator_models_choose(OperatorModels *models, const char *folder, ModelTask task, bool identity, OperatorModel **out, Error *err);
+
+/* What the encoder of a loaded model says of a picture; key names its content. Kept under model and content until the folder changes, so that the second
+ * prompt on an image runs the decoder only: *cached. Borrowed until the next call. */
+Status operator_models_image(OperatorModels *models, OperatorModel *model, const char *key, const char *path, const EncodedImage **out, bool *cached, Error *err);
+/* Encoded images that are kept, and their bytes. */
+int operator_models_images(const OperatorModels *models, size_t *bytes);
 
 /* Reads the folder and loads every enabled model, as the answer of the method `models` in vision.h. */
 void operator_models_examine(OperatorModels *models, const char *folder, JsonWriter *out);

@@ -88,31 +88,11 @@ static Status answer_by_segmenter(Prompt *p, Prompter *prompter, Error *err) {
     return STATUS_OK;
 }
 
-static Status encode(Prompt *p, SamModel *sam, SamImage **out, Error *err) {
-    Picture picture;
-    int width, height;
-    sam_picture_size(sam, &width, &height);
-    Status status = picture_load(p->picture.path, width, height, &picture, err);
-    if (status != STATUS_OK) return status;
-    status = sam_encode(sam, &picture, out, err);
-    picture_clear(&picture);
-    return status;
-}
-
 static Status answer_by_model(Prompt *p, Prompter *prompter, OperatorModel *model, Error *err) {
-    const char *key = arena_printf(p->arena, "%s %s", model->name, p->picture.key);
-    Recent *encoded = operator_models_encoded(prompter->models);
-    const SamImage *image = recent_find(encoded, key);
+    const EncodedImage *image = NULL;
     p->engine = model->engine;
-    p->cached = image != NULL;
-    if (!image) {
-        SamImage *fresh = NULL;
-        Status status = encode(p, model->sam, &fresh, err);
-        if (status != STATUS_OK) return status;
-        recent_add(encoded, key, fresh, fresh->bytes);
-        image = fresh;
-    }
-    return sam_segment(model->sam, image, p->arena, &p->asked, &p->answer, err);
+    Status status = operator_models_image(prompter->models, model, p->picture.key, p->picture.path, &image, &p->cached, err);
+    return status == STATUS_OK ? sam_segment(model->sam, image, p->arena, &p->asked, &p->answer, err) : status;
 }
 
 static Status answer(Prompt *p, Prompter *prompter, Error *err) {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "vision/frame.h"
 #include "vision/outline.h"
 #include "base/banned.h"
 
@@ -40,22 +39,13 @@ static int feed_of(const SamModel *m, const TensorSpec *input) {
     return text_starts_with(input->name, "image_embed") && m->encoder->output_count == 1 ? 0 : FEED_NOTHING;
 }
 
-/* A feature goes in as it came out. */
-static bool feature_fits(const SamModel *m, const TensorSpec *input, int feature) {
-    const TensorSpec *output = &m->encoder->outputs[feature];
-    bool fits = input->rank == output->rank;
-    for (int axis = 0; fits && axis < input->rank; axis++)
-        fits = input->shape[axis] < 0 || output->shape[axis] < 0 || input->shape[axis] == output->shape[axis];
-    return fits;
-}
-
 static Status bind_inputs(SamModel *m, Error *err) {
     const char *file = m->manifest->files[PART_DECODER];
     bool points = false, labels = false;
     for (int i = 0; i < m->decoder->input_count; i++) {
         const TensorSpec *input = &m->decoder->inputs[i];
         int feed = m->feeds[i] = feed_of(m, input);
-        if (feed == FEED_NOTHING || (feed >= 0 && !feature_fits(m, input, feed)))
+        if (feed == FEED_NOTHING || (feed >= 0 && !encoded_fits(m->encoder, feed, input)))
             return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s: nothing fits its input '%s': neither a prompt nor an output of %s of that name and shape", file,
                              input->name, m->manifest->files[PART_ENCODER]);
         points = points || feed == FEED_POINTS;
@@ -97,35 +87,7 @@ void sam_close(SamModel *model) {
     free(model);
 }
 
-/* ---- the image ---- */
-
-void sam_picture_size(const SamModel *model, int *width, int *height) {
-    *width = model->manifest->width;
-    *height = model->manifest->height;
-}
-
-Status sam_encode(SamModel *model, const Picture *picture, SamImage **out, Error *err) {
-    SamImage *image = xcalloc(1, sizeof *image);
-    FrameFit fit = frame_fit(model->manifest, picture->full_width, picture->full_height);
-    image->full_width = picture->full_width;
-    image->full_height = picture->full_height;
-    image->fitted_width = fit.width;
-    image->fitted_height = fit.height;
-    Tensor input = frame_fill(model->manifest, fit, picture);
-    Status status = network_run(model->encoder, &input, image->features, err);
-    free(input.data);
-    image->feature_count = model->encoder->output_count;
-    for (int i = 0; status == STATUS_OK && i < image->feature_count; i++) image->bytes += tensor_count(&image->features[i]) * sizeof(float);
-    if (status != STATUS_OK) sam_image_free(image);
-    else *out = image;
-    return status;
-}
-
-void sam_image_free(SamImage *image) {
-    if (!image) return;
-    tensors_clear(image->features, image->feature_count);
-    free(image);
-}
+Network *sam_encoder(SamModel *model) { return model->encoder; }
 
 /* ---- the prompt ---- */
 
@@ -135,13 +97,13 @@ typedef struct Prompted {
     size_t count;
 } Prompted;
 
-static void add_place(Prompted *p, const SamImage *image, double x, double y, float label) {
-    p->places[2 * p->count] = (float)(x * image->fitted_width / image->full_width);
-    p->places[2 * p->count + 1] = (float)(y * image->fitted_height / image->full_height);
+static void add_place(Prompted *p, const EncodedImage *image, double x, double y, float label) {
+    p->places[2 * p->count] = (float)(x * image->fit.width / image->full_width);
+    p->places[2 * p->count + 1] = (float)(y * image->fit.height / image->full_height);
     p->labels[p->count++] = label;
 }
 
-static Prompted prompted_points(const SamModel *m, const SamImage *image, Arena *arena, const SamPrompt *prompt) {
+static Prompted prompted_points(const SamModel *m, const EncodedImage *image, Arena *arena, const SamPrompt *prompt) {
     enum { PADDING = -1, TOP_LEFT = 2, BOTTOM_RIGHT = 3 };
     Prompted p = {.places = arena_new_array(arena, float, 2 * (prompt->point_count + 3)), .labels = arena_new_array(arena, float, prompt->point_count + 3)};
     for (size_t i = 0; i < prompt->point_count; i++) add_place(&p, image, prompt->points[i].x, prompt->points[i].y, prompt->points[i].foreground);
@@ -153,17 +115,10 @@ static Prompted prompted_points(const SamModel *m, const SamImage *image, Arena 
     return p;
 }
 
-/* The size that masks get: that of the picture, or less where it is very large. */
-static void mask_size(const SamImage *image, int *width, int *height) {
-    double scale = fmin(1, raster_fit(image->full_width, image->full_height, SAM_LONGEST_SIDE, SAM_LONGEST_SIDE));
-    *width = (int)fmax(1, floor(image->full_width * scale + 0.5));
-    *height = (int)fmax(1, floor(image->full_height * scale + 0.5));
-}
-
 /* Masks of a size that nobody reads need not be large. */
-static void asked_size(const SamModel *m, const SamImage *image, float size[2]) {
+static void asked_size(const SamModel *m, const EncodedImage *image, float size[2]) {
     int width, height;
-    mask_size(image, &width, &height);
+    encoded_mask_size(image, &width, &height);
     double scale = m->low_resolution ? fmin(1, 64.0 / fmax(width, height)) : 1;
     size[0] = (float)ceil(height * scale);
     size[1] = (float)ceil(width * scale);
@@ -171,7 +126,7 @@ static void asked_size(const SamModel *m, const SamImage *image, float size[2]) 
 
 static Tensor tensor_of(float *data, int rank, int64_t a, int64_t b, int64_t c, int64_t d) { return (Tensor){.data = data, .rank = rank, .shape = {a, b, c, d}}; }
 
-static Tensor feed(const SamModel *m, const SamImage *image, Arena *arena, const Prompted *p, int i) {
+static Tensor feed(const SamModel *m, const EncodedImage *image, Arena *arena, const Prompted *p, int i) {
     const TensorSpec *spec = &m->decoder->inputs[i];
     int64_t count = (int64_t)p->count, height = m->manifest->height / 4, width = m->manifest->width / 4;
     switch (m->feeds[i]) {
@@ -193,38 +148,6 @@ static Tensor feed(const SamModel *m, const SamImage *image, Arena *arena, const
 
 /* ---- the masks ---- */
 
-/* Linear interpolation between pixel centres, as torch's interpolate without align_corners: the columns 0 .. width - 1 of `from` become
- * to_width, and rows likewise. */
-typedef struct Step {
-    int low, high;
-    float part; /* of high */
-} Step;
-
-static Step *steps_new(Arena *arena, int from, int to) {
-    Step *steps = arena_new_array(arena, Step, (size_t)to);
-    float scale = (float)from / (float)to;
-    for (int i = 0; i < to; i++) {
-        float at = fmaxf(0, ((float)i + 0.5f) * scale - 0.5f);
-        int low = at < (float)(from - 1) ? (int)at : from - 1;
-        steps[i] = (Step){low, low + 1 < from ? low + 1 : low, at - (float)low};
-    }
-    return steps;
-}
-
-static float *interpolate(Arena *arena, const float *from, int stride, int width, int height, int to_width, int to_height) {
-    float *out = arena_new_array(arena, float, (size_t)to_width * (size_t)to_height);
-    const Step *across = steps_new(arena, width, to_width), *down = steps_new(arena, height, to_height);
-    for (int y = 0; y < to_height; y++) {
-        const float *a = from + (size_t)down[y].low * (size_t)stride, *b = from + (size_t)down[y].high * (size_t)stride;
-        float part = down[y].part, *row = out + (size_t)y * (size_t)to_width;
-        for (int x = 0; x < to_width; x++) {
-            Step s = across[x];
-            row[x] = (1 - part) * ((1 - s.part) * a[s.low] + s.part * a[s.high]) + part * ((1 - s.part) * b[s.low] + s.part * b[s.high]);
-        }
-    }
-    return out;
-}
-
 /* Of four masks the first is meant for prompts that leave no doubt: two clicks and more. */
 static int best_mask(const float *scores, int count, size_t points) {
     int first = count == 4 && points <= 2 ? 1 : 0, best = first, last = count == 4 && points > 2 ? 1 : count;
@@ -243,11 +166,11 @@ static Status check_outputs(const SamModel *m, const Tensor *scores, const Tenso
 }
 
 /* From the model's frame to the picture, in the two steps of the reference. */
-static const float *enlarge(const SamModel *m, const SamImage *image, Arena *arena, const float *mask, int mask_width, int mask_height, int width, int height) {
+static const float *enlarge(const SamModel *m, const EncodedImage *image, Arena *arena, const float *mask, int mask_width, int mask_height, int width, int height) {
     if (!m->low_resolution) return mask;
-    if (m->manifest->resize == RESIZE_STRETCH) return interpolate(arena, mask, mask_width, mask_width, mask_height, width, height);
-    const float *frame = interpolate(arena, mask, mask_width, mask_width, mask_height, m->manifest->width, m->manifest->height);
-    return interpolate(arena, frame, m->manifest->width, image->fitted_width, image->fitted_height, width, height);
+    if (m->manifest->resize == RESIZE_STRETCH) return encoded_interpolate(arena, mask, mask_width, mask_width, mask_height, width, height);
+    const float *frame = encoded_interpolate(arena, mask, mask_width, mask_width, mask_height, m->manifest->width, m->manifest->height);
+    return encoded_interpolate(arena, frame, m->manifest->width, image->fit.width, image->fit.height, width, height);
 }
 
 /* Nothing in a negative box is foreground. */
@@ -259,11 +182,11 @@ static void clear_box(Mask *mask, Box box, double scale_x, double scale_y) {
         }
 }
 
-static Status read_answer(const SamModel *m, const SamImage *image, Arena *arena, const SamPrompt *prompt, size_t points, const Tensor *outputs, Segmentation *out,
+static Status read_answer(const SamModel *m, const EncodedImage *image, Arena *arena, const SamPrompt *prompt, size_t points, const Tensor *outputs, Segmentation *out,
                           Error *err) {
     const Tensor *scores = &outputs[m->scores], *masks = &outputs[m->masks];
     int width, height;
-    mask_size(image, &width, &height);
+    encoded_mask_size(image, &width, &height);
     Status status = check_outputs(m, scores, masks, width, height, err);
     if (status != STATUS_OK) return status;
     int best = best_mask(scores->data, (int)masks->shape[1], points), mask_height = (int)masks->shape[2], mask_width = (int)masks->shape[3];
@@ -279,7 +202,7 @@ static Status read_answer(const SamModel *m, const SamImage *image, Arena *arena
     return STATUS_OK;
 }
 
-Status sam_segment(SamModel *model, const SamImage *image, Arena *arena, const SamPrompt *prompt, Segmentation *out, Error *err) {
+Status sam_segment(SamModel *model, const EncodedImage *image, Arena *arena, const SamPrompt *prompt, Segmentation *out, Error *err) {
     Tensor inputs[NETWORK_ENDS_MAX], outputs[NETWORK_ENDS_MAX];
     Error failure;
     *out = (Segmentation){0};

@@ -10,22 +10,10 @@
  * where it is a single click or box, as the reference's export does; of fewer, the one with the best predicted IoU, which is the score.
  */
 #pragma once
-#include "vision/manifest.h"
-#include "vision/network.h"
+#include "vision/encoded.h"
 #include "vision/segment.h"
 
-enum { SAM_LONGEST_SIDE = 2048 }; /* of the mask that becomes polygons; of larger pictures a pixel of it is more than one of the file */
-
 typedef struct SamModel SamModel;
-
-/* What the encoder says of an image. */
-typedef struct SamImage {
-    Tensor features[NETWORK_ENDS_MAX];
-    int feature_count;
-    size_t bytes;
-    int full_width, full_height;     /* of the picture */
-    int fitted_width, fitted_height; /* of its part of the model's frame */
-} SamImage;
 
 typedef struct SamPrompt {
     const PromptPoint *points;
@@ -39,8 +27,5 @@ typedef struct SamPrompt {
 Status sam_open(SamModel **out, Runtime *runtime, const Manifest *manifest, const char *folder, int threads, Error *err);
 void sam_close(SamModel *model);
 
-/* Size at which a picture must be at hand to be encoded. */
-void sam_picture_size(const SamModel *model, int *width, int *height);
-Status sam_encode(SamModel *model, const Picture *picture, SamImage **out, Error *err);
-void sam_image_free(SamImage *image);
-Status sam_segment(SamModel *model, const SamImage *image, Arena *arena, const SamPrompt *prompt, Segmentation *out, Error *err);
+Network *sam_encoder(SamModel *model);
+Status sam_segment(SamModel *model, const EncodedImage *image, Arena *arena, const SamPrompt *prompt, Segmentation *out, Error *err);

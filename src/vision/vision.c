@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "vision/bpe.h"
 #include "vision/describer.h"
 #include "vision/detector.h"
 #include "vision/find.h"
@@ -16,7 +17,7 @@
 #include "base/banned.h"
 
 #define SCENE_CACHE_BYTES ((size_t)256 << 20)
-enum { CPU_SECONDS = 120, THREADS_MAX = 2, DETECTIONS_MAX = 10000 };
+enum { CPU_SECONDS = 120, MODEL_CPU_SECONDS = 1200, THREADS_MAX = 2, DETECTIONS_MAX = 10000, TOKENS_SHOWN = 1024 };
 
 struct Vision {
     Runtime *runtime; /* NULL: see failure */
@@ -154,9 +155,35 @@ static Status detect(WorkerCall *call, void *context, Error *err) {
 
 static Status find(WorkerCall *call, void *context, Error *err) {
     Vision *v = context;
-    Detector *d = NULL;
-    Status status = get_detector(v, call->params, &d, err);
-    return status == STATUS_OK ? find_answer(&(Finder){d, {v->scenes, v->operator_models}, v->found}, call, err) : status;
+    Finder finder = {.prompter = {v->scenes, v->operator_models}, .cache = v->found};
+    Status status = STATUS_OK;
+    if (json_get_bool(call->params, "any_word", false)) {
+        sandbox_limit_cpu(MODEL_CPU_SECONDS);
+        status = operator_models_for(v->operator_models, json_get_string(call->params, "models_path", NULL), TASK_TEXT, &finder.model, err);
+    }
+    if (status == STATUS_OK && !finder.model) status = get_detector(v, call->params, &finder.detector, err);
+    return status == STATUS_OK ? find_answer(&finder, call, err) : status;
+}
+
+/* The tokens of a phrase, for those who doubt a tokenizer. */
+static Status tokens(WorkerCall *call, void *context, Error *err) {
+    (void)context;
+    int32_t found[TOKENS_SHOWN];
+    Bpe *bpe = NULL;
+    const char *path = json_get_string(call->params, "tokenizer_path", NULL), *phrase = json_get_string(call->params, "phrase", NULL);
+    if (!path || !phrase) return error_set(err, STATUS_VALIDATION_ERROR, "'tokenizer_path' or 'phrase' is missing");
+    sandbox_limit_cpu(CPU_SECONDS);
+    Status status = bpe_open(&bpe, path, err);
+    if (status != STATUS_OK) return status;
+    size_t count = bpe_encode(bpe, phrase, found, TOKENS_SHOWN);
+    bpe_free(bpe);
+    json_begin_object(call->result);
+    json_key(call->result, "tokens");
+    json_begin_array(call->result);
+    for (size_t i = 0; i < count; i++) json_int(call->result, found[i]);
+    json_end_array(call->result);
+    json_end_object(call->result);
+    return STATUS_OK;
 }
 
 /* ---- descriptions ---- */
@@ -296,6 +323,7 @@ static Status answerers(WorkerCall *call, void *context, Error *err) {
     if (!folder) return error_set(err, STATUS_VALIDATION_ERROR, "'models_path' is missing");
     sandbox_limit_cpu(CPU_SECONDS);
     json_begin_object(call->result);
+    write_answerer(context, call->result, "text", folder, TASK_TEXT);
     write_answerer(context, call->result, "search", folder, TASK_SEARCH);
     json_end_object(call->result);
     return STATUS_OK;
@@ -308,7 +336,7 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
     const Vision *v = context;
     JsonWriter *w = call->result;
     size_t bytes, encoded_bytes;
-    int scenes = scene_cache_count(v->scenes, &bytes), encoded = recent_count(operator_models_encoded(v->operator_models), &encoded_bytes);
+    int scenes = scene_cache_count(v->scenes, &bytes), encoded = operator_models_images(v->operator_models, &encoded_bytes);
     json_begin_object(w);
     json_key(w, "engines");
     json_begin_object(w);
@@ -341,5 +369,6 @@ const WorkerMethod VISION_METHODS[] = {{"answerers", answerers},
                                        {"segment_point", segment_point_method},
                                        {"segment_box", segment_box_method},
                                        {"status", status_method},
+                                       {"tokens", tokens},
                                        {"vocabulary", vocabulary},
                                        {NULL, NULL}};

@@ -9,9 +9,11 @@
  *                   max_detections = 100}
  *               -> {detections: [{class, name, x, y, w, h, confidence}], width, height, seconds, engine}
  *     class is the index of name in the model. Surest first, clipped to the picture. Models stay loaded, four at most.
- *   find           {model_path, image_key, image_path | pixels_path, words: [{word, shape}], confidence_threshold = 0.3, max_detections = 50}
+ *   find           {model_path, any_word = false, models_path, image_key, image_path | pixels_path, words: [{word, shape}], confidence_threshold = 0.3,
+ *                   max_detections = 50}
  *               -> {words: [{class, best}], found: [{word, x, y, w, h, confidence, outlined, polygons | line | inside_point}], seconds, cached, engine}
- *     Things by what they are called: see find.h.
+ *     Things by what they are called: see find.h. any_word: true lets a model of the operator's answer that understands words (then there may be no
+ *     model_path), where one is there.
  *   model_info     {model_path} -> {class_names, image_size: [height, width], architecture, layout}
  *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0, models_path}
  *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, negative_boxes: [{x, y, w, h}] = [],
@@ -24,13 +26,14 @@
  *     which it was.
  *   models         {models_path} -> {models: [{name, role, engine, state: "ready" | "off" | "incomplete" | "broken", problem, kinds}]}
  *     Every model of that folder, loaded to see whether it works.
- *   answerers      {models_path} -> {search: {engine, model, problem}}
+ *   answerers      {models_path} -> {text: {engine, model, problem}, search: {…}}
  *     Which model of that folder answers what the server decides for itself, none of them loaded: all null where none does, and problem says why one
- *     that should cannot. model: as describe says it.
+ *     that should cannot. model (search only): as describe says it.
  *   describe       {model_path, models_path, image_path | pixels_path}
  *               -> {embedding, objects: [word], scenes: [word], attributes: [word], model, seconds, engine}
  *     embedding: 32-bit floats, little-endian, of length 1, in base64url. Words are surest first. By an operator's model where one is there for it
  *     (siglip.h), else by the built-in one at model_path, whose words are those of vocabulary.h. Only embeddings of the same model can be compared.
+ *   tokens         {tokenizer_path, phrase} -> {tokens: [number]}, see bpe.h
  *   vocabulary     {} -> {objects: [word], scenes: [word], attributes: [word]}
  *   status         {} -> {engines: {point, box, text, batch}, runtime: {available, version, reason}, models_loaded, images_cached,
  *                         image_bytes, images_encoded, encoded_bytes}

@@ -1,4 +1,4 @@
-"""Tiny random SAM, SAM 2 and SigLIP 2 models from the reference code, exported the way operators export the real ones, with the numbers that the reference gives.
+"""Tiny random SAM, SAM 2, SAM 3 and SigLIP 2 models from the reference code, exported the way operators export the real ones, with the numbers that the reference gives.
 
 Runs in build/deps/models-venv (tools/setup test): export_models.py FOLDER. Writes FOLDER/<name>/{manifest.json, *.onnx} and FOLDER/expected.npz.
 """
@@ -214,8 +214,79 @@ def make_siglip2(folder, expected, kind):
         expected[f"{folder.name}/{size}/probabilities"] = out.logits_per_image[0].sigmoid().numpy()
 
 
+# ---- SAM 3 ----
+
+PHRASES = ["cat", "Red blood cells", "the traffic lights' 3rd lamp!", "zebra"]
+
+
+def clip_tokenizer():
+    """CLIP's kind with few merges: each step joins the pair that is most frequent in some words."""
+    from collections import Counter
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
+    letters = sorted(ByteLevel.alphabet())
+    tokens, merges = [*letters, *(letter + "</w>" for letter in letters)], []
+    text = "cat cats red blood cell cells the traffic light lights lamp lamps zebra zebras 3 rd dog dogs house houses tree trees".split()
+    words = [[*word[:-1], word[-1] + "</w>"] for word in text]
+    for _ in range(60):
+        (left, right), _ = max(Counter(pair for word in words for pair in zip(word, word[1:])).items(), key=lambda item: (item[1], item[0]))
+        merges.append((left, right))
+        tokens.append(left + right)
+        for word in words:
+            for i in range(len(word) - 2, -1, -1):
+                if word[i:i + 2] == [left, right]:
+                    word[i:i + 2] = [left + right]
+        if all(len(word) == 1 for word in words):
+            break
+    vocabulary = {token: i for i, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges), len(vocabulary)
+
+
+def sam3_picture(size, width, height):
+    """Of one colour where it has to be resized: random weights make much of the levels in which two resamplings differ."""
+    return picture(width, height) if size == "exact" else np.full((height, width, 3), (200, 90, 40), np.uint8)
+
+
+def make_sam3(folder, expected):
+    from transformers import Sam3Config, Sam3Model
+    torch.manual_seed(11)
+    tokenizer, size = clip_tokenizer()
+    side, width = 112, 32
+    small = {"hidden_size": width, "intermediate_size": 64, "num_attention_heads": 4}
+    model = lively(Sam3Model(Sam3Config(
+        vision_config={"backbone_config": {**small, "model_type": "sam3_vit_model", "num_hidden_layers": 2, "image_size": side, "patch_size": 14, "window_size": 4,
+                                           "global_attn_indexes": [1], "pretrain_image_size": 56},
+                       "fpn_hidden_size": width, "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]]},
+        text_config={**small, "model_type": "clip_text_model", "vocab_size": size, "projection_dim": 16, "num_hidden_layers": 2, "max_position_embeddings": 32,
+                     "hidden_act": "gelu", "bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1},
+        geometry_encoder_config={**small, "num_layers": 1}, detr_encoder_config={**small, "num_layers": 2},
+        detr_decoder_config={**small, "num_layers": 2, "num_queries": 12}, mask_decoder_config={"hidden_size": width, "num_attention_heads": 4})))
+    with torch.no_grad():  # queries that differ, so that their order is no matter of rounding
+        model.detr_decoder.query_embed.weight.mul_(12)
+        model.dot_product_scoring.scale = 0.03
+    docs_script("export_sam3.py").export(model, tokenizer, folder)
+    with torch.no_grad():
+        for size, (w, h) in {**SIZES, "exact": (side, side)}.items():
+            pixels = torch.from_numpy(resized(sam3_picture(size, w, h), side, side)).permute(2, 0, 1).float()[None] / 127.5 - 1
+            for phrase in PHRASES:
+                words = tokenizer(phrase, padding="max_length", max_length=32, return_tensors="pt")  # as Sam3Processor asks
+                out = model(pixel_values=pixels, input_ids=words.input_ids, attention_mask=words.attention_mask)
+                # as Sam3ImageProcessor.post_process_instance_segmentation decides
+                expected[f"sam3/{size}/{phrase}/scores"] = (out.pred_logits.sigmoid() * out.presence_logits.sigmoid())[0].numpy()
+                expected[f"sam3/{size}/{phrase}/boxes"] = (out.pred_boxes[0] * torch.tensor([w, h, w, h])).numpy()
+                masks = F.interpolate(out.pred_masks.sigmoid(), (h, w), mode="bilinear", align_corners=False)
+                expected[f"sam3/{size}/{phrase}/masks"] = masks[0].numpy() > 0.5
+    rng = np.random.default_rng(3)
+    strange = ["", " ", "it's they'll I'm 'quoted' d'accord", "ÄÖÜ straße naïve café", "Ελληνικά Ἀ", "Привет Ёж", "日本語 テスト", "😀 cat😀", "a\tb\nc  d", "１２ ３", "x²", "e-mail@x.org", "100%",
+               "<cat>", "red_blood_cells", "don't", "'s", "!!'s", "ABC123def", "Ǆ"]
+    letters = list("catsrdoblhegif'  -3!ÄéZ")
+    phrases = [*PHRASES, *strange, *("".join(rng.choice(letters, rng.integers(1, 24))) for _ in range(300))]
+    (folder.parent / "tokens.json").write_text(json.dumps([[phrase, tokenizer(phrase).input_ids] for phrase in phrases]))
+
+
 def main(folder):
     expected = {}
+    make_sam3(folder / "sam3", expected)
     make_siglip2(folder / "siglip2", expected, "siglip")
     make_siglip2(folder / "naflex", expected, "siglip2")
     make_sam2(folder / "sam2", expected)

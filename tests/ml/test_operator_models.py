@@ -26,7 +26,7 @@ def models(tmp_path_factory):
     if not stamp.exists() or stamp.read_text() != script.read_text():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        subprocess.run([PYTHON, "-W", "ignore", script, folder], check=True, timeout=300)
+        subprocess.run([PYTHON, "-W", "ignore", script, folder], check=True, timeout=900)
         stamp.write_text(script.read_text())
     return folder
 

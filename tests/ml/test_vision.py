@@ -38,12 +38,21 @@ class Worker:
             ["bash", "-c", f'exec "$0" "$@" 3<&{theirs.fileno()}', str(program), *options], pass_fds=[theirs.fileno()])
         theirs.close()
 
+    def receive(self, size):
+        """All of it: a socket with a timeout does not wait for that by itself."""
+        data = b""
+        while len(data) < size:
+            part = self.ours.recv(size - len(data))
+            assert part, "the worker is gone"
+            data += part
+        return data
+
     def ask(self, method, **params):
         text = json.dumps({"id": 1, "method": method, "params": params}).encode()
         self.ours.sendall(struct.pack("<I", len(text)) + text)
         while True:
-            size, = struct.unpack("<I", self.ours.recv(4, socket.MSG_WAITALL))
-            answer = json.loads(self.ours.recv(size, socket.MSG_WAITALL))
+            size, = struct.unpack("<I", self.receive(4))
+            answer = json.loads(self.receive(size))
             if "progress" not in answer:
                 return answer
 

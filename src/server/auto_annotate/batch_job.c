@@ -20,7 +20,7 @@
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { IMAGE_TIMEOUT_SECONDS = 120, BATCH_MINIMUM_CREDITS = 3, THINGS_MAX = 100 }; /* limits.yaml credits.charges.batch_minimum, auto_annotate.text_max_detections.max */
+enum { BATCH_MINIMUM_CREDITS = 3, THINGS_MAX = 100 }; /* limits.yaml credits.charges.batch_minimum, auto_annotate.text_max_detections.max */
 #define RESTART_SECONDS 1.0 /* that a worker which was killed may need */
 
 typedef struct Batch {
@@ -80,7 +80,7 @@ static Status load_batch(Batch *batch, Error *err) {
     if (!model_id) return text_engine_choose(&batch->engine, server, arena, err);
     if (!object) return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model has no weights");
     batch->is_trained = true;
-    batch->engine = (TextEngine){.method = "find", .model_path = objects_path(server->objects, object, arena)};
+    batch->engine = text_engine_of_model(objects_path(server->objects, object, arena));
     return STATUS_OK;
 }
 
@@ -102,12 +102,12 @@ static Status find_once(BatchImage *item, Error *err) {
     VisionCall call;
     yyjson_val *result = NULL;
     vision_call_begin(&call, server, item->arena, &image);
-    json_field_string(&call.writer, "model_path", batch->engine.model_path);
+    text_engine_write(&call.writer, &batch->engine);
     json_field_number(&call.writer, "confidence_threshold", batch->threshold);
     if (batch->is_trained) json_field_number(&call.writer, "floor", batch->threshold);
     json_field_int(&call.writer, "max_detections", THINGS_MAX);
     wanted_write(&call.writer, batch->wanted, batch->wanted_count);
-    status = vision_call_run(&call, batch->engine.method, IMAGE_TIMEOUT_SECONDS, stop_asked, batch->job, &result, err);
+    status = vision_call_run(&call, batch->engine.method, batch->engine.seconds, stop_asked, batch->job, &result, err);
     if (status == STATUS_OK) {
         found_append(&item->list, item->arena, result, batch->wanted, batch->wanted_count, batch->created_by);
         item->engine = arena_strdup(item->arena, json_get_string(result, "engine", NULL));

@@ -10,7 +10,7 @@
 
 enum { ASK_SECONDS = 120 }; /* large files may have to be read */
 
-static const char *const NAMES[OPERATOR_TASK_COUNT] = {[OPERATOR_SEARCH] = "search"};
+static const char *const NAMES[OPERATOR_TASK_COUNT] = {[OPERATOR_TEXT] = "text", [OPERATOR_SEARCH] = "search"};
 
 typedef struct Kept {
     char *engine, *model, *problem; /* malloc; problem NULL: none */

@@ -1,11 +1,11 @@
-/* What the operator's own models (DATA/models) answer where the server has to know before it asks: which of them describes pictures, as vectors of
- * different models cannot be compared. pictograph-vision reads the manifests; what it says is kept until a file there changes.
+/* What the operator's own models (DATA/models) answer where the server has to know before it asks: which of them understands words,
+ * and which describes pictures, as vectors of different models cannot be compared. pictograph-vision reads the manifests; what it says is kept until a file there changes.
  */
 #pragma once
 #include "base/arena.h"
 #include "server/server.h"
 
-typedef enum OperatorTask { OPERATOR_SEARCH, OPERATOR_TASK_COUNT } OperatorTask;
+typedef enum OperatorTask { OPERATOR_TEXT, OPERATOR_SEARCH, OPERATOR_TASK_COUNT } OperatorTask;
 
 typedef struct OperatorAnswer {
     const char *engine; /* "siglip2:mine"; NULL: no model of the operator answers this. In the arena */

@@ -13,7 +13,7 @@
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { SESSION_IDLE_MS = 1800 * 1000, FIRST_PROMPT = 3, FURTHER_PROMPT = 1, PROMPT_TIMEOUT_SECONDS = 60 }; /* limits.yaml auto_annotate, credits.charges */
+enum { SESSION_IDLE_MS = 1800 * 1000, FIRST_PROMPT = 3, FURTHER_PROMPT = 1, PROMPT_SECONDS = 60 }; /* limits.yaml auto_annotate, credits.charges */
 #define SLUG "sam3_per_minute"
 
 typedef struct Prompt {
@@ -90,8 +90,8 @@ static Status begin(Prompt *p, const char *dataset_name, const char *filename) {
     return status == STATUS_OK ? open_call(p) : status;
 }
 
-static Status ask(Prompt *p, const char *method, yyjson_val **result) {
-    return settle(p, vision_call_run(&p->call, method, PROMPT_TIMEOUT_SECONDS, NULL, NULL, result, &p->rq->error));
+static Status ask(Prompt *p, const char *method, double seconds, yyjson_val **result) {
+    return settle(p, vision_call_run(&p->call, method, seconds, NULL, NULL, result, &p->rq->error));
 }
 
 static void write_box(JsonWriter *w, const char *key, const BoundingBox *box) {
@@ -147,7 +147,7 @@ Status prompt_point(Request *rq, const PromptPointInput *in, PointPromptResult *
     for (size_t i = 0; i < body->positive_points.count; i++) write_point(w, body->positive_points.items[i].items[0], body->positive_points.items[i].items[1], true);
     for (size_t i = 0; i < body->negative_points.count; i++) write_point(w, body->negative_points.items[i].items[0], body->negative_points.items[i].items[1], false);
     json_end_array(w);
-    status = ask(&p, "segment_point", &result);
+    status = ask(&p, "segment_point", PROMPT_SECONDS, &result);
     if (status != STATUS_OK) goto out;
     *out = (PointPromptResult){.annotations = list, .has_score = true, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0),
                                .credits_charged = p.credits, .has_credits_charged = true, .image_id = p.image.id, .engine = engine_of(&p, result)};
@@ -176,7 +176,7 @@ Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
     json_begin_array(w);
     for (size_t i = 0; i < body->negative_boxes.count; i++) write_box(w, NULL, &body->negative_boxes.items[i]);
     json_end_array(w);
-    status = ask(&p, "segment_box", &result);
+    status = ask(&p, "segment_box", PROMPT_SECONDS, &result);
     if (status != STATUS_OK) goto out;
     *out = (PromptResult){.annotations = list, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0), .credits_charged = p.credits,
                           .has_credits_charged = true, .image_id = p.image.id, .engine = engine_of(&p, result)};
@@ -215,11 +215,11 @@ Status prompt_text(Request *rq, const PromptTextInput *in, PromptResult *out) {
     if (status == STATUS_OK) status = open_call(&p);
     if (status != STATUS_OK) goto out;
     JsonWriter *w = &p.call.writer;
-    json_field_string(w, "model_path", engine.model_path);
+    text_engine_write(w, &engine);
     json_field_number(w, "confidence_threshold", body->confidence_threshold);
     json_field_int(w, "max_detections", body->max_detections);
     wanted_write(w, &wanted, 1);
-    status = ask(&p, engine.method, &result);
+    status = ask(&p, engine.method, engine.any_word ? engine.seconds : PROMPT_SECONDS, &result);
     if (status != STATUS_OK) goto out;
     found_append(list, &rq->arena, result, &wanted, 1, request_creator(rq));
     *out = (PromptResult){.annotations = list, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0), .credits_charged = p.credits,
