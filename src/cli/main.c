@@ -1,6 +1,7 @@
 /* pictograph: the command line of the Pictograph API. This file makes the client, runs the command and gives its exit code. */
 #include <locale.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 
