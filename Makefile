@@ -44,7 +44,7 @@ bench: build
 EXAMPLES ?= 200
 schemathesis: build
 	@tools/setup test
-	@build/deps/venv/bin/python tests/schemathesis/run.py -n $(EXAMPLES) --workers 2
+	@build/deps/venv/bin/python tests/schemathesis/run.py -n $(EXAMPLES) --workers 1
 
 ## make soak     the clients' suites ROUNDS (20) times on one server, then FAULT_ROUNDS (6) with a failing disk and killed workers
 ROUNDS ?= 20
