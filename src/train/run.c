@@ -274,11 +274,12 @@ static double part_of_time(const Run *run) {
  * rate and plain pictures (budgeted training, Li et al., arXiv 1905.04753). More of them again when it goes faster than it seemed. */
 static void fit_to_time(Run *run) {
     Settings *s = run->settings;
+    if (s->max_seconds <= 0) return;
     int planned = s->epochs;
     bool closing = run->progress.epoch >= planned - run->closing_epochs;
     double part = part_of_time(run);
     bool late = part > 1.02, early = part < 0.9 && planned < run->asked_epochs && !closing;
-    if (s->max_seconds <= 0 || (!late && !early)) return;
+    if (!late && !early) return;
     for (plan(run, late ? planned : run->asked_epochs); s->epochs > run->progress.epoch + 1 && part_of_time(run) > 1;) plan(run, s->epochs - 1);
     if (s->epochs == planned) return;
     run->replanned = true;

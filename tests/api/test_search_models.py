@@ -5,26 +5,15 @@ import time
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-import onnx
+from onnx import helper
 from PIL import Image
 
 from conftest import contract
+from graphs import save
 from server import Client, Server
 from test_search import encoded, facts, similar, tagged, wait_described
 
 COLOURS = {"ruby": (230, 20, 20), "brick": (180, 40, 30), "sky": (40, 60, 220), "leaf": (20, 200, 40)}
-
-
-def save(path, nodes, inputs, outputs, constants, **metadata):
-    def value(name, shape):
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-    graph = helper.make_graph(nodes, "g", [value(*i) for i in inputs], [value(*o) for o in outputs], [numpy_helper.from_array(v, k) for k, v in constants.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    for key, text in metadata.items():
-        model.metadata_props.add(key=key, value=text)
-    onnx.save(model, path)
 
 
 def colour_model(folder, words=("crimson", "azure"), **manifest):

@@ -4,21 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from conftest import contract, picture
+from graphs import save
 from server import Client, Server
 from test_text_prompts import ask, start
-
-
-def save(path, nodes, inputs, outputs, constants):
-    def value(name, shape, kind=TensorProto.FLOAT):
-        return helper.make_tensor_value_info(name, kind, shape)
-    graph = helper.make_graph(nodes, "g", [value(*i) for i in inputs], [value(*o) for o in outputs], [numpy_helper.from_array(v, k) for k, v in constants.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    onnx.save(model, path)
 
 
 def unicorn_model(folder, **manifest):

@@ -3,12 +3,11 @@ import json
 import subprocess
 
 import numpy as np
-import onnx
 import pytest
 from skimage.measure import label
 
 from export_models import PHRASES, SIZES, picture, sam3_picture
-from test_operator_models import border, expected, mask_of, models, pixels, place, vision  # noqa: F401 (fixtures)
+from test_operator_models import border, expected, mask_of, models, pixels, place, rename, vision  # noqa: F401 (fixtures)
 from test_vision import BUILD, constant_model
 
 ALL = {**SIZES, "exact": (112, 112)}
@@ -107,16 +106,6 @@ def test_points_and_boxes_are_not_its_part(vision, place, tmp_path):
     folder = place("sam3").parent
     path = pixels(tmp_path / "a.pixels", picture(112, 112))
     assert vision.result("segment_point", image_key="p", pixels_path=path, models_path=str(folder), points=[{"x": 50, "y": 50}])["engine"] == "graph_cut"
-
-
-def rename(path, old, new):
-    model = onnx.load(path)
-    for value in [*model.graph.input, *model.graph.output]:
-        value.name = new if value.name == old else value.name
-    for node in model.graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-        node.output[:] = [new if name == old else name for name in node.output]
-    onnx.save(model, path)
 
 
 @pytest.mark.parametrize("file, old, new, words", [
