@@ -1,9 +1,11 @@
 /* Scaling and turning. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "picture/raster.h"
@@ -45,10 +47,32 @@ static void scaling_keeps_means_and_copies_at_equal_size(void **state) {
     raster_clear(&r), raster_clear(&same), raster_clear(&half), raster_clear(&point), raster_clear(&large);
 }
 
+/* A ramp stays a ramp, whether it is made smaller or larger, and the mean stays the mean. */
+static void scaling_keeps_ramps_and_means(void **state) {
+    (void)state;
+    const int widths[] = {31, 64, 100, 333};
+    uint8_t ramp[100 * 3 * 2];
+    for (int i = 0; i < 200; i++) memset(ramp + 3 * i, 2 * (i % 100) + 20, 3);
+    Raster in = {100, 2, ramp};
+    for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
+        Raster out;
+        raster_resize(&out, &in, widths[k], 5);
+        double sum = 0;
+        for (int x = 0; x < out.width; x++) {
+            double position = (x + 0.5) * 100 / out.width - 0.5;
+            sum += out.pixels[3 * (2 * out.width + x)];
+            if (position > 4 && position < 95) assert_true(fabs(out.pixels[3 * (2 * out.width + x)] - (2 * position + 20)) <= 1);
+        }
+        assert_true(fabs(sum / out.width - 119) < 1);
+        free(out.pixels);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_turn_is_the_one_that_exif_means),
         cmocka_unit_test(scaling_keeps_means_and_copies_at_equal_size),
+        cmocka_unit_test(scaling_keeps_ramps_and_means),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,27 +208,6 @@ static void pictures_are_decoded_to_fit(void **state) {
     assert_int_equal(train_image_decode(&p, &scale, path_of(f, "dataset.json"), 64, 64, &err), STATUS_UNDECODABLE_MEDIA);
 }
 
-/* A ramp stays a ramp, whether it is made smaller or larger, and the mean stays the mean. */
-static void scaling_keeps_ramps_and_means(void **state) {
-    (void)state;
-    const int widths[] = {31, 64, 100, 333};
-    uint8_t ramp[100 * 3 * 2];
-    for (int i = 0; i < 200; i++) memset(ramp + 3 * i, 2 * (i % 100) + 20, 3);
-    Raster in = {100, 2, ramp};
-    for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
-        Raster out;
-        raster_resize(&out, &in, widths[k], 5);
-        double sum = 0;
-        for (int x = 0; x < out.width; x++) {
-            double position = (x + 0.5) * 100 / out.width - 0.5;
-            sum += out.pixels[3 * (2 * out.width + x)];
-            if (position > 4 && position < 95) assert_true(fabs(out.pixels[3 * (2 * out.width + x)] - (2 * position + 20)) <= 1);
-        }
-        assert_true(fabs(sum / out.width - 119) < 1);
-        free(out.pixels);
-    }
-}
-
 static void a_split_is_stable_and_leaves_both_sides_something(void **state) {
     Fixture *f = *state;
     TrainDataset *d = open_dataset(f);
@@ -409,7 +388,6 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_export_is_read_and_what_is_wrong_is_named),
         cmocka_unit_test(pictures_are_decoded_to_fit),
-        cmocka_unit_test(scaling_keeps_ramps_and_means),
         cmocka_unit_test(a_split_is_stable_and_leaves_both_sides_something),
         cmocka_unit_test(batches_do_not_depend_on_threads_or_cache),
         cmocka_unit_test(a_plain_batch_holds_letterboxed_pictures),
