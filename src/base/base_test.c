@@ -149,8 +149,12 @@ static void hashes_match_published_vectors(void **state) {
         assert_int_equal(hash_from_base64url(text, back, sizeof back), (long)n);
         assert_memory_equal(back, bytes, n);
     }
-    char id[UUID_SIZE];
+    char id[UUID_SIZE], other[UUID_SIZE];
+    int64_t before = clock_now_ms();
     assert_true(uuid_is_valid(uuid_new(id)));
+    assert_string_not_equal(id, uuid_new(other));
+    int64_t made = strtoll((char[]){id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[9], id[10], id[11], id[12], 0}, NULL, 16);
+    assert_true(before <= made && made <= clock_now_ms() && id[14] == '7');
     assert_false(uuid_is_valid("5f0c2c6e-8f0b-4d29-9d4b-1f8a6d1f0a1g"));
 }
 

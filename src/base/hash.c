@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/banned.h"
 
 struct Hasher {
@@ -162,7 +163,9 @@ char *uuid_new(char out[UUID_SIZE]) {
     unsigned char b[16];
     char hex[33];
     random_bytes(b, sizeof b);
-    b[6] = (unsigned char)((b[6] & 0x0F) | 0x40);
+    uint64_t now = (uint64_t)clock_now_ms();
+    for (int i = 0; i < 6; i++) b[i] = (unsigned char)(now >> (40 - 8 * i));
+    b[6] = (unsigned char)((b[6] & 0x0F) | 0x70);
     b[8] = (unsigned char)((b[8] & 0x3F) | 0x80);
     hash_hex(b, sizeof b, hex);
     snprintf(out, UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);

@@ -34,7 +34,8 @@ void hash_base64(const void *bytes, size_t size, char *out);
 
 /* Unpredictable bytes; ends the process when the system has none. */
 void random_bytes(void *out, size_t size);
-/* A fresh version-4 UUID in lower-case text. Returns out. */
+/* A fresh UUID of version 7 (RFC 9562: the milliseconds since 1970, then 74 random bits) in lower-case text. Returns out. Ids of one
+ * time lie together in an index, which a batch of thousands would else touch all over. */
 char *uuid_new(char out[UUID_SIZE]);
 bool uuid_is_valid(const char *text);
 

@@ -27,7 +27,7 @@ struct Model {
     ModelOptions options;
     const float *weights;
     Torch *torch;
-    Tensor *flat;      /* all weights, on the device */
+    Tensor *flat;      /* all weights, on the device, exact */
     Tensor *half;      /* convolution weights as bfloat16, each in memory order out, height, width, in; NULL when floats are used */
     Tensor *host;      /* the owner's array */
     Tensor **views;    /* per tensor of the net: its part of flat */
@@ -44,8 +44,13 @@ struct Model {
 
 typedef void NodePass(Model *model, int index);
 
-static TorchType float_or_half(const Model *model) {
+static TorchType map_type(const Model *model) {
     return model->options.type;
+}
+
+/* Of weights, and of the heads' last convolutions. */
+static TorchType exact_type(const Model *model) {
+    return map_type(model) == TORCH_FLOAT64 ? TORCH_FLOAT64 : TORCH_FLOAT32;
 }
 
 static NormMap map_of(const Tensor *tensor) {
@@ -102,12 +107,12 @@ static void focus_forward(Model *model, int index) {
         }
     }
     Tensor *map = tensor_borrow_map(model->torch, model->pixels, (int[]){model->count, 12, h, w}, (size_t)h * (size_t)w * 12, 12);
-    model->nodes[index].out = tensor_cast(model->torch, map, float_or_half(model));
+    model->nodes[index].out = tensor_cast(model->torch, map, map_type(model));
     tensor_release(model->torch, map);
 }
 
 static bool uses_torch_norm(const Model *model) {
-    return model->options.cuda || model->options.torch_kernels;
+    return model->options.cuda || model->options.torch_kernels || map_type(model) == TORCH_FLOAT64;
 }
 
 /* Norm and SiLU of state->before by torch's kernels. */
@@ -142,7 +147,7 @@ static void conv_forward(Model *model, int index) {
     const Tensor *x = state->before;
     size_t rows = rows_of(x);
     int shape[4] = {model->count, node->channels, x ? tensor_size(x, 2) : 1, x ? tensor_size(x, 3) : 1};
-    state->out = x ? tensor_empty(model->torch, float_or_half(model), 4, shape) : NULL;
+    state->out = x ? tensor_empty(model->torch, map_type(model), 4, shape) : NULL;
     rows = state->out ? rows : 0;
     if (model->training) {
         norm_silu_forward(&state->norm, map_of(state->out), map_of(x), rows, model->options.member, model->options.threads);
@@ -176,7 +181,7 @@ static Tensor *norm_backward(Model *model, int index) {
     }
     const Tensor *x = state->before;
     if (x && state->gradient)
-        result = tensor_empty(model->torch, float_or_half(model), 4, (int[]){model->count, node->channels, tensor_size(x, 2), tensor_size(x, 3)});
+        result = tensor_empty(model->torch, map_type(model), 4, (int[]){model->count, node->channels, tensor_size(x, 2), tensor_size(x, 3)});
     norm_silu_backward(&state->norm, map_of(result), model->gradient + model->net->tensors[scale].offset,
                        model->gradient + model->net->tensors[shift].offset, map_of(state->gradient), map_of(x), result ? rows_of(x) : 0,
                        model->options.member, model->options.threads);
@@ -211,21 +216,21 @@ static void conv_backward(Model *model, int index) {
 
 static void predict_forward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
-    Tensor **v = model->views + node->first_tensor, *x = tensor_cast(model->torch, input_of(model, index, 0), TORCH_FLOAT32);
+    Tensor **v = model->views + node->first_tensor, *x = tensor_cast(model->torch, input_of(model, index, 0), exact_type(model));
     model->nodes[index].out = tensor_conv(model->torch, x, v[0], v[1], 1, 1);
     tensor_release(model->torch, x);
 }
 
 static void predict_backward(Model *model, int index) {
     const YoloxNode *node = node_at(model, index);
-    Tensor *x_gradient = NULL, *weight = NULL, *bias = NULL, *x = tensor_cast(model->torch, input_of(model, index, 0), TORCH_FLOAT32);
+    Tensor *x_gradient = NULL, *weight = NULL, *bias = NULL, *x = tensor_cast(model->torch, input_of(model, index, 0), exact_type(model));
     tensor_conv_backward(model->torch, &x_gradient, &weight, &bias, model->nodes[index].gradient, x, model->views[node->first_tensor], 1, 1);
     tensor_copy(model->torch, model->gradient_views[node->first_tensor], weight);
     tensor_copy(model->torch, model->gradient_views[node->first_tensor + 1], bias);
     tensor_release(model->torch, weight);
     tensor_release(model->torch, bias);
     tensor_release(model->torch, x);
-    give_gradient(model, node->inputs[0], tensor_cast(model->torch, x_gradient, float_or_half(model)));
+    give_gradient(model, node->inputs[0], tensor_cast(model->torch, x_gradient, map_type(model)));
     tensor_release(model->torch, x_gradient);
 }
 
@@ -339,7 +344,7 @@ static void read_head(Model *model, int node, Tensor *map) {
 }
 
 static void start_head(Model *model, int node, Tensor *map) {
-    give_gradient(model, node, tensor_cast(model->torch, map, TORCH_FLOAT32));
+    give_gradient(model, node, tensor_cast(model->torch, map, exact_type(model)));
 }
 
 /* Keeps mean and unbiased variance for the running averages. */
@@ -433,8 +438,9 @@ static void bind_weights(Model *model) {
     Torch *torch = model->torch;
     /* the tensor is never written, whatever its type says */
     model->host = tensor_borrow(torch, (float *)(uintptr_t)model->weights, 1, (int[]){(int)net->size});
-    model->flat = model->options.cuda ? tensor_empty(torch, TORCH_FLOAT32, 1, (int[]){(int)net->size}) : model->host;
-    if (model->options.type != TORCH_FLOAT32) model->half = tensor_empty(torch, model->options.type, 1, (int[]){(int)net->decayed});
+    bool in_place = !model->options.cuda && exact_type(model) == TORCH_FLOAT32;
+    model->flat = in_place ? model->host : tensor_empty(torch, exact_type(model), 1, (int[]){(int)net->size});
+    if (map_type(model) == TORCH_BFLOAT16) model->half = tensor_empty(torch, TORCH_BFLOAT16, 1, (int[]){(int)net->decayed});
     model->views = xcalloc((size_t)net->tensor_count, sizeof *model->views);
     model->compute = xcalloc((size_t)net->tensor_count, sizeof *model->compute);
     model->gradient_views = xcalloc((size_t)net->tensor_count, sizeof *model->gradient_views);

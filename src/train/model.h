@@ -13,7 +13,8 @@
 #include "train/yolox.h"
 
 typedef struct ModelOptions {
-    TorchType type; /* of activations; normalisation, predictions and everything outside the network are float */
+    TorchType type; /* of activations; normalisation, predictions and everything outside the network are float. TORCH_FLOAT64: the whole
+                     * network in double precision by torch's kernels, for comparison with a reference; not in a team */
     bool cuda;
     int threads;        /* this replica's own; torch_threads() is the caller's to set */
     TeamMember *member; /* replicas that share a batch and its statistics; NULL: none */

@@ -1,6 +1,7 @@
 /* The trainer against a run of the authors' implementation on real images (shared/data/reference/yolox_nano_bccd_320.safetensors, where it
- * is there): loss parts of the first step, its gradients, the state after it, and outputs in evaluation. The gradient of a depthwise network
- * is known to about 1e-3 only: the reference moves by that much between memory orders and processors.
+ * is there): loss parts of the first step, its gradients, the state after it, and outputs in evaluation. The file is
+ * in single precision, in which the gradient of a depthwise network is known to about 1e-3 only: computed in double precision, where ours
+ * equals the reference to 1e-6 (golden_test.c), it is 7e-4 away from the file.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -87,15 +88,14 @@ static TensorFile file;
 static Yolox *net;
 static uint8_t *images;
 
-static void first_step_equals(void **state) {
-    (void)state;
+static void first_step_equals(TorchType type, double loss, double median, double worst) {
     Error err = {0};
     Model *model = NULL;
     Optimizer optimizer;
     float *weights = xcalloc(net->size, sizeof *weights), *targets = floats(&file, "targets"), *losses = floats(&file, "losses");
     load(net, weights, &file, "init/");
     optimizer_init(&optimizer, net, weights);
-    assert_int_equal(model_new(&model, net, optimizer.weights, &(ModelOptions){.threads = 1}, &err), STATUS_OK);
+    assert_int_equal(model_new(&model, net, optimizer.weights, &(ModelOptions){.type = type, .threads = 1}, &err), STATUS_OK);
     assert_int_equal(model_forward(model, images, IMAGES, SIDE, SIDE, true, &err), STATUS_OK);
     Arena arena;
     arena_init(&arena, SIZE_MAX);
@@ -105,14 +105,14 @@ static void first_step_equals(void **state) {
     double found[] = {parts.total, parts.box, parts.objectness, parts.classes, parts.l1, parts.matched_per_truth};
     for (int i = 0; i < 6; i++) {
         print_message("loss part %d: %.7g, reference %.7g\n", i, found[i], (double)losses[i]);
-        assert_true(fabs(found[i] - (double)losses[i]) <= 1e-5 * fmax(1, fabs((double)losses[i])));
+        assert_true(fabs(found[i] - (double)losses[i]) <= loss * fmax(1, fabs((double)losses[i])));
     }
     assert_int_equal(model_backward(model, &err), STATUS_OK);
-    compare(net, model_gradient(model), net->trained, &file, "grad1/", 1e-3, 5e-3);
+    compare(net, model_gradient(model), net->trained, &file, "grad1/", median, worst);
     StepRates rates = {.learning_rate = 0.00125, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0, .statistics_part = YOLOX_NORM_MOMENTUM};
     const float *gradients[] = {model_gradient(model)};
     optimizer_step(&optimizer, &rates, gradients, 1, model_statistics(model), 0, net->size);
-    compare(net, optimizer.weights, net->size, &file, "step1/", 1e-5, 5e-3);
+    compare(net, optimizer.weights, net->size, &file, "step1/", 1e-5, worst);
     assert_memory_equal(optimizer.weights, optimizer.average, net->size * sizeof(float)); /* an average that keeps nothing */
     model_free(model);
     optimizer_clear(&optimizer);
@@ -120,6 +120,16 @@ static void first_step_equals(void **state) {
     free(weights);
     free(targets);
     free(losses);
+}
+
+static void first_step_equals_in_single_precision(void **state) {
+    (void)state;
+    first_step_equals(TORCH_FLOAT32, 1e-5, 1e-3, 5e-3);
+}
+
+static void first_step_equals_in_double_precision(void **state) {
+    (void)state;
+    first_step_equals(TORCH_FLOAT64, 3e-5, 5e-4, 1e-3);
 }
 
 static void evaluation_equals(void **state) {
@@ -164,7 +174,8 @@ int main(void) {
     net = yolox_new(YOLOX_NANO, CLASSES);
     images = read_images(&file);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_step_equals),
+        cmocka_unit_test(first_step_equals_in_single_precision),
+        cmocka_unit_test(first_step_equals_in_double_precision),
         cmocka_unit_test(evaluation_equals),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

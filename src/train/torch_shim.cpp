@@ -100,7 +100,7 @@ template <typename Work> Tensor *make(Torch *torch, Work &&work, std::initialize
 
 at::ScalarType scalar_type(TorchType type)
 {
-    return type == TORCH_BFLOAT16 ? at::kBFloat16 : at::kFloat;
+    return type == TORCH_BFLOAT16 ? at::kBFloat16 : type == TORCH_FLOAT64 ? at::kDouble : at::kFloat;
 }
 
 std::vector<int64_t> sizes_of(int rank, const int *shape)
@@ -396,7 +396,8 @@ void *tensor_data(const Tensor *tensor)
 
 TorchType tensor_type(const Tensor *tensor)
 {
-    return tensor->value.scalar_type() == at::kBFloat16 ? TORCH_BFLOAT16 : TORCH_FLOAT32;
+    at::ScalarType type = tensor->value.scalar_type();
+    return type == at::kBFloat16 ? TORCH_BFLOAT16 : type == at::kDouble ? TORCH_FLOAT64 : TORCH_FLOAT32;
 }
 
 int tensor_size(const Tensor *tensor, int dimension)

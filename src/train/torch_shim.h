@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-typedef enum TorchType { TORCH_FLOAT32, TORCH_BFLOAT16 } TorchType;
+typedef enum TorchType { TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_FLOAT64 } TorchType;
 typedef struct Torch Torch;
 typedef struct Tensor Tensor;
 
