@@ -16,6 +16,7 @@
 
 enum { IO_BUFFER = 1 << 16, DECODER_THREADS = 2, HEAD = 400, PROBE_BYTES = 8 << 20, MAX_STREAMS = 64, LARGEST_BLOCK = 1 << 30 };
 enum { BAD_IN_A_ROW = 1000 }; /* packets that say nothing, before a stream is given up */
+enum { RECENT_PACKETS = 16 };  /* more than a stream reorders */
 
 /* Where a clock jumps back by more than this, the stream was cut and joined; less is disorder. */
 #define CLOCK_RESTART_SECONDS 1.0
@@ -35,6 +36,9 @@ struct VideoSource {
     AVFrame *frame;
     VideoFacts facts;
     double last_time, clock_offset;
+    double wanted;                 /* the next instant that asks for a frame */
+    double recent[RECENT_PACKETS]; /* times of the last packets, a ring, NAN where there is none yet */
+    int newest;                    /* in the ring */
     bool any, drained; /* a frame was delivered; the decoder was told that nothing follows */
     int64_t damaged;
     int bad_in_a_row;
@@ -240,6 +244,10 @@ static Status choose_stream(VideoSource *source, Error *err) {
     return source->stream ? STATUS_OK : no_video(source, err, "has no picture stream");
 }
 
+static void forget_packets(VideoSource *source) {
+    for (int i = 0; i < RECENT_PACKETS; i++) source->recent[i] = NAN;
+}
+
 Status video_open(VideoSource **out, const char *path, const char *name, Error *err) {
     VideoSource *source = calloc(1, sizeof *source);
     const char *demuxer = NULL;
@@ -248,6 +256,8 @@ Status video_open(VideoSource **out, const char *path, const char *name, Error *
         free(source);
         return error_set(err, STATUS_OUT_OF_MEMORY, "No memory");
     }
+    source->wanted = -INFINITY;
+    forget_packets(source);
     av_log_set_level(AV_LOG_QUIET); /* the answer says what is wrong with somebody's file */
     av_max_alloc(LARGEST_BLOCK);
     Status status = open_file(source, path, &demuxer, err);
@@ -319,6 +329,22 @@ static int receive(VideoSource *source) {
     return code;
 }
 
+/* Whether the frame of a packet lies before one that is shown no later than the instant that is waited for: then it is not the nearest to that
+ * instant or to a later one. The packet of a frame that others lean on comes before theirs, so the later one is known by now; a greater distance
+ * would be a clock that was set back. */
+static bool is_passed_over(VideoSource *source) {
+    if (source->packet->pts == AV_NOPTS_VALUE || source->clock_offset != 0) return false;
+    double time = stream_seconds(source, source->packet->pts);
+    bool passed = false;
+    for (int i = 0; i < RECENT_PACKETS; i++) {
+        double other = source->recent[i];
+        passed |= other > time && other <= source->wanted && other - time < CLOCK_RESTART_SECONDS;
+    }
+    source->newest = (source->newest + 1) % RECENT_PACKETS;
+    source->recent[source->newest] = time;
+    return passed;
+}
+
 static int feed(VideoSource *source) {
     int code = av_read_frame(source->format, source->packet);
     if (code == AVERROR_EOF) {
@@ -328,6 +354,7 @@ static int feed(VideoSource *source) {
     }
     if (code < 0) return code;
     if (source->packet->stream_index == source->stream->index) {
+        source->decoder->skip_frame = is_passed_over(source) ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
         int sent = avcodec_send_packet(source->decoder, source->packet);
         if (sent < 0 && sent != AVERROR(EAGAIN)) { /* one bad packet is no end */
             source->damaged++;
@@ -387,6 +414,8 @@ static bool jump(VideoSource *source, double time) {
     source->any = source->drained = false;
     source->clock_offset = 0;
     source->bad_in_a_row = 0;
+    source->wanted = -INFINITY;
+    forget_packets(source);
     return true;
 }
 
@@ -403,6 +432,7 @@ Status video_seek(VideoSource *source, double time, Error *err) {
 }
 
 void video_skip_towards(VideoSource *source, double time) {
+    source->wanted = time;
     double unit = rational(source->stream->time_base), target = time - REORDER_SECONDS;
     if (!source->any || source->clock_offset != 0 || unit == 0 || target <= source->last_time + REORDER_SECONDS) return;
     int64_t start = source->stream->start_time == AV_NOPTS_VALUE ? 0 : source->stream->start_time;

@@ -40,7 +40,8 @@ void video_complete_facts(VideoSource *source, double seconds);
 Status video_next(VideoSource *source, struct AVFrame **out, double *out_time, Error *err);
 /* Next comes a frame at or before `time`, as near as key frames allow; the first frame when the container cannot tell. */
 Status video_seek(VideoSource *source, double time, Error *err);
-/* Jumps ahead, where a key frame lies far enough before `time` and ahead of the present position: saves decoding what nobody wants. */
+/* Frames nearest to instants from `time` on are all that is wanted until the next call: saves decoding the others, by a jump where a key frame lies
+ * far enough before `time` and ahead of the present position, else by leaving out frames that none leans on and that one nearer to `time` follows. */
 void video_skip_towards(VideoSource *source, double time);
 /* Bad packets and frames that were passed over so far. */
 int64_t video_damaged(const VideoSource *source);
