@@ -125,3 +125,23 @@ def test_roles(with_role, owner):
     with_role("member").patch(f"/projects/{project['name']}", {"description": "x"})
     with_role("member").delete(f"/projects/{project['name']}", 403)
     with_role("admin").delete(f"/projects/{project['name']}")
+
+
+def colours(project):
+    return [c["color"].lower() for c in project["classes"]]
+
+
+def test_a_class_without_a_colour_gets_one_that_no_class_has(owner):
+    made = owner.post("/projects/", {"name": fresh(), "classes": [{"name": "a"}, {"name": "b", "color": "#E6194B"}, {"name": "c"}]}, 201).json()["project"]
+    assert colours(made) == ["#3cb44b", "#e6194b", "#ffe119"]
+    changed = owner.patch(f"/projects/{made['name']}", {"classes": [{"name": "new"}, {"name": "a"}, {"name": "c"}]}).json()["project"]
+    assert colours(changed) == ["#e6194b", "#3cb44b", "#ffe119"]
+    many = owner.post("/projects/", {"name": fresh(), "classes": [{"name": str(i)} for i in range(100)]}, 201).json()["project"]
+    assert len(set(colours(many))) == 100
+
+
+def test_what_is_not_there_is_404_whatever_else_is_wrong(owner):
+    nobody = "5f0c2c6e-8f0b-4d29-9d4b-1f8a6d1f0a11"
+    owner.patch(f"/projects/{fresh()}", {"classes": [{"name": "a"}, {"name": "a"}]}, 404)
+    owner.post(f"/annotations/{nobody}", {"image_id": str(uuid.uuid4()), "annotations": []}, 404)
+    owner.post("/training/", {"dataset_name": fresh(), "export_name": "e", "pipeline_type": "detectron2"}, 404)

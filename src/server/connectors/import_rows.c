@@ -171,7 +171,6 @@ static Status add_classes(DbSession *tx, ImportedImage *i, Error *err) {
         size_t first = 0;
         while (strcmp(list->items[first].name, counts[k].name) != 0) first++;
         class_list_add(i->arena, &classes, counts[k].name, annotation_type_name(list->items[first].type), NULL, "bbox");
-        classes.items[classes.count - 1].color = NULL; /* the project's palette decides */
     }
     return count ? project_add_classes(tx, i->arena, i->dataset->project_id, &classes, err) : STATUS_OK;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
@@ -88,9 +89,36 @@ ClassList class_list_parse(Arena *arena, const char *json) {
     return list;
 }
 
+/* Twenty colours that stay apart on photographs; after them, hues by the golden angle. */
+static const char *color_at(Arena *arena, size_t place) {
+    static const char *const PALETTE[] = {"#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0",
+                                          "#f032e6", "#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324", "#fffac8",
+                                          "#800000", "#aaffc3", "#808000", "#ffd8b1", "#000075", "#808080"};
+    if (place < sizeof PALETTE / sizeof *PALETTE) return PALETTE[place];
+    return arena_printf(arena, "hsl(%d, 70%%, 50%%)", (int)((double)place * 137.508) % 360);
+}
+
+static bool color_is_used(const ClassList *list, const char *color) {
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].color && text_equal_ignoring_case(list->items[i].color, color)) return true;
+    return false;
+}
+
+/* Classes without a colour get the first ones that no class of the list has, wherever it stands. */
+static void fill_colors(Arena *arena, const ClassList *list) {
+    enum { DIFFERENT = 360 }; /* from there on they may come again */
+    size_t next = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].color) continue;
+        while (next < DIFFERENT && color_is_used(list, color_at(arena, next))) next++;
+        list->items[i].color = color_at(arena, next++);
+    }
+}
+
 char *class_list_text(Arena *arena, const ClassList *list) {
     Buffer out;
     JsonWriter w;
+    fill_colors(arena, list);
     buffer_init(&out, 64 << 20);
     json_writer_init(&w, &out);
     json_begin_array(&w);
@@ -113,21 +141,7 @@ const ProjectClassRecord *class_list_find(const ClassList *list, const char *nam
     return NULL;
 }
 
-/* Twenty colours that stay apart on photographs; after them, hues by the golden angle. */
-static const char *unused_color(Arena *arena, const ClassList *list) {
-    static const char *const PALETTE[] = {"#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0",
-                                          "#f032e6", "#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324", "#fffac8",
-                                          "#800000", "#aaffc3", "#808000", "#ffd8b1", "#000075", "#808080"};
-    for (size_t c = 0; c < sizeof PALETTE / sizeof *PALETTE; c++) {
-        bool used = false;
-        for (size_t i = 0; i < list->count && !used; i++) used = list->items[i].color && strcmp(list->items[i].color, PALETTE[c]) == 0;
-        if (!used) return PALETTE[c];
-    }
-    return arena_printf(arena, "hsl(%d, 70%%, 50%%)", (int)((double)list->count * 137.508) % 360);
-}
-
 void class_list_add(Arena *arena, ClassList *list, const char *name, const char *type, const char *color, const char *default_type) {
-    if (!color) color = unused_color(arena, list);
     *append(arena, list) = (ProjectClassRecord){.name = name, .type = type ? type : default_type, .color = color};
 }
 

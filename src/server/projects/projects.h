@@ -42,11 +42,11 @@ Status project_load_by_id(DbSession *session, Arena *arena, const char *organiza
 Status project_page(DbSession *session, Arena *arena, const char *organization_id, int64_t limit, int64_t offset, ProjectRecord **out,
                     size_t *count, int64_t *total, Error *err);
 
-/* Class lists. Parsing takes what class_list_text wrote. */
+/* Class lists. Parsing takes what class_list_text wrote, which gives each class without a colour the first of the palette that is not used. */
 ClassList class_list_parse(Arena *arena, const char *json);
 char *class_list_text(Arena *arena, const ClassList *list);
 const ProjectClassRecord *class_list_find(const ClassList *list, const char *name);
-/* Appends; type NULL becomes `default_type`, color NULL the first colour of the palette that the list does not use. */
+/* Appends; type NULL becomes `default_type`. */
 void class_list_add(Arena *arena, ClassList *list, const char *name, const char *type, const char *color, const char *default_type);
 /* Adds the classes that the project lacks, inside a transaction. */
 Status project_add_classes(DbSession *tx, Arena *arena, const char *project_id, const ClassList *more, Error *err);
