@@ -1,6 +1,11 @@
 """A manifest in the data folder changes who answers; pictographd models and doctor say so. The numbers of real models are tests/ml/test_operator_models.py's."""
+import concurrent.futures
 import json
+import os
+import pathlib
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -79,3 +84,39 @@ def test_a_model_that_does_not_work_fails_loudly_and_costs_nothing(alone, client
     (folder / "manifest.json").write_text((folder / "manifest.json").read_text().replace("1024", "64"))
     assert point(client, project)["engine"] == "sam:broken"
     shutil.rmtree(folder)
+
+
+def test_a_session_begins_with_a_prompt_that_is_answered(alone, client):
+    project = client.project()
+    client.upload(project, "a.jpg", picture(320, 240))
+    square_model(alone.folder / "models" / "broken", input_size=1024)
+    point(client, project, 503)
+    shutil.rmtree(alone.folder / "models" / "broken")
+    assert [point(client, project)["credits_charged"] for _ in range(2)] == [3, 1]
+
+
+def test_whose_key_is_revoked_meanwhile_gets_the_credits_back(alone, client, project):
+    """The worker is stopped while the key goes."""
+    square_model(alone.folder / "models" / "broken", input_size=1024)
+    point(client, project, 503)  # the worker runs
+    organization = client.get("/organizations/me").json()["organization"]["id"]
+    made = client.post("//api/v1/api-keys/", {"organization_id": organization, "name": "short", "role": "member"}, 201).json()
+    balance = client.get("/credits/balance").json()["credits_remaining"]
+    workers = [int(pid) for thread in pathlib.Path(f"/proc/{alone.process.pid}/task").glob("*/children") for pid in thread.read_text().split()
+               if "pictograph-vision" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(point, Client(alone.url, made["full_key"], contract()), project, None)
+            deadline = time.monotonic() + 10
+            while client.get("/credits/balance").json()["credits_remaining"] == balance and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert client.get("/credits/balance").json()["credits_remaining"] < balance
+            client.delete(f"//api/v1/api-keys/{made['id']}", 204)
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+            answer.result(60)
+    finally:
+        shutil.rmtree(alone.folder / "models" / "broken")
+    assert client.get("/credits/balance").json()["credits_remaining"] == balance

@@ -57,9 +57,13 @@ static Status charge(DbSession *tx, void *context, Error *err) {
                    DB_TEXT(organization), DB_TEXT(p->image.id), DB_INT(now));
 }
 
+/* A session whose first prompt was not answered has not begun. */
 static Status give_back(DbSession *tx, void *context, Error *err) {
     const Prompt *p = context;
-    return credits_refund(tx, p->rq->principal.organization_id, "sam3_refund", p->credits, "The prompt could not be answered", err);
+    const char *organization = p->rq->principal.organization_id;
+    Status status = credits_refund(tx, organization, "sam3_refund", p->credits, "The prompt could not be answered", err);
+    if (status != STATUS_OK || p->credits != FIRST_PROMPT) return status;
+    return db_exec(tx, err, "DELETE FROM prompt_sessions WHERE organization_id = $1 AND image_id = $2", DB_TEXT(organization), DB_TEXT(p->image.id));
 }
 
 static Status remember(DbSession *tx, void *context, Error *err) {
@@ -68,13 +72,11 @@ static Status remember(DbSession *tx, void *context, Error *err) {
     return project_remember_label(tx, &p->rq->arena, p->project.id, p->label, p->label_type, err);
 }
 
-/* What was charged comes back when the server could not answer. */
+/* What was charged comes back when the server could not answer, to whoever's key was revoked meanwhile, too. */
 static Status settle(Prompt *p, Status status) {
     Request *rq = p->rq;
     if (status == STATUS_OK || status_info(status)->http < 500) return status;
-    Error failure = rq->error;
-    if (request_write(rq, give_back, p) == STATUS_OK) p->credits = 0;
-    rq->error = failure;
+    if (db_write(rq->server->store, give_back, p, NULL) == STATUS_OK) p->credits = 0;
     return status;
 }
 
