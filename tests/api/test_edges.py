@@ -36,6 +36,10 @@ def test_a_full_plan(poor):
     assert "limit" in refused(client.call("POST", "/images/upload-url", json={"dataset_id": project["id"], "filename": "b.jpg", "content_type": "image/jpeg"}))
     refused(client.call("POST", "/images/upload", data={"dataset_id": project["id"]}, files={"file": ("b.jpg", picture())}))
     refused(client.call("POST", "/images/register", data={"dataset_id": project["id"], "filename": "late.jpg", "gcs_path": target["gcs_path"]}))
+    # a taken name does not matter before there is room
+    refused(client.call("POST", "/images/upload-url", json={"dataset_id": project["id"], "filename": "a.jpg", "content_type": "image/jpeg"}))
+    refused(client.call("POST", "/images/upload", data={"dataset_id": project["id"]}, files={"file": ("a.jpg", picture())}))
+    refused(client.call("POST", "/images/register", data={"dataset_id": project["id"], "filename": "a.jpg", "gcs_path": target["gcs_path"]}))
     refused(client.call("POST", "/batch/images/copy", json={"dataset_name": project["name"], "image_ids": [image["id"]], "target_folder_path": "/x"}))
 
 
@@ -125,7 +129,11 @@ def test_single_uploads(owner, image):
     project, _ = image
     file = {"file": ("a.jpg", picture())}
     owner.call("POST", "/images/upload", 409, data={"dataset_id": project["id"]}, files=file)
+    owner.call("POST", "/images/upload", 422, data={"dataset_id": project["id"]}, files={"file": ("a.jpg", b"no picture")})  # before 409
     owner.call("POST", "/images/upload", 404, data={"dataset_id": str(uuid.uuid4())}, files=file)
+    broken = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = f'--b\r\nContent-Disposition: form-data; name="dataset_id"\r\n\r\n{project["id"]}\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="b\x01c.jpg"\r\n\r\n'
+    owner.call("POST", "/images/upload", 422, data=body.encode() + picture() + b"\r\n--b--\r\n", headers=broken)
     owner.call("POST", "/images/upload", 422, data={"dataset_id": project["id"], "no_such_field": "1"}, files=file)
     reply = owner.call("POST", "/images/upload", 422, data={}, files=file).json()
     assert ["body", "dataset_id"] in [d["loc"] for d in reply["detail"]]
@@ -154,6 +162,9 @@ def test_models_and_runs_at_the_edge(owner, server, stranger, with_role, image):
         db.execute(f"INSERT INTO models ({', '.join(facts)}) VALUES ({', '.join('?' * len(facts))})", list(facts.values()))
     assert owner.get(f"/models/{model}/download", 409).json()["error_code"] == "model_not_ready"
     owner.get(f"/models/{model}/download?format=pth", 422)
+    batch = {"dataset_name": project["name"], "image_filenames": ["a.jpg"], "model_id": model}
+    owner.post("/auto-annotate/batch", {**batch, "classes": [{"name": "cell", "output_type": "tag"}]}, 422)  # before 409
+    assert owner.post("/auto-annotate/batch", {**batch, "classes": [{"name": "cell"}]}, 409).json()["error_code"] == "model_not_ready"
     assert with_role("member").delete(f"/models/{model}", 403).json()["error_code"] == "not_owner"
     stranger.get(f"/models/{model}", 404)
     owner.delete(f"/models/{model}", 204)

@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 import yaml
+from test_organizations import join
 
 BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
 
@@ -119,7 +120,7 @@ def test_the_snapshot_is_taken_at_creation(owner, filled, jpeg):
     assert done["annotation_count"] == 4
 
 
-def test_names_lists_and_deletion(owner, with_role, stranger, filled):
+def test_names_lists_and_deletion(owner, anonymous, with_role, stranger, filled):
     export(owner, filled, "first one")
     assert "already exists" in owner.post("/exports/", {"dataset_name": filled["name"], "name": "first one"}, 409).json()["detail"]
     for bad in ("", "a/b", "..", "x" * 101, "a%b"):
@@ -132,5 +133,12 @@ def test_names_lists_and_deletion(owner, with_role, stranger, filled):
     signed = owner.get(f"/exports/{filled['name']}/first one/download").json()
     assert owner.fetch(signed["download_url"]).status_code == 200
     stranger.get(f"/exports/{filled['name']}/first one", 404)
+    refused = join(owner, anonymous)[0].delete(f"/exports/{filled['name']}/first one", 403).json()
+    assert refused["error_code"] == "not_owner" and refused["context"]["required_role"] == "admin"
     with_role("member").delete(f"/exports/{filled['name']}/first one", 204)  # made by the same user
     owner.get(f"/exports/{filled['name']}/first one", 404)
+
+
+def test_no_image_comes_before_a_taken_name(owner, filled):
+    export(owner, filled, "taken")
+    owner.post("/exports/", {"dataset_name": filled["name"], "name": "taken", "status_filter": "review"}, 404)

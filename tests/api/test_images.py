@@ -50,6 +50,7 @@ def test_json_registration_and_one_use(owner, jpeg):
     owner.put_object(target["upload_url"], jpeg)
     owner.post("/images/register", body, 201)
     assert "already exists" in owner.post("/images/register", body, 409).json()["detail"]
+    assert owner.post("/images/register", {**body, "gcs_path": "uploads/unknown/j.jpg"}, 422).json()["detail"][0]["loc"] == ["body", "gcs_path"]  # before 409
 
 
 def test_one_name_per_folder(owner, jpeg):

@@ -171,3 +171,8 @@ def test_mcp_annotates_a_dataset(owner, images, jpeg):
         owner.upload(project, f"{i}.jpg", jpeg, folder="/a")
     told = use(owner, "auto_annotate_dataset", {"dataset_name": project["name"], "classes": [{"name": "person"}], "max_images": 2})
     assert told["images_attempted"] == min(images, 2) and told["images_skipped"] == images - min(images, 2)
+
+
+def test_the_version_of_the_registry(owner):
+    limits = yaml.safe_load((ROOT / "api" / "limits.yaml").read_text())
+    assert owner.get("/tools").json()["version"] == limits["tools"]["registry_version"]["value"]

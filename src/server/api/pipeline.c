@@ -66,8 +66,9 @@ static StepResult limit_rate(Request *rq, Passage *p) {
 /* Whoever may not do a thing must not learn from a 403 or a 422 what another organization has: what the path names is looked up first. That takes
  * a query only when the request fails anyhow. */
 static StepResult fail_unless_missing(Request *rq, Status status) {
+    int http = status_info(status)->http;
     Error error = rq->error;
-    if (resource_is_missing(rq)) {
+    if ((http == 403 || http == 422) && resource_is_missing(rq)) {
         rq->error_context = NULL; /* it spoke of the other failure */
         buffer_reset(&rq->context);
         return STEP_REPLY;
@@ -89,7 +90,7 @@ static StepResult decode(Request *rq, Passage *p) {
     Status status = rq->route->decode(rq);
     p->decoded = true;
     if (status == STATUS_OK) return STEP_NEXT;
-    return status_info(status)->http == 422 ? fail_unless_missing(rq, status) : fail(rq, status);
+    return fail_unless_missing(rq, status);
 }
 
 static StepResult receive_body(Request *rq, Passage *p) {
@@ -121,7 +122,7 @@ static StepResult handle(Request *rq, Passage *p) {
     if (!p->may_wait && !rq->route->quick) return STEP_WAIT;
     Status status = rq->route->run(rq);
     if (status == STATUS_OK && rq->response.body.failed) status = request_fail(rq, STATUS_INTERNAL_ERROR, "The reply is too large");
-    if (status != STATUS_OK) return fail(rq, status);
+    if (status != STATUS_OK) return fail_unless_missing(rq, status);
     rq->error.status = STATUS_OK; /* of something that the handler got over */
     return STEP_REPLY;
 }

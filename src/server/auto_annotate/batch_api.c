@@ -27,6 +27,7 @@ typedef struct NewBatch {
     const char *id, *classes, *model_id; /* model_id NULL: by class names */
     Chosen *images;
     size_t image_count, missing_count;
+    bool model_is_ready;
     int64_t credits;
     AutoAnnotateJob row;
 } NewBatch;
@@ -86,17 +87,17 @@ static void check_classes(NewBatch *batch) {
     if (batch->body->classes.count == 0) request_field_error(rq, "value_error", "May be empty only with a classification model", "body", "classes", NULL);
 }
 
-/* A ready model of this organization, or a public one. */
+/* A model of this organization, or a public one. */
 static Status load_model(NewBatch *batch, yyjson_doc **mapping) {
     Request *rq = batch->rq;
     DbRows rows = db_query(request_db(rq), &rq->error, "SELECT status, class_mapping FROM models WHERE id = $1 AND (organization_id = $2 OR visibility = 'public')",
                            DB_TEXT(batch->model_id), DB_TEXT(rq->principal.organization_id));
-    bool found = db_next(&rows), ready = found && text_equal(db_text_borrowed(&rows, 0), "ready");
+    bool found = db_next(&rows);
+    batch->model_is_ready = found && text_equal(db_text_borrowed(&rows, 0), "ready");
     const char *text = found ? db_text(&rows, 1, &rq->arena) : NULL;
     Status status = db_finish(&rows);
     if (status != STATUS_OK) return status;
     if (!found) return request_not_found(rq, "Model");
-    if (!ready) return request_fail(rq, STATUS_MODEL_NOT_READY, "The model is not ready");
     *mapping = text ? json_parse_in(&rq->arena, text, strlen(text), NULL) : NULL;
     return STATUS_OK;
 }
@@ -114,7 +115,7 @@ static Status check_model(NewBatch *batch) {
     Request *rq = batch->rq;
     yyjson_doc *mapping = NULL;
     Status status = load_model(batch, &mapping);
-    for (size_t i = 0; status == STATUS_OK && i < batch->body->classes.count; i++) {
+    for (size_t i = 0; status == STATUS_OK && batch->model_is_ready && i < batch->body->classes.count; i++) {
         const char *name = batch->body->classes.items[i].name;
         if (!model_knows(mapping, name))
             request_field_error(rq, "value_error", arena_printf(&rq->arena, "The model does not know the class '%s'", name), "body", "classes",
@@ -132,6 +133,7 @@ static Status check_engine(NewBatch *batch) {
     Status status = batch->model_id ? check_model(batch) : STATUS_OK;
     if (status == STATUS_OK) check_classes(batch);
     if (status == STATUS_OK && rq->errors.count) status = request_fail(rq, STATUS_VALIDATION_ERROR, "Some classes cannot be annotated");
+    if (status == STATUS_OK && batch->model_id && !batch->model_is_ready) status = request_fail(rq, STATUS_MODEL_NOT_READY, "The model is not ready");
     return status == STATUS_OK && !batch->model_id ? text_engine_choose(&engine, rq->server, &rq->arena, &rq->error) : status;
 }
 
@@ -201,7 +203,6 @@ static Status insert_batch(DbSession *tx, void *context, Error *err) {
     for (size_t i = 0; i < batch->body->classes.count; i++) {
         const BatchClass *c = &batch->body->classes.items[i];
         class_list_add(&rq->arena, &classes, c->name, output_type_name(c->output_type), NULL, "polygon");
-        classes.items[classes.count - 1].color = NULL; /* the project's palette decides */
     }
     Status status = credits_charge_amount(tx, rq, "sam3_per_minute", batch->credits, arena_printf(&rq->arena, "Batch of %zu images", batch->image_count - batch->missing_count), err);
     if (status == STATUS_OK) status = project_add_classes(tx, &rq->arena, batch->project.id, &classes, err);

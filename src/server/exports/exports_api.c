@@ -120,6 +120,7 @@ static Status insert_export(DbSession *tx, void *context, Error *err) {
     const char *organization = new->rq->principal.organization_id, *status_filter = status_filter_name(body->status_filter);
     ProjectRecord project;
     Status status = project_load(tx, arena, organization, body->dataset_name, &project, err);
+    if (status == STATUS_OK) status = export_require_images(tx, arena, project.id, status_filter, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
                          "INSERT INTO exports (id, organization_id, project_id, name, format, include_images, class_filter, status_filter, created_by, created_at) "
@@ -128,7 +129,6 @@ static Status insert_export(DbSession *tx, void *context, Error *err) {
                          DB_INT(body->include_images), DB_TEXT(body->has_class_filter ? text_of(arena, &body->class_filter) : NULL), DB_TEXT(status_filter),
                          DB_TEXT(request_creator(new->rq)), DB_INT(clock_now_ms()));
     if (status == STATUS_ALREADY_EXISTS) return error_set(err, status, "Export '%s' already exists in this dataset", body->name);
-    if (status == STATUS_OK) status = export_require_images(tx, arena, project.id, status_filter, err);
     if (status == STATUS_OK)
         status = job_enqueue(tx, new->id, EXPORT_JOB.name, organization, project.id,
                              export_payload(arena, new->id, &project, body->has_class_filter ? &body->class_filter : NULL), err);
@@ -176,7 +176,7 @@ static Status remove_export(DbSession *tx, void *context, Error *err) {
     ExportRecord row;
     Status status = export_load(tx, &rq->arena, rq->principal.organization_id, d->dataset_name, d->name, &row, err);
     if (status != STATUS_OK) return status;
-    if (!request_owns(rq, row.created_by) && rq->principal.role < ACCESS_ADMIN)
+    if (!request_owns(rq, row.created_by) && request_require_role(rq, ACCESS_ADMIN) != STATUS_OK)
         return error_set(err, STATUS_NOT_OWNER, "Only its creator or an admin may delete this export");
     status = job_cancel(tx, rq->server->jobs, row.id, err);
     if (status == STATUS_OK && row.object)

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "server/api/api_handlers.h"
+#include "server/api/patterns.h"
 #include "server/images/images.h"
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
@@ -53,14 +54,11 @@ static bool name_is_taken(DbSession *session, const char *project_id, const char
 }
 
 /* What both ways of uploading refuse before any byte is looked at. */
-static Status refuse_early(Request *rq, const char *dataset_id, const char *folder, const char *filename, ProjectRecord *project) {
+static Status refuse_early(Request *rq, const char *dataset_id, const char *filename, ProjectRecord *project) {
     if (!image_extension_is_known(filename))
         return request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "%s: unsupported image type '%s'; known are .jpg .jpeg .png .webp .bmp .tif .tiff .gif .heic", filename,
                             file_extension(filename));
-    Status status = project_load_by_id(request_db(rq), &rq->arena, rq->principal.organization_id, dataset_id, project, &rq->error);
-    if (status != STATUS_OK) return status;
-    const char *name = image_stored_name(&rq->arena, filename);
-    return name_is_taken(request_db(rq), project->id, folder, name) ? name_taken(rq, folder, name) : STATUS_OK;
+    return project_load_by_id(request_db(rq), &rq->arena, rq->principal.organization_id, dataset_id, project, &rq->error);
 }
 
 /* ---- step 1 ---- */
@@ -87,9 +85,11 @@ Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in,
     if (body->has_file_size && body->file_size > IMAGE_MAXIMUM_BYTES)
         return request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "%s: %lld bytes exceed 50 MB", body->filename, (long long)body->file_size);
     ProjectRecord project;
-    Status status = refuse_early(rq, body->dataset_id, folder, body->filename, &project);
+    Status status = refuse_early(rq, body->dataset_id, body->filename, &project);
     if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, body->has_file_size ? body->file_size : 0);
     if (status != STATUS_OK) return status;
+    const char *name = image_stored_name(&rq->arena, body->filename);
+    if (name_is_taken(request_db(rq), project.id, folder, name)) return name_taken(rq, folder, name);
 
     char *id = arena_alloc(&rq->arena, UUID_SIZE);
     NewUpload upload = {.id = uuid_new(id), .organization_id = rq->principal.organization_id, .project_id = project.id, .folder = folder,
@@ -169,7 +169,7 @@ static Status find_upload(Request *rq, const ImageRegisterRequest *body, const c
 Status register_image(Request *rq, const RegisterImageInput *in, ImageRegisterResponse *out) {
     const ImageRegisterRequest *body = in->body;
     Registration r = {.rq = rq, .image.folder = normal_folder(&rq->arena, body->folder_path)};
-    Status status = refuse_early(rq, body->dataset_id, r.image.folder, body->filename, &r.project);
+    Status status = refuse_early(rq, body->dataset_id, body->filename, &r.project);
     if (status == STATUS_OK) status = find_upload(rq, body, r.project.id, &r.image.object);
     return status == STATUS_OK ? add_image(&r, body->filename, out) : status;
 }
@@ -179,12 +179,12 @@ Status register_image(Request *rq, const RegisterImageInput *in, ImageRegisterRe
 Status upload_image_direct(Request *rq, const UploadImageDirectInput *in, ImageRegisterResponse *out) {
     const ImageMultipartRequest *body = in->body;
     const char *filename = body->filename ? body->filename : body->file.file_name;
-    if (!filename || !*filename || strpbrk(filename, "/\\") || text_length(filename) > 255) {
+    if (!filename || !*filename || !PATTERN_FILE_NAME.matches(filename) || text_length(filename) > 255) {
         request_field_error(rq, "value_error", "A base name of at most 255 characters is needed", "body", "filename", NULL);
         return request_fail(rq, STATUS_VALIDATION_ERROR, "The file has no usable name");
     }
     Registration r = {.rq = rq, .image.folder = normal_folder(&rq->arena, body->folder_path)};
-    Status status = refuse_early(rq, body->dataset_id, r.image.folder, filename, &r.project);
+    Status status = refuse_early(rq, body->dataset_id, filename, &r.project);
     ObjectWriter *writer = NULL;
     if (status == STATUS_OK) status = object_writer_begin(&writer, rq->server->objects, IMAGE_MAXIMUM_BYTES, &rq->error);
     if (status != STATUS_OK) return status;

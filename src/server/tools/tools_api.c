@@ -9,6 +9,8 @@
 
 #include "base/banned.h"
 
+#define REGISTRY_VERSION "1.0.0" /* limits.yaml tools.registry_version */
+
 yyjson_val *tools_registry(Arena *arena) {
     Error err = {0};
     return yyjson_doc_get_root(json_parse_in(arena, API_TOOLS, API_TOOLS_SIZE, &err));
@@ -61,7 +63,7 @@ Status get_tools(Request *rq, ToolRegistry *out) {
     size_t index, count = yyjson_arr_size(registry);
     out->tools = (ToolDescriptorArray){arena_new_array(&rq->arena, ToolDescriptor, count), count};
     yyjson_arr_foreach(registry, index, count, tool) out->tools.items[index] = describe(&rq->arena, tool);
-    out->version = PICTOGRAPH_VERSION;
+    out->version = REGISTRY_VERSION;
     out->count = (int64_t)count;
     out->generated_at = rq->server->started_at;
     rq->response.etag = registry_etag(&rq->arena);

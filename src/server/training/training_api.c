@@ -129,12 +129,13 @@ static Status insert_run(DbSession *tx, void *context, Error *err) {
 Status create_training_run(Request *rq, const CreateTrainingRunInput *in, TrainingRunEnvelope *out) {
     const TrainingCreateRequest *body = in->body;
     NewRun run = {.rq = rq, .body = body, .id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE))};
+    Status status = project_load(request_db(rq), &rq->arena, rq->principal.organization_id, body->dataset_name, &run.project, &rq->error);
+    if (status != STATUS_OK) return status;
     if (body->pipeline_type != PIPELINE_TYPE_YOLOX) {
         request_field_error(rq, "value_error", "This server trains 'yolox'", "body", "pipeline_type", NULL);
         return request_fail(rq, STATUS_VALIDATION_ERROR, "Pipeline '%s' is not available on this server", pipeline_type_name(body->pipeline_type));
     }
-    Status status = project_load(request_db(rq), &rq->arena, rq->principal.organization_id, body->dataset_name, &run.project, &rq->error);
-    if (status == STATUS_OK) status = find_export(&run);
+    status = find_export(&run);
     if (status != STATUS_OK) return status;
     run.name = body->name ? body->name : default_name(&rq->arena, pipeline_type_name(body->pipeline_type));
     run.config = config_text(&rq->arena, body->config);
