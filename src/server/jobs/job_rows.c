@@ -67,9 +67,9 @@ static Status end_job(DbSession *tx, const JobRun *run, Status why, const char *
     return run->kind ? run->kind->ended(tx, &run->job, why, message, err) : STATUS_OK;
 }
 
-static Status cancel_row(DbSession *tx, Jobs *jobs, const char *where_sql, const char *value, Error *err) {
+static Status cancel_rows(DbSession *tx, Jobs *jobs, const char *select_sql, const char *value, Error *err) {
     JobRun *pending = NULL;
-    DbRows rows = db_query(tx, err, where_sql, DB_TEXT(value));
+    DbRows rows = db_query(tx, err, select_sql, DB_TEXT(value));
     while (db_next(&rows)) {
         JobRun *run = read_run(jobs, &rows);
         run->next = pending;
@@ -87,13 +87,13 @@ static Status cancel_row(DbSession *tx, Jobs *jobs, const char *where_sql, const
 Status job_cancel(DbSession *tx, Jobs *jobs, const char *id, Error *err) {
     Status status = db_exec(tx, err, "UPDATE jobs SET cancel_requested = 1 WHERE id = $1 AND state = 'running'", DB_TEXT(id));
     if (status != STATUS_OK || db_changes(tx) > 0) return status;
-    return cancel_row(tx, jobs, "SELECT " JOB_COLUMNS " FROM jobs WHERE id = $1 AND state = 'pending'", id, err);
+    return cancel_rows(tx, jobs, "SELECT " JOB_COLUMNS " FROM jobs WHERE id = $1 AND state = 'pending'", id, err);
 }
 
 Status job_cancel_project(DbSession *tx, Jobs *jobs, const char *project_id, Error *err) {
     Status status = db_exec(tx, err, "UPDATE jobs SET cancel_requested = 1 WHERE project_id = $1 AND state = 'running'", DB_TEXT(project_id));
     if (status != STATUS_OK) return status;
-    return cancel_row(tx, jobs, "SELECT " JOB_COLUMNS " FROM jobs WHERE project_id = $1 AND state = 'pending'", project_id, err);
+    return cancel_rows(tx, jobs, "SELECT " JOB_COLUMNS " FROM jobs WHERE project_id = $1 AND state = 'pending'", project_id, err);
 }
 
 typedef struct Conclusion {
@@ -119,7 +119,7 @@ static Status conclude(DbSession *tx, void *context, Error *err) {
     JobRun *run = c->run;
     int64_t cancelled = db_get_int(tx, err, -1, "SELECT cancel_requested FROM jobs WHERE id = $1 AND leased_by = $2", DB_TEXT(run->job.id),
                                    DB_TEXT(run->job.jobs->instance));
-    if (cancelled < 0) return STATUS_OK; /* another process has the job now */
+    if (cancelled < 0) return err->status; /* that of a failed read; STATUS_OK: another process has the job now */
     if (c->outcome == STATUS_OK) return db_exec(tx, err, "DELETE FROM jobs WHERE id = $1", DB_TEXT(run->job.id));
     if (cancelled) return end_job(tx, run, STATUS_CANCELLED, "Cancelled", err);
     if (atomic_load(&run->job.jobs->stopping)) return put_back(tx, run, run->job.attempt - 1, 0, err);

@@ -220,6 +220,20 @@ static void a_passing_failure_is_tried_again_and_then_ends_once(void **state) {
     assert_int_equal(noted(f, "upstream_error", "b"), 1);
 }
 
+static Status alter_table(DbSession *tx, void *context, Error *err) { return db_exec(tx, err, context); }
+
+static void an_end_that_cannot_be_written_down_is_tried_again(void **state) {
+    Fixture *f = *state;
+    enqueue(f, "a", "single", "{\"seconds\": 0.3}");
+    wait_until(atomic_load(&f->runs) == 1);
+    assert_int_equal(db_write(f->server.store, alter_table, "ALTER TABLE jobs RENAME TO hidden", &f->err), STATUS_OK);
+    wait_until(noted(f, "done", "a") == 1);
+    clock_sleep(0.3);
+    assert_int_equal(db_write(f->server.store, alter_table, "ALTER TABLE hidden RENAME TO jobs", &f->err), STATUS_OK);
+    wait_until(rows_left(f) == 0);
+    assert_int_equal(atomic_load(&f->runs), 1);
+}
+
 static void a_payload_must_be_an_object(void **state) {
     Fixture *f = *state;
     assert_int_not_equal(db_write(f->server.store, enqueue_order, &(Order){"a", "single", "[1]"}, &f->err), STATUS_OK);
@@ -320,6 +334,7 @@ int main(void) {
         JOBS_TEST(a_waiting_job_is_cancelled_here_and_now),
         JOBS_TEST(a_final_failure_ends_a_job_at_once),
         JOBS_TEST(a_passing_failure_is_tried_again_and_then_ends_once),
+        JOBS_TEST(an_end_that_cannot_be_written_down_is_tried_again),
         JOBS_TEST(a_payload_must_be_an_object),
         JOBS_TEST(a_stop_puts_jobs_back_and_the_next_start_takes_them_up),
         CRASH_TEST(a_job_survives_kill_9_until_its_attempts_are_spent),

@@ -1,5 +1,5 @@
 /* Starting a child of the server: its own process group, a cleaned environment, no inherited files but those named, and death with the
- * thread that started it (PR_SET_PDEATHSIG), so that nothing outlives a killed server. process_run, declared in workers.h, is built on it. */
+ * thread that started it (PR_SET_PDEATHSIG), so that nothing outlives a killed server. */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>
@@ -22,3 +22,8 @@ bool process_has_ended(pid_t pid);
 bool process_was_killed(pid_t pid);
 /* Kills what is left of the process and its group, and takes its exit code off the system: 128 + signal for a killed one. */
 int process_collect(pid_t pid);
+
+/* One process for one job (pictograph-train): argv ended by NULL, JSON lines of its stdout to `line`, which returns false to stop it: SIGTERM,
+ * after 2 s SIGKILL. Its stderr goes to log_path. Returns STATUS_OK and the exit code; line() is also called with NULL four times a second. */
+Status process_run(int *out_exit_code, const char *const argv[], const char *directory, const char *log_path,
+                   bool (*line)(const char *json, void *context), void *context, Error *err);

@@ -9,7 +9,6 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "server/jobs/process.h"
-#include "server/jobs/workers.h"
 #include "base/banned.h"
 
 enum { LINE_MAXIMUM = 1 << 20, TICK_MS = 250, READ_SIZE = 65536 };

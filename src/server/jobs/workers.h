@@ -46,8 +46,3 @@ WorkersCall workers_call_patiently;
 /* Restarts since the pool was opened, for metrics. */
 long workers_restarts(WorkerPool *pool);
 bool workers_available(WorkerPool *pool); /* the program exists and the last start did not fail */
-
-/* One process for one job (pictograph-train): argv ended by NULL, JSON lines of its stdout to `line`, which returns false to stop it: SIGTERM,
- * after 2 s SIGKILL. Its stderr goes to log_path. Returns STATUS_OK and the exit code; line() is also called with NULL four times a second. */
-Status process_run(int *out_exit_code, const char *const argv[], const char *directory, const char *log_path,
-                   bool (*line)(const char *json, void *context), void *context, Error *err);

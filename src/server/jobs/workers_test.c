@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "server/jobs/process.h"
 #include "server/jobs/workers.h"
 #include "worker/channel.h"
 #include "base/banned.h"

@@ -12,7 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "server/jobs/workers.h"
+#include "server/jobs/process.h"
 #include "server/objects/objects.h"
 #include "server/server.h"
 #include "server/training/training.h"
