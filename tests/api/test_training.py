@@ -1,6 +1,10 @@
 """A whole small run: export, training, model, batch annotation by that model; then everything that can be refused, cancelled or killed."""
+import contextlib
 import hashlib
+import json
 import random
+import re
+import sqlite3
 import time
 
 import pytest
@@ -175,5 +179,17 @@ def test_a_killed_run_goes_on(tmp_path):
         victim.start()
         done = owner.wait(f"/training/{run['id']}", "training_run", timeout=300)
         assert done["status"] == "completed" and done["model_id"], done
+        victim.stop()
+        with contextlib.closing(sqlite3.connect(victim.folder / "pictograph.db")) as db, db:  # killed before the job's row was gone
+            db.execute("INSERT INTO jobs (id, kind, organization_id, payload, created_at) VALUES (?, 'training', '', ?, 0)", [run["id"], json.dumps({"run_id": run["id"]})])
+        (victim.folder / "work" / run["id"]).mkdir(exist_ok=True)
+        victim.start()
+        deadline = time.monotonic() + 60
+        while "pictograph_jobs_pending 0\npictograph_jobs_running 0" not in re.sub("# .*\n", "", owner.get("//metrics").text):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert [m["id"] for m in owner.get("/models/").json()["models"]] == [done["model_id"]], "it was trained again"
+        assert owner.get(f"/training/{run['id']}").json()["training_run"] == done
+        assert not (victim.folder / "work" / run["id"]).exists()
     finally:
         victim.stop()

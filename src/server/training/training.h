@@ -2,7 +2,7 @@
 #pragma once
 #include "server/jobs/jobs.h"
 
-/* The job that runs pictograph-train on an export; its payload is {"run_id": …}. */
+/* The job that runs pictograph-train on an export. */
 extern const JobKind TRAINING_JOB;
 
 /* Minutes that a run will take at most, by size of the data and the settings: deterministic, 1 to 120 (decisions.md (b) 25). epochs and image_size

@@ -122,7 +122,7 @@ static Status insert_run(DbSession *tx, void *context, Error *err) {
                      DB_TEXT(run->body->export_name), DB_TEXT(run->export_object), DB_TEXT(run->name), DB_TEXT(pipeline), DB_TEXT(gpu), DB_TEXT(run->config),
                      DB_INT(run->minutes), DB_INT(credits), DB_TEXT(request_creator(rq)), DB_INT(clock_now_ms()));
     if (status == STATUS_OK)
-        status = job_enqueue(tx, run->id, TRAINING_JOB.name, organization, run->project.id, arena_printf(&rq->arena, "{\"run_id\":\"%s\"}", run->id), err);
+        status = job_enqueue(tx, run->id, TRAINING_JOB.name, organization, run->project.id, "{}", err);
     return status == STATUS_OK ? training_load(tx, &rq->arena, organization, run->id, &run->row, err) : status;
 }
 

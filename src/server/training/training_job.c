@@ -38,13 +38,15 @@ typedef struct Run {
 
 /* ---- what to train ---- */
 
-static Status load_run(Run *run, Error *err) {
+/* *out_open: there is such a run, and it has no final state yet. */
+static Status load_run(Run *run, bool *out_open, Error *err) {
     Server *server = run->job->server;
     Arena *arena = run->job->arena;
     DbSession *db = db_session(server->store);
-    DbRows rows = db_query(db, err, "SELECT organization_id, name, pipeline_type, config, export_object, project_id, created_by FROM training_runs WHERE id = $1", DB_TEXT(run->id));
-    bool found = db_next(&rows);
-    if (found) {
+    DbRows rows = db_query(db, err, "SELECT organization_id, name, pipeline_type, config, export_object, project_id, created_by FROM training_runs "
+                           "WHERE id = $1 AND status IN ('pending', 'queued', 'running')", DB_TEXT(run->id));
+    *out_open = db_next(&rows);
+    if (*out_open) {
         run->organization_id = db_text(&rows, 0, arena);
         run->name = db_text(&rows, 1, arena);
         run->pipeline = db_text(&rows, 2, arena);
@@ -55,7 +57,7 @@ static Status load_run(Run *run, Error *err) {
     }
     Status status = db_finish(&rows);
     db_session_release(server->store, db);
-    return status != STATUS_OK || found ? status : error_set(err, STATUS_NOT_FOUND, "Training run not found");
+    return status;
 }
 
 /* The folder with the export under a name that says what it is, and RUN.json. */
@@ -191,24 +193,29 @@ static Status write_model(DbSession *tx, void *context, Error *err) {
     return status == STATUS_OK ? training_finish(tx, run->id, TRAINING_STATUS_COMPLETED, model_id, run->metrics, NULL, err) : status;
 }
 
-static Status run_training(Job *job, Error *err) {
+static Status train(Run *run, Error *err) {
+    Job *job = run->job;
     Server *server = job->server;
-    Run run = {.job = job, .id = json_get_string(job->payload, "run_id", ""), .eta_seconds = -1};
-    run.folder = objects_work_path(server->objects, run.id, job->arena);
-    Status status = load_run(&run, err);
-    if (status == STATUS_OK) status = prepare(&run, err);
-    if (status == STATUS_OK) status = db_write(server->store, write_start, &run, err);
+    Status status = prepare(run, err);
+    if (status == STATUS_OK) status = db_write(server->store, write_start, run, err);
     if (status != STATUS_OK) return status;
 
     const char *argv[] = {arena_printf(job->arena, "%s/pictograph-train", server->config.program_directory),
-                          arena_printf(job->arena, "%s/RUN.json", run.folder), NULL};
+                          arena_printf(job->arena, "%s/RUN.json", run->folder), NULL};
     int exit_code = 0;
-    status = process_run(&exit_code, argv, run.folder, arena_printf(job->arena, "%s/train.log", run.folder), take_line, &run, err);
+    status = process_run(&exit_code, argv, run->folder, arena_printf(job->arena, "%s/train.log", run->folder), take_line, run, err);
     if (job_cancelled(job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
-    if (status == STATUS_OK && (exit_code != 0 || !run.done))
-        status = error_set(err, STATUS_INTERNAL_ERROR, "%s", run.message[0] ? run.message : "The trainer ended without a result");
-    if (status == STATUS_OK) status = objects_adopt_file(server->objects, arena_printf(job->arena, "%s/model.onnx", run.folder), &run.model, err);
-    if (status == STATUS_OK) status = db_write(server->store, write_model, &run, err);
+    if (status == STATUS_OK && (exit_code != 0 || !run->done))
+        status = error_set(err, STATUS_INTERNAL_ERROR, "%s", run->message[0] ? run->message : "The trainer ended without a result");
+    if (status == STATUS_OK) status = objects_adopt_file(server->objects, arena_printf(job->arena, "%s/model.onnx", run->folder), &run->model, err);
+    return status == STATUS_OK ? db_write(server->store, write_model, run, err) : status;
+}
+
+static Status run_training(Job *job, Error *err) {
+    Run run = {.job = job, .id = job->id, .folder = objects_work_path(job->server->objects, job->id, job->arena), .eta_seconds = -1};
+    bool open;
+    Status status = load_run(&run, &open, err);
+    if (status == STATUS_OK && open) status = train(&run, err);
     if (status == STATUS_OK) file_remove_tree(run.folder, NULL);
     return status;
 }
@@ -220,7 +227,7 @@ static Status end_training(DbSession *tx, const Job *job, Status why, const char
     const char *folder = objects_work_path(job->server->objects, job->id, &arena);
     if (folder) file_remove_tree(folder, NULL);
     arena_clear(&arena);
-    return training_finish(tx, json_get_string(job->payload, "run_id", ""), cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
+    return training_finish(tx, job->id, cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
                            cancelled ? NULL : message, err);
 }
 
