@@ -1,7 +1,10 @@
 """Text prompts and batches by class names, with the built-in detector on photographs that scikit-image's wheel carries."""
+import contextlib
 import io
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -244,6 +247,35 @@ def test_killed_workers_and_servers_lose_nothing(tmp_path):
         assert done["status"] == "completed" and done["processed_images"] == 12 and done["failures"] == [] and done["credits_charged"] == 12
         saved = [owner.get(f"/annotations/{i['id']}").json()["annotations"] for i in owner.get(f"/datasets/{project['id']}?include_images=true").json()["dataset"]["images"]]
         assert all(saved) and sum(map(len, saved)) == done["total_annotations_added"]
+    finally:
+        victim.stop()
+
+
+def test_a_batch_that_cannot_be_read_is_tried_again(tmp_path):
+    """Not completed with nothing done: its images are not there to be read for a while."""
+    victim = Server(tmp_path / "data").start()
+    database = victim.folder / "pictograph.db"
+    try:
+        owner = Client(victim.url, victim.key, contract())
+        project = owner.project(classes=())
+        owner.upload(project, "a.jpg", photo("chelsea"))
+        job = start(owner, project, ["a.jpg"], [("cat", "bbox")])["job_id"]
+        assert owner.wait(f"/auto-annotate/batch/{job}")["processed_images"] == 1
+        victim.stop()
+        with contextlib.closing(sqlite3.connect(database)) as db, db:  # as it was before it ran
+            db.execute("UPDATE annotation_batches SET status = 'pending', processed_images = 0, completed_at = NULL")
+            db.execute("UPDATE annotation_batch_images SET state = 'pending'")
+            db.execute("INSERT INTO jobs (id, kind, organization_id, payload, created_at) VALUES (?, 'batch_annotation', '', ?, 0)", [job, json.dumps({"batch_id": job})])
+            db.execute("ALTER TABLE annotation_batch_images RENAME TO hidden")
+        victim.start()
+        deadline = time.monotonic() + 20
+        while victim.log.read_text().count(f'"job_returned","job":"{job}"') < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with contextlib.closing(sqlite3.connect(database, timeout=30)) as db, db:
+            db.execute("ALTER TABLE hidden RENAME TO annotation_batch_images")
+        done = owner.wait(f"/auto-annotate/batch/{job}")
+        assert (done["status"], done["processed_images"], done["credits_charged"]) == ("completed", 1, 3)
     finally:
         victim.stop()
 

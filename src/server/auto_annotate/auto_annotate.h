@@ -5,5 +5,7 @@
 #include "server/auto_annotate/vision_call.h"
 #include "server/jobs/jobs.h"
 
-/* The job of a batch; its payload is {"batch_id": …}. */
+enum { BATCH_MINIMUM_CREDITS = 3 }; /* limits.yaml credits.charges.batch_minimum */
+
+/* The job of a batch. */
 extern const JobKind BATCH_ANNOTATION_JOB;

@@ -14,7 +14,7 @@
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { MINIMUM_CREDITS = 3, FAILURES_SHOWN = 10000 }; /* limits.yaml credits.charges.batch_minimum, auto_annotate.batch_images.max */
+enum { FAILURES_SHOWN = 10000 }; /* limits.yaml auto_annotate.batch_images.max */
 
 typedef struct Chosen {
     const char *id, *filename; /* id "" for a name that no image bears: a failure from the start */
@@ -220,7 +220,7 @@ static Status insert_batch(DbSession *tx, void *context, Error *err) {
                          DB_TEXT(missing ? "No image is called so" : NULL));
     }
     if (status == STATUS_OK)
-        status = job_enqueue(tx, batch->id, BATCH_ANNOTATION_JOB.name, organization, batch->project.id, arena_printf(&rq->arena, "{\"batch_id\":\"%s\"}", batch->id), err);
+        status = job_enqueue(tx, batch->id, BATCH_ANNOTATION_JOB.name, organization, batch->project.id, "{}", err);
     return status == STATUS_OK ? load_job(tx, &rq->arena, organization, batch->id, &batch->row, err) : status;
 }
 
@@ -232,7 +232,7 @@ Status start_auto_annotate_batch(Request *rq, const StartAutoAnnotateBatchInput 
     if (status != STATUS_OK) return status;
     batch.classes = classes_text(&rq->arena, &in->body->classes);
     batch.credits = (int64_t)(batch.image_count - batch.missing_count);
-    if (batch.credits < MINIMUM_CREDITS) batch.credits = MINIMUM_CREDITS;
+    if (batch.credits < BATCH_MINIMUM_CREDITS) batch.credits = BATCH_MINIMUM_CREDITS;
     status = request_write(rq, insert_batch, &batch);
     if (status != STATUS_OK) return status;
     jobs_wake(rq->server->jobs);

@@ -15,13 +15,11 @@
 #include "server/auto_annotate/vision_call.h"
 #include "server/credits/credits.h"
 #include "server/images/images.h"
-#include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { BATCH_MINIMUM_CREDITS = 3, THINGS_MAX = 100 }; /* limits.yaml credits.charges.batch_minimum, auto_annotate.text_max_detections.max */
-#define RESTART_SECONDS 1.0 /* that a worker which was killed may need */
+enum { THINGS_MAX = 100 }; /* limits.yaml auto_annotate.text_max_detections.max */
 
 typedef struct Batch {
     Job *job;
@@ -89,9 +87,7 @@ static Status mark_running(DbSession *tx, void *context, Error *err) {
     return db_exec(tx, err, "UPDATE annotation_batches SET status = 'running' WHERE id = $1 AND status = 'pending'", DB_TEXT(batch->id));
 }
 
-static bool stop_asked(void *context) { return job_cancelled(context); }
-
-static Status find_once(BatchImage *item, Error *err) {
+static Status find(BatchImage *item, Error *err) {
     Batch *batch = item->batch;
     Server *server = batch->job->server;
     ImageRecord image;
@@ -107,24 +103,13 @@ static Status find_once(BatchImage *item, Error *err) {
     if (batch->is_trained) json_field_number(&call.writer, "floor", batch->threshold);
     json_field_int(&call.writer, "max_detections", THINGS_MAX);
     wanted_write(&call.writer, batch->wanted, batch->wanted_count);
-    status = vision_call_run(&call, batch->engine.method, batch->engine.seconds, stop_asked, batch->job, &result, err);
+    status = vision_call_run(&call, batch->engine.method, batch->engine.seconds, job_stop, batch->job, &result, err);
     if (status == STATUS_OK) {
         found_append(&item->list, item->arena, result, batch->wanted, batch->wanted_count, batch->created_by);
         item->engine = arena_strdup(item->arena, json_get_string(result, "engine", NULL));
     }
     vision_call_end(&call);
     return status;
-}
-
-/* A worker that somebody killed is no fault of the image: it gets a second try. */
-static Status find(BatchImage *item, Error *err) {
-    Batch *batch = item->batch;
-    Status status = find_once(item, err);
-    if (status == STATUS_OK || status == STATUS_CANCELLED || status == STATUS_NOT_FOUND) return status;
-    double deadline = clock_monotonic() + RESTART_SECONDS;
-    while (!workers_available(batch->job->server->vision) && clock_monotonic() < deadline && !job_cancelled(batch->job)) clock_sleep(0.1);
-    *err = (Error){0};
-    return find_once(item, err);
 }
 
 /* The image's list, its mark and the batch's counts in one transaction. An image without detections keeps what it had. */
@@ -208,21 +193,22 @@ static Status annotate_all(Images *images, Error *err) {
     return images->failure.status;
 }
 
-static size_t pending_images(Batch *batch, const char ***ids, int64_t **positions, Error *err) {
-    Server *server = batch->job->server;
-    Arena *arena = batch->job->arena;
-    DbSession *db = db_session(server->store);
-    size_t capacity = (size_t)db_get_int(db, err, 0, "SELECT count(*) FROM annotation_batch_images WHERE batch_id = $1 AND state = 'pending'", DB_TEXT(batch->id)), count = 0;
-    *ids = arena_new_array(arena, const char *, capacity);
-    *positions = arena_new_array(arena, int64_t, capacity);
-    DbRows rows = db_query(db, err, "SELECT position, image_id FROM annotation_batch_images WHERE batch_id = $1 AND state = 'pending' ORDER BY position", DB_TEXT(batch->id));
-    while (count < capacity && db_next(&rows)) {
-        (*positions)[count] = db_int(&rows, 0);
-        (*ids)[count++] = db_text(&rows, 1, arena);
+static Status load_images(Images *images, Error *err) {
+    Job *job = images->batch->job;
+    DbSession *db = db_session(job->server->store);
+    DbRows rows = db_query(db, err, "SELECT position, image_id, count(*) OVER () FROM annotation_batch_images WHERE batch_id = $1 AND state = 'pending' ORDER BY position",
+                           DB_TEXT(images->batch->id));
+    while (db_next(&rows)) {
+        if (!images->ids) {
+            images->ids = arena_new_array(job->arena, const char *, (size_t)db_int(&rows, 2));
+            images->positions = arena_new_array(job->arena, int64_t, (size_t)db_int(&rows, 2));
+        }
+        images->positions[images->count] = db_int(&rows, 0);
+        images->ids[images->count++] = db_text(&rows, 1, job->arena);
     }
-    db_finish(&rows);
-    db_session_release(server->store, db);
-    return count;
+    Status status = db_finish(&rows);
+    db_session_release(job->server->store, db);
+    return status;
 }
 
 /* Brings a batch to a final state: one credit an image that was done, at least three if any was, the rest comes back. */
@@ -251,21 +237,19 @@ static Status finish(DbSession *tx, const char *batch_id, const char *status_tex
 static Status complete(DbSession *tx, void *context, Error *err) { return finish(tx, ((Batch *)context)->id, "completed", NULL, err); }
 
 static Status run_batch(Job *job, Error *err) {
-    Batch batch = {.job = job, .id = json_get_string(job->payload, "batch_id", "")};
+    Batch batch = {.job = job, .id = job->id};
+    Images images = {.batch = &batch};
     Status status = load_batch(&batch, err);
     if (status == STATUS_OK) status = db_write(job->server->store, mark_running, &batch, err);
-    Images images = {.batch = &batch};
-    if (status == STATUS_OK) {
-        images.count = pending_images(&batch, &images.ids, &images.positions, err);
-        status = annotate_all(&images, err);
-    }
+    if (status == STATUS_OK) status = load_images(&images, err);
+    if (status == STATUS_OK) status = annotate_all(&images, err);
     if (status == STATUS_OK) status = db_write(job->server->store, complete, &batch, err);
     return status;
 }
 
 static Status end_batch(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     bool cancelled = why == STATUS_CANCELLED;
-    return finish(tx, json_get_string(job->payload, "batch_id", ""), cancelled ? "cancelled" : "failed", cancelled ? NULL : message, err);
+    return finish(tx, job->id, cancelled ? "cancelled" : "failed", cancelled ? NULL : message, err);
 }
 
 const JobKind BATCH_ANNOTATION_JOB = {.name = "batch_annotation", .queue = "vision", .parallel = 1, .max_attempts = 3, .run = run_batch, .ended = end_batch};
