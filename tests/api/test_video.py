@@ -1,9 +1,11 @@
 """Videos: upload, probe, frames. The videos are made here (videos.py); each frame bears its number, so that the right ones can be told."""
+import contextlib
 import fractions
 import io
 import os
 import pathlib
 import signal
+import sqlite3
 import struct
 import subprocess
 import time
@@ -395,6 +397,25 @@ def test_kill_the_worker(own_server, long_clip):
     done = finish(client, job)
     assert (done["status"], done["frames_extracted"]) == ("complete", 160), done
     assert numbers(client, images(client, project)) == list(range(160))
+
+
+def test_an_end_that_cannot_be_written(own_server, clip):
+    """The last frames and the end are one transaction: what is tried again goes on, and does not begin anew."""
+    client = Client(own_server.url, own_server.key, contract())
+    project = client.project()
+    path = upload(client, clip)
+    database = own_server.folder / "pictograph.db"
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as db, db:
+        db.execute("CREATE TRIGGER no_end BEFORE UPDATE OF status ON frame_extractions BEGIN INSERT INTO nowhere VALUES (1); END")
+    job = extract(client, path, project)
+    deadline = time.monotonic() + 20
+    while f'"job_returned","job":"{job["job_id"]}"' not in own_server.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as db, db:
+        db.execute("DROP TRIGGER no_end")
+    done = finish(client, job)
+    assert (done["status"], done["error"]) == ("complete", None) and done["frames_extracted"] == len(images(client, project)) > 0
 
 
 def test_stop_and_start(own_server, long_clip):

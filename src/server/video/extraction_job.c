@@ -24,8 +24,9 @@ typedef struct Extraction {
     double fps, start, end; /* end INFINITY: to the end */
     int64_t max_frames;     /* 0: no cap */
     int64_t total_frames;
-    const char *work; /* folder of the frames on their way */
-    bool done;        /* in its final state already */
+    const char *cursor; /* JSON: where the worker goes on; NULL: at the beginning */
+    const char *work;   /* folder of the frames on their way */
+    bool done;          /* in its final state already */
 } Extraction;
 
 /* One answer of the worker. */
@@ -34,7 +35,7 @@ typedef struct Round {
     Arena arena;
     NewImage *frames;
     size_t count;
-    const char *cursor; /* JSON; NULL: nothing follows */
+    const char *cursor; /* JSON, in the job's arena; NULL: nothing follows */
     const char *note;   /* NULL: nothing to say */
     bool cut_off;
     double position;
@@ -55,7 +56,7 @@ static Status load(Extraction *e, Error *err) {
     DbSession *db = db_session(server->store);
     DbRows rows = db_query(db, err,
                            "SELECT organization_id, project_id, folder, object, filename, created_by, fps, start_seconds, end_seconds, max_frames, total_frames, "
-                           "status <> 'processing' FROM frame_extractions WHERE id = $1", DB_TEXT(e->id));
+                           "status <> 'processing', cursor FROM frame_extractions WHERE id = $1", DB_TEXT(e->id));
     bool found = db_next(&rows);
     if (found) {
         e->organization_id = db_text(&rows, 0, arena);
@@ -70,6 +71,7 @@ static Status load(Extraction *e, Error *err) {
         e->max_frames = db_int(&rows, 9);
         e->total_frames = db_int(&rows, 10);
         e->done = db_int(&rows, 11) != 0;
+        e->cursor = db_text(&rows, 12, arena);
         e->base = base_name(arena, e->filename);
     }
     Status status = db_finish(&rows);
@@ -77,19 +79,9 @@ static Status load(Extraction *e, Error *err) {
     return status != STATUS_OK || found ? status : error_set(err, STATUS_NOT_FOUND, "The extraction is gone");
 }
 
-static const char *load_cursor(const Extraction *e, Arena *arena) {
-    DbSession *db = db_session(e->job->server->store);
-    const char *cursor = NULL;
-    DbRows rows = db_query(db, NULL, "SELECT cursor FROM frame_extractions WHERE id = $1", DB_TEXT(e->id));
-    if (db_next(&rows)) cursor = db_text(&rows, 0, arena);
-    db_finish(&rows);
-    db_session_release(e->job->server->store, db);
-    return cursor;
-}
-
 /* ---- frames from the worker ---- */
 
-static void write_params(const Extraction *e, const char *cursor, Arena *arena, JsonWriter *w) {
+static void write_params(const Extraction *e, Arena *arena, JsonWriter *w) {
     json_begin_object(w);
     json_field_string(w, "path", objects_path(e->job->server->objects, e->object, arena));
     json_field_string(w, "filename", e->filename);
@@ -99,9 +91,9 @@ static void write_params(const Extraction *e, const char *cursor, Arena *arena, 
     if (isfinite(e->end)) json_field_number(w, "end", e->end);
     if (e->max_frames) json_field_int(w, "max_frames", e->max_frames);
     json_field_int(w, "frames", CHUNK_FRAMES);
-    if (cursor) {
+    if (e->cursor) {
         json_key(w, "cursor");
-        json_raw(w, cursor, strlen(cursor));
+        json_raw(w, e->cursor, strlen(e->cursor));
     }
     json_end_object(w);
 }
@@ -131,13 +123,14 @@ static Status read_round(Round *r, yyjson_val *result, Error *err) {
     r->position = json_get_number(result, "position", 0);
     r->note = arena_strdup(&r->arena, json_get_string(result, "note", NULL));
     r->cut_off = json_get_bool(result, "cut_off", false);
-    if (!cursor) return status;
+    if (!cursor || status != STATUS_OK) return status;
     Buffer text;
     JsonWriter w;
     buffer_init(&text, 4096);
     json_writer_init(&w, &text);
     json_value(&w, cursor);
-    r->cursor = arena_strdup(&r->arena, buffer_text(&text));
+    if (text.failed) status = error_set(err, STATUS_INTERNAL_ERROR, "The worker's cursor is too long");
+    else r->cursor = arena_strdup(r->e->job->arena, buffer_text(&text));
     buffer_clear(&text);
     return status;
 }
@@ -148,7 +141,7 @@ static Status next_round(Round *r, Error *err) {
     yyjson_doc *reply = NULL;
     buffer_init(&params, 65536);
     json_writer_init(&w, &params);
-    write_params(r->e, load_cursor(r->e, &r->arena), &r->arena, &w);
+    write_params(r->e, &r->arena, &w);
     Status status = workers_call(r->e->job->server->video, &reply, "extract_frames", buffer_text(&params), CHUNK_TIMEOUT_SECONDS, job_stop, r->e->job, err);
     buffer_clear(&params);
     if (status == STATUS_OK) status = read_round(r, yyjson_obj_get(yyjson_doc_get_root(reply), "result"), err);
@@ -194,6 +187,35 @@ static int64_t progress(const Round *r, int64_t frames) {
     return percent < 0 ? 0 : percent > 99 ? 99 : (int64_t)percent;
 }
 
+/* ---- the end ---- */
+
+/* The number of frames, and what a user has to know of an extraction that went to its end: NULL when it was plain. */
+static Status summary(DbSession *tx, Round *r, int64_t *out_all, const char **out_text, Error *err) {
+    DbRows rows = db_query(tx, err, "SELECT frames_extracted, frames_left_out, first_left_out FROM frame_extractions WHERE id = $1", DB_TEXT(r->e->id));
+    *out_text = r->note;
+    if (db_next(&rows)) {
+        *out_all = db_int(&rows, 0) + db_int(&rows, 1);
+        if (db_int(&rows, 1))
+            *out_text = arena_printf(&r->arena, "%lld frames were left out, since images of their names are in %s already (the first: %s)%s%s", (long long)db_int(&rows, 1),
+                                     r->e->folder, db_text_borrowed(&rows, 2), r->note ? ". " : "", r->note ? r->note : "");
+    }
+    return db_finish(&rows);
+}
+
+static Status conclude(DbSession *tx, Round *r, Error *err) {
+    int64_t all = 0;
+    const char *text;
+    Status status = summary(tx, r, &all, &text, err);
+    if (status != STATUS_OK) return status;
+    bool failed = r->cut_off || all == 0;
+    if (all == 0 && !text) text = "No frame of the video could be decoded";
+    return db_exec(tx, err,
+                   "UPDATE frame_extractions SET status = $1, progress = CASE WHEN $1 = 'complete' THEN 100 ELSE progress END, total_frames = CASE WHEN $1 = 'complete' "
+                   "THEN $2 ELSE total_frames END, error_message = $3, completed_at = $4 WHERE id = $5 AND status = 'processing'",
+                   DB_TEXT(failed ? "failed" : "complete"), DB_INT(all), DB_TEXT(text), DB_INT(clock_now_ms()), DB_TEXT(r->e->id));
+}
+
+/* The last frames come with the end: without a cursor, another attempt would begin anew. */
 static Status write_round(DbSession *tx, void *context, Error *err) {
     Round *r = context;
     Extraction *e = r->e;
@@ -205,37 +227,9 @@ static Status write_round(DbSession *tx, void *context, Error *err) {
     int64_t frames = db_get_int(tx, err, 0, "SELECT frames_extracted + frames_left_out FROM frame_extractions WHERE id = $1", DB_TEXT(e->id));
     status = db_exec(tx, err, "UPDATE frame_extractions SET cursor = $1, progress = max(progress, $2), total_frames = max(total_frames, $3) WHERE id = $4 AND status = 'processing'",
                      DB_TEXT(r->cursor), DB_INT(progress(r, frames)), DB_INT(frames), DB_TEXT(e->id));
-    if (status != STATUS_OK || db_changes(tx) > 0) return status;
-    return error_set(err, STATUS_NOT_FOUND, "The extraction is gone"); /* and its frames with it */
-}
-
-/* ---- the end ---- */
-
-/* What a user has to know of an extraction that went to its end; NULL when it was plain. */
-static const char *summary(DbSession *tx, Round *r, int64_t *out_made, int64_t *out_all) {
-    DbRows rows = db_query(tx, NULL, "SELECT frames_extracted, frames_left_out, first_left_out FROM frame_extractions WHERE id = $1", DB_TEXT(r->e->id));
-    const char *text = r->note;
-    if (db_next(&rows)) {
-        *out_made = db_int(&rows, 0);
-        *out_all = *out_made + db_int(&rows, 1);
-        if (*out_all > *out_made)
-            text = arena_printf(&r->arena, "%lld frames were left out, since images of their names are in %s already (the first: %s)%s%s", (long long)db_int(&rows, 1),
-                                r->e->folder, db_text_borrowed(&rows, 2), r->note ? ". " : "", r->note ? r->note : "");
-    }
-    db_finish(&rows);
-    return text;
-}
-
-static Status conclude(DbSession *tx, void *context, Error *err) {
-    Round *r = context;
-    int64_t made = 0, all = 0;
-    const char *text = summary(tx, r, &made, &all);
-    bool failed = r->cut_off || all == 0;
-    if (all == 0 && !text) text = "No frame of the video could be decoded";
-    return db_exec(tx, err,
-                   "UPDATE frame_extractions SET status = $1, progress = CASE WHEN $1 = 'complete' THEN 100 ELSE progress END, total_frames = CASE WHEN $1 = 'complete' "
-                   "THEN $2 ELSE total_frames END, error_message = $3, completed_at = $4 WHERE id = $5 AND status = 'processing'",
-                   DB_TEXT(failed ? "failed" : "complete"), DB_INT(all), DB_TEXT(text), DB_INT(clock_now_ms()), DB_TEXT(r->e->id));
+    if (status != STATUS_OK) return status;
+    if (db_changes(tx) == 0) return error_set(err, STATUS_NOT_FOUND, "The extraction is gone"); /* and its frames with it */
+    return r->cursor ? STATUS_OK : conclude(tx, r, err);
 }
 
 /* ---- the job ---- */
@@ -248,7 +242,7 @@ static Status run_round(Extraction *e, bool *more, Error *err) {
     if (status == STATUS_OK) status = db_write(store, write_round, &r, err);
     if (status != STATUS_OK && r.count) db_write(store, discard_frames, &r, NULL);
     *more = status == STATUS_OK && r.cursor;
-    if (status == STATUS_OK && !*more) status = db_write(store, conclude, &r, err);
+    e->cursor = r.cursor;
     arena_clear(&r.arena);
     return status;
 }
