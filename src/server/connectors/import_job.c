@@ -144,6 +144,13 @@ static Status import_item(PageImport *p, Remote *remote, Arena *arena, SourceIte
     return import_take(&in, err);
 }
 
+static void end_page(PageImport *p, const Error *why) {
+    pthread_mutex_lock(&p->mutex);
+    if (p->error.status == STATUS_OK) p->error = *why;
+    pthread_mutex_unlock(&p->mutex);
+    atomic_store(&p->over, true);
+}
+
 /* Reports it, or ends the page. A source that fails again and again is down: it is not asked for each of the other images. */
 static void note_failure(PageImport *p, const SourceItem *item, Status status, Error *failure) {
     bool of_source = status == STATUS_UPSTREAM_ERROR || status == STATUS_UPSTREAM_TIMEOUT;
@@ -153,10 +160,7 @@ static void note_failure(PageImport *p, const SourceItem *item, Status status, E
         if (import_report_failure(p->set, item->name, failure->message, &err) == STATUS_OK) return;
         *failure = err;
     }
-    pthread_mutex_lock(&p->mutex);
-    if (p->error.status == STATUS_OK) p->error = *failure;
-    pthread_mutex_unlock(&p->mutex);
-    atomic_store(&p->over, true);
+    end_page(p, failure);
 }
 
 static void *import_items(void *context) {
@@ -166,6 +170,7 @@ static void *import_items(void *context) {
     Arena arena;
     Error err = {0};
     Status status = provider_connect(import->provider, &import->job->server->config, import->key, 0, job_stop, import->job, &remote, &err);
+    if (status != STATUS_OK) end_page(p, &err);
     arena_init(&arena, ARENA_BYTES);
     for (size_t i; status == STATUS_OK && !atomic_load(&p->over) && (i = atomic_fetch_add(&p->next, 1)) < p->page->count;) {
         SourceItem item = p->page->items[i];
