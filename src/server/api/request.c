@@ -13,6 +13,7 @@
 #include "server/api/authenticate.h"
 #include "server/api/idempotency.h"
 #include "server/api/pipeline.h"
+#include "server/jobs/jobs.h"
 #include "server/objects/objects.h"
 
 #include "base/banned.h"
@@ -21,6 +22,7 @@ enum {
     ARENA_MAXIMUM = 192 << 20, /* a JSON body of 10 MB, parsed, with room */
     REPLY_MAXIMUM = 256 << 20,
     CONTEXT_MAXIMUM = 64 << 10,
+    CANCEL_SECONDS = 5, /* what runs stops within two */
 };
 
 static const char *const ROLE_NAMES[] = {NULL, "viewer", "member", "admin", "owner"};
@@ -151,6 +153,25 @@ static Status checked_write(DbSession *tx, void *context, Error *err) {
 
 Status request_write(Request *rq, DbFunction function, void *context) {
     return db_write(rq->server->store, checked_write, &(CheckedWrite){rq, function, context}, &rq->error);
+}
+
+typedef struct Cancellation {
+    Jobs *jobs;
+    const char *id;
+} Cancellation;
+
+static Status cancel_job(DbSession *tx, void *context, Error *err) {
+    const Cancellation *c = context;
+    return job_cancel(tx, c->jobs, c->id, err);
+}
+
+Status request_cancel_job(Request *rq, const char *id) {
+    Status status = request_write(rq, cancel_job, &(Cancellation){rq->server->jobs, id});
+    if (status != STATUS_OK) return status;
+    jobs_wake(rq->server->jobs);
+    double deadline = clock_monotonic() + CANCEL_SECONDS;
+    while (clock_monotonic() < deadline && db_get_int(request_db(rq), NULL, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(id))) clock_sleep(0.02);
+    return STATUS_OK;
 }
 
 /* --- replies --- */

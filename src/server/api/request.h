@@ -93,6 +93,8 @@ DbSession *request_db(Request *rq);
 /* db_write, preceded in the same transaction by the check that the caller's key is still good (decisions.md 33), and followed by the note that the
  * request under its Idempotency-Key took effect. Failure text goes to rq->error. */
 Status request_write(Request *rq, DbFunction function, void *context);
+/* Cancels a job that the caller may cancel, and waits up to five seconds for its end. What is over already is no failure. */
+Status request_cancel_job(Request *rq, const char *id);
 
 Status request_fail(Request *rq, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* One wrong field; loc as strings ended by NULL, a string of digits is an array index. */

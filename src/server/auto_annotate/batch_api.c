@@ -242,20 +242,9 @@ Status start_auto_annotate_batch(Request *rq, const StartAutoAnnotateBatchInput 
 
 /* ---- cancelling ---- */
 
-static Status cancel_batch(DbSession *tx, void *context, Error *err) {
-    NewBatch *batch = context;
-    Status status = load_job(tx, &batch->rq->arena, batch->rq->principal.organization_id, batch->id, &batch->row, err);
-    if (status != STATUS_OK || batch->row.has_completed_at) return status;
-    return job_cancel(tx, batch->rq->server->jobs, batch->id, err);
-}
-
 Status cancel_auto_annotate_batch(Request *rq, const CancelAutoAnnotateBatchInput *in, AutoAnnotateJob *out) {
-    NewBatch batch = {.rq = rq, .id = in->job_id};
-    Status status = request_write(rq, cancel_batch, &batch);
-    /* The image at hand is finished or dropped within two seconds; the answer is the job as it then stands. */
-    for (double deadline = clock_monotonic() + 5; status == STATUS_OK; clock_sleep(0.05)) {
-        status = load_job(request_db(rq), &rq->arena, rq->principal.organization_id, in->job_id, out, &rq->error);
-        if (out->has_completed_at || clock_monotonic() > deadline) break;
-    }
-    return status;
+    const char *organization = rq->principal.organization_id;
+    Status status = load_job(request_db(rq), &rq->arena, organization, in->job_id, out, &rq->error);
+    if (status == STATUS_OK) status = request_cancel_job(rq, in->job_id);
+    return status == STATUS_OK ? load_job(request_db(rq), &rq->arena, organization, in->job_id, out, &rq->error) : status;
 }

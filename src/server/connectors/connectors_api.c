@@ -12,7 +12,7 @@
 #include "server/organizations/organizations.h"
 #include "base/banned.h"
 
-enum { SOURCE_SECONDS = 20, CANCEL_SECONDS = 5, FAILURES_SHOWN = 1000 }; /* clients wait 30 s for an answer */
+enum { SOURCE_SECONDS = 20, FAILURES_SHOWN = 1000 }; /* clients wait 30 s for an answer */
 
 /* --- validate -------------------------------------------------------------------------------------------------------------- */
 
@@ -208,22 +208,8 @@ Status start_import(Request *rq, const StartImportInput *in, ImportStartResponse
 
 /* --- cancel ---------------------------------------------------------------------------------------------------------------- */
 
-static Status cancel_job(DbSession *tx, void *context, Error *err) {
-    Request *rq = ((NewImport *)context)->rq;
-    ImportRecord *record = &((NewImport *)context)->record;
-    Status status = import_load(tx, &rq->arena, rq->principal.organization_id, record->id, record, err);
-    if (status != STATUS_OK || import_is_final(record)) return status;
-    return job_cancel(tx, rq->server->jobs, record->id, err);
-}
-
 Status cancel_import(Request *rq, const CancelImportInput *in, ImportJob *out) {
-    NewImport cancel = {.rq = rq, .record.id = in->import_id};
-    Status status = request_write(rq, cancel_job, &cancel);
-    jobs_wake(rq->server->jobs);
-    /* What is on its way is dropped within two seconds; the answer is the import as it then stands. */
-    for (double deadline = clock_monotonic() + CANCEL_SECONDS; status == STATUS_OK; clock_sleep(0.05)) {
-        status = load_job(rq, in->import_id, out);
-        if (status != STATUS_OK || out->status != IMPORT_JOB_STATUS_PROCESSING || clock_monotonic() > deadline) break;
-    }
-    return status;
+    Status status = load_job(rq, in->import_id, out);
+    if (status == STATUS_OK) status = request_cancel_job(rq, in->import_id);
+    return status == STATUS_OK ? load_job(rq, in->import_id, out) : status;
 }

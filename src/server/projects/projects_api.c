@@ -201,18 +201,6 @@ Status update_project(Request *rq, const UpdateProjectInput *in, ProjectEnvelope
     return status;
 }
 
-/* Jobs of the project end here, cancelled and refunded, while their rows still exist. */
-static Status cancel_jobs(DbSession *tx, Request *rq, const char *project_id, Error *err) {
-    size_t count = (size_t)db_get_int(tx, err, 0, "SELECT count(*) FROM jobs WHERE project_id = $1 AND state <> 'done'", DB_TEXT(project_id));
-    const char **jobs = arena_new_array(&rq->arena, const char *, count);
-    size_t found = 0;
-    DbRows rows = db_query(tx, err, "SELECT id FROM jobs WHERE project_id = $1 AND state <> 'done'", DB_TEXT(project_id));
-    while (found < count && db_next(&rows)) jobs[found++] = db_text(&rows, 0, &rq->arena);
-    Status status = db_finish(&rows);
-    for (size_t i = 0; status == STATUS_OK && i < found; i++) status = job_cancel(tx, rq->server->jobs, jobs[i], err);
-    return status;
-}
-
 static Status remove_project(DbSession *tx, void *context, Error *err) {
     Change *c = context;
     Arena *arena = &c->rq->arena;
@@ -226,7 +214,8 @@ static Status remove_project(DbSession *tx, void *context, Error *err) {
                                         .bytes_freed = db_int(&rows, 2), .has_bytes_freed = true, .has_exports_deleted = true};
     status = db_finish(&rows);
     c->deletion.exports_deleted = db_get_int(tx, err, 0, "SELECT count(*) FROM exports WHERE project_id = $1", DB_TEXT(row.id));
-    if (status == STATUS_OK) status = cancel_jobs(tx, c->rq, row.id, err);
+    /* Those that wait end here, refunded, while their rows still exist. */
+    if (status == STATUS_OK) status = job_cancel_project(tx, c->rq->server->jobs, row.id, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
                          "INSERT INTO discarded_objects (sha256, discarded_at) SELECT object, $1 FROM images WHERE project_id = $2 "
@@ -241,6 +230,7 @@ static Status remove_project(DbSession *tx, void *context, Error *err) {
 Status delete_project(Request *rq, const DeleteProjectInput *in, ProjectDeleteResponse *out) {
     Change change = {.rq = rq, .name = in->name};
     Status status = request_write(rq, remove_project, &change);
+    if (status == STATUS_OK) jobs_wake(rq->server->jobs);
     out->deleted = change.deletion;
     return status;
 }
