@@ -122,8 +122,9 @@ static void write_jobs(DbSession *db, Buffer *out) {
 
 static void write_workers(const Server *server, Buffer *out) {
     buffer_append_text(out, "# HELP pictograph_worker_restarts_total Worker processes that were replaced.\n# TYPE pictograph_worker_restarts_total counter\n");
-    buffer_printf(out, "pictograph_worker_restarts_total{worker=\"media\"} %ld\n", workers_restarts(server->media));
-    buffer_printf(out, "pictograph_worker_restarts_total{worker=\"vision\"} %ld\n", workers_restarts(server->vision));
+    const struct { const char *name; WorkerPool *pool; } pools[] = {{"media", server->media}, {"video", server->video}, {"vision", server->vision}, {"import", server->importer}};
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
+        buffer_printf(out, "pictograph_worker_restarts_total{worker=\"%s\"} %ld\n", pools[i].name, workers_restarts(pools[i].pool));
 }
 
 static double free_bytes(const char *directory) {
