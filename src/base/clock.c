@@ -33,29 +33,40 @@ char *clock_format(int64_t ms, char out[CLOCK_TEXT_SIZE]) {
     return out;
 }
 
+/* Whether text begins like the pattern, in which 9 is any digit and T what may stand between day and time. */
+static bool begins_like(const char *text, const char *pattern) {
+    for (; *pattern; text++, pattern++) {
+        bool fits = *pattern == '9' ? *text >= '0' && *text <= '9' : *pattern == 'T' ? *text == 'T' || *text == 't' || *text == ' ' : *text == *pattern;
+        if (!fits) return false;
+    }
+    return true;
+}
+
 bool clock_parse(const char *text, int64_t *out_ms) {
-    int year, month, day, hour, minute, second, used = 0;
-    if (strlen(text) > 40) return false;
-    if (sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used) != 6 || !used) return false;
+    static const char PATTERN[] = "9999-99-99T99:99:99";
+    int year, month, day, hour, minute, second;
+    if (strlen(text) > 40 || !begins_like(text, PATTERN)) return false; /* sscanf alone takes signs and blanks */
+    if (sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) != 6) return false;
     if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return false;
-    const char *at = text + used;
+    const char *at = text + sizeof PATTERN - 1;
     int64_t ms = 0;
-    if (*at == '.') {
+    if (begins_like(at, ".9")) {
         int scale = 100;
         for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) ms += (*at - '0') * scale;
     }
     int64_t offset_minutes = 0;
     if (*at == '+' || *at == '-') {
-        int h, m, n = 0;
-        if (sscanf(at + 1, "%2d:%2d%n", &h, &m, &n) != 2 || n != 5 || at[6] != '\0' || h > 23 || m > 59) return false;
+        int h, m;
+        if (!begins_like(at + 1, "99:99") || at[6] != '\0' || sscanf(at + 1, "%2d:%2d", &h, &m) != 2 || h > 23 || m > 59) return false;
         offset_minutes = (*at == '+' ? 1 : -1) * (h * 60 + m);
     } else if ((*at != 'Z' && *at != 'z') || at[1] != '\0') {
         return false;
     }
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    int leap = second == 60;
+    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second - leap};
     time_t seconds = timegm(&tm);
-    if (tm.tm_mday != day && second != 60) return false; /* 30 February */
-    *out_ms = ((int64_t)seconds - offset_minutes * 60) * 1000 + ms;
+    if (tm.tm_mday != day) return false; /* 30 February */
+    *out_ms = ((int64_t)seconds + leap - offset_minutes * 60) * 1000 + ms;
     return true;
 }
 

@@ -48,6 +48,14 @@ Status file_write_all(int fd, const void *data, size_t size, Error *err) {
     return STATUS_OK;
 }
 
+Status file_sync(const char *path, Error *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return error_set_errno(err, errno, "%s", path);
+    Status status = fsync(fd) == 0 ? STATUS_OK : error_set_errno(err, errno, "fsync %s", path);
+    close(fd);
+    return status;
+}
+
 Status file_sync_parent(const char *path, Error *err) {
     char directory[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -57,11 +65,7 @@ Status file_sync_parent(const char *path, Error *err) {
     if (slash) memcpy(directory, path, length);
     else directory[length++] = '.';
     directory[length] = '\0';
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return error_set_errno(err, errno, "%s", directory);
-    Status status = fsync(fd) == 0 ? STATUS_OK : error_set_errno(err, errno, "fsync %s", directory);
-    close(fd);
-    return status;
+    return file_sync(directory, err);
 }
 
 Status file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *err) {
@@ -71,15 +75,14 @@ Status file_write_atomic(const char *path, const void *data, size_t size, unsign
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) return error_set_errno(err, errno, "%s", path);
     Status status = file_write_all(fd, data, size, err);
+    if (status != STATUS_OK) error_prefix(err, "%s", path);
     if (status == STATUS_OK && fchmod(fd, (mode_t)mode) != 0) status = error_set_errno(err, errno, "%s", path);
     if (status == STATUS_OK && fsync(fd) != 0) status = error_set_errno(err, errno, "fsync %s", path);
     if (close(fd) != 0 && status == STATUS_OK) status = error_set_errno(err, errno, "%s", path);
     if (status == STATUS_OK && rename(temporary, path) != 0) status = error_set_errno(err, errno, "%s", path);
-    if (status != STATUS_OK) {
-        unlink(temporary);
-        return error_prefix(err, "%s", path);
-    }
-    return file_sync_parent(path, err);
+    if (status == STATUS_OK) return file_sync_parent(path, err);
+    unlink(temporary);
+    return status;
 }
 
 Status file_make_directories(const char *path, unsigned mode, Error *err) {

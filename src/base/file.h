@@ -13,6 +13,8 @@ Status file_read(const char *path, Buffer *out, Error *err);
 Status file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *err);
 /* Writes all of data or fails; goes on after EINTR and short writes. */
 Status file_write_all(int fd, const void *data, size_t size, Error *err);
+/* fsync of a file that somebody else wrote, or of a directory. */
+Status file_sync(const char *path, Error *err);
 /* Makes rename and creation of path durable: fsync of its directory. */
 Status file_sync_parent(const char *path, Error *err);
 /* mkdir -p; directories get mode. */

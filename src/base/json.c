@@ -157,12 +157,14 @@ static void quoted(Buffer *out, const char *text, size_t length) {
     buffer_append_byte(out, '"');
 }
 
-void json_key(JsonWriter *w, const char *key) {
+static void key_n(JsonWriter *w, const char *key, size_t length) {
     separate(w);
-    quoted(w->out, key, strlen(key));
+    quoted(w->out, key, length);
     buffer_append(w->out, ": ", w->indent ? 2 : 1);
     w->after_key = true;
 }
+
+void json_key(JsonWriter *w, const char *key) { key_n(w, key, strlen(key)); }
 
 void json_string_n(JsonWriter *w, const char *text, size_t length) {
     separate(w);
@@ -190,10 +192,12 @@ static void append_digits(Buffer *out, bool negative, uint64_t value) {
     buffer_append(out, first, (size_t)(digits + sizeof digits - first));
 }
 
-void json_int(JsonWriter *w, int64_t value) {
+static void integer(JsonWriter *w, bool negative, uint64_t value) {
     separate(w);
-    append_digits(w->out, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    append_digits(w->out, negative, value);
 }
+
+void json_int(JsonWriter *w, int64_t value) { integer(w, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value); }
 
 /* yyjson's writer finds the shortest digits without trying; it needs a little memory, which lies on the stack. */
 static bool append_shortest(Buffer *out, double value) {
@@ -257,9 +261,7 @@ static void write_container(JsonWriter *w, yyjson_val *value) {
     }
     json_begin_object(w);
     yyjson_obj_foreach(value, index, count, key, item) {
-        json_string_n(w, yyjson_get_str(key), yyjson_get_len(key));
-        buffer_append(w->out, ": ", w->indent ? 2 : 1);
-        w->after_key = true;
+        key_n(w, yyjson_get_str(key), yyjson_get_len(key));
         json_value(w, item);
     }
     json_end_object(w);
@@ -270,6 +272,7 @@ void json_value(JsonWriter *w, yyjson_val *value) {
     else if (yyjson_is_str(value)) json_string_n(w, yyjson_get_str(value), yyjson_get_len(value));
     else if (yyjson_is_bool(value)) json_bool(w, yyjson_get_bool(value));
     else if (yyjson_is_sint(value)) json_int(w, yyjson_get_sint(value));
+    else if (yyjson_is_uint(value)) integer(w, false, yyjson_get_uint(value));
     else if (yyjson_is_num(value)) json_number(w, yyjson_get_num(value));
     else json_null(w);
 }

@@ -1,6 +1,5 @@
 /* The SQLite store: opening, migrating, lending sessions, backing up. Writes are writer.c's, statements session.c's. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,14 +110,6 @@ void db_session_release(Store *store, DbSession *session) {
 Status db_write(Store *store, DbFunction function, void *context, Error *err) { return writer_run(store->writer, function, context, err); }
 void db_write_later(Store *store, DbFunction function, void *context) { writer_run_later(store->writer, function, context); }
 
-static Status sync_file(const char *path, Error *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return error_set_errno(err, errno, "%s", path);
-    Status status = fsync(fd) == 0 ? STATUS_OK : error_set_errno(err, errno, "fsync %s", path);
-    close(fd);
-    return status;
-}
-
 /* VACUUM INTO reads one state of the database while writers go on; it does not sync what it writes. */
 Status store_backup(Store *store, const char *path, Error *err) {
     if (file_exists(path)) return error_set(err, STATUS_ALREADY_EXISTS, "%s exists", path);
@@ -129,7 +120,7 @@ Status store_backup(Store *store, const char *path, Error *err) {
     Status status = session_script(session, "PRAGMA query_only = OFF", err);
     if (status == STATUS_OK) status = db_exec(session, err, "VACUUM INTO $1", DB_TEXT(partial));
     session_close(session);
-    if (status == STATUS_OK) status = sync_file(partial, err);
+    if (status == STATUS_OK) status = file_sync(partial, err);
     if (status == STATUS_OK && rename(partial, path) != 0) status = error_set_errno(err, errno, "%s", path);
     if (status == STATUS_OK) status = file_sync_parent(path, err);
     if (status != STATUS_OK) unlink(partial);
