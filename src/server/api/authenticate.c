@@ -193,26 +193,27 @@ static int in_flight_index(const KeyCache *cache, const Digest *digest) {
     return -1;
 }
 
-/* Id of the key whose secret this is, by bcrypt; false when there is none. */
-static bool verify(DbSession *db, const char *key, char out[UUID_SIZE]) {
+/* Id of the key whose secret this is, by bcrypt; STATUS_NOT_FOUND when there is none. */
+static Status verify(DbSession *db, const char *key, char out[UUID_SIZE], Error *err) {
     struct {
         char id[UUID_SIZE], hash[KEY_HASH_SIZE];
     } candidates[CANDIDATES_MAXIMUM];
     int count = 0;
-    DbRows rows = db_query(db, NULL, "SELECT id, secret_hash FROM api_keys WHERE prefix = $1 LIMIT 16", DB_TEXT_N(key, KEY_PREFIX_SIZE - 1));
+    DbRows rows = db_query(db, err, "SELECT id, secret_hash FROM api_keys WHERE prefix = $1 LIMIT 16", DB_TEXT_N(key, KEY_PREFIX_SIZE - 1));
     while (db_next(&rows) && count < CANDIDATES_MAXIMUM) {
         memset(&candidates[count], 0, sizeof candidates[count]);
         const char *id = db_text_borrowed(&rows, 0), *hash = db_text_borrowed(&rows, 1);
         memcpy(candidates[count].id, id, strnlen(id, UUID_SIZE - 1));
         memcpy(candidates[count++].hash, hash, strnlen(hash, KEY_HASH_SIZE - 1));
     }
-    db_finish(&rows);
+    Status status = db_finish(&rows);
+    if (status != STATUS_OK) return status;
     for (int i = 0; i < count; i++) {
         if (!key_secret_matches(key, candidates[i].hash)) continue;
         memcpy(out, candidates[i].id, UUID_SIZE);
-        return true;
+        return STATUS_OK;
     }
-    return false;
+    return STATUS_NOT_FOUND;
 }
 
 static void resume_parked(KeyCache *cache) {
@@ -225,8 +226,8 @@ static void resume_parked(KeyCache *cache) {
     }
 }
 
-/* Verifies a cold key; enters and leaves with the lock held, and the caller looks again. False: someone verifies it, or as many as may; the request
- * was parked. */
+/* Verifies a cold key; enters and leaves with the lock held, and the caller looks again, unless rq->error says that the database could not tell. False:
+ * someone verifies it, or as many as may; the request was parked. */
 static bool verify_or_park(KeyCache *cache, Request *rq, const char *key, const Digest *digest) {
     if (in_flight_index(cache, digest) >= 0 || cache->in_flight_count == cache->in_flight_maximum) {
         rq->passage->next_parked = cache->parked;
@@ -236,12 +237,12 @@ static bool verify_or_park(KeyCache *cache, Request *rq, const char *key, const 
     cache->in_flight[cache->in_flight_count++] = *digest;
     pthread_mutex_unlock(&cache->lock);
     char id[UUID_SIZE];
-    bool good = verify(request_db(rq), key, id);
+    Status status = verify(request_db(rq), key, id, &rq->error);
     pthread_mutex_lock(&cache->lock);
     cache->in_flight[in_flight_index(cache, digest)] = cache->in_flight[cache->in_flight_count - 1];
     cache->in_flight_count--;
-    if (good) memcpy(entry_add(cache, digest)->principal.key_id, id, UUID_SIZE); /* version 0: its row is read next */
-    else note_bad(cache, digest);
+    if (status == STATUS_OK) memcpy(entry_add(cache, digest)->principal.key_id, id, UUID_SIZE); /* version 0: its row is read next */
+    if (status == STATUS_NOT_FOUND) note_bad(cache, digest);
     resume_parked(cache);
     return true;
 }
@@ -312,6 +313,7 @@ AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
             result = may_wait ? AUTHENTICATION_PARKED : AUTHENTICATION_WAITS;
             break;
         }
+        if (rq->error.status != STATUS_OK) break;
     }
     pthread_mutex_unlock(&cache->lock);
     return result;

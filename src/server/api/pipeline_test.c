@@ -124,6 +124,14 @@ static void a_cold_key_is_verified_once(void **state) {
     assert_true(all < 3 * one);
 }
 
+static void a_database_that_fails_makes_no_key_wrong(void **state) {
+    TestServer *test = *state;
+    test_server_sql(test, "ALTER TABLE api_keys RENAME COLUMN prefix TO hidden");
+    expect_get(test, test->key, 500, "internal_error");
+    test_server_sql(test, "ALTER TABLE api_keys RENAME COLUMN hidden TO prefix");
+    expect_get(test, test->key, 200, NULL);
+}
+
 static void guessing_is_slowed_down(void **state) {
     TestServer *test = *state;
     char wrong[64];
@@ -327,7 +335,8 @@ static void secrets_are_not_stored(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(routes), TEST(keys_that_are_no_good), TEST(a_cold_key_is_verified_once), TEST(guessing_is_slowed_down), TEST(rates), TEST(failures_have_an_order),
+        TEST(routes), TEST(keys_that_are_no_good), TEST(a_cold_key_is_verified_once), TEST(a_database_that_fails_makes_no_key_wrong), TEST(guessing_is_slowed_down),
+        TEST(rates), TEST(failures_have_an_order),
         TEST(envelopes), TEST(a_key_revoked_meanwhile_writes_nothing), TEST(the_second_gets_the_firsts_answer), TEST(only_successes_are_kept),
         TEST(secrets_are_not_stored),
     };
