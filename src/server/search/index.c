@@ -390,7 +390,7 @@ Status indexes_trim(VectorIndexes *indexes, Store *store, Error *err) {
     for (ProjectIndex *x = indexes->first; x && last && status == STATUS_OK; x = x->next) {
         pthread_rwlock_wrlock(&x->lock);
         if (x->loaded) status = follow(x, session, err);
-        if (x->loaded && x->sequence < last) x->sequence = last;
+        if (status == STATUS_OK && x->loaded && x->sequence < last) x->sequence = last;
         if (x->gone == x->count) forget_vectors(x); /* its project is gone */
         pthread_rwlock_unlock(&x->lock);
     }

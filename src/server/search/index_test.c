@@ -196,6 +196,24 @@ static void a_small_bound_forgets_and_still_answers(void **state) {
     for (int round = 0; round < 40; round++) compare(f);
 }
 
+/* What could not be read while the notes were trimmed is read from them later. */
+static void notes_outlive_a_failure(void **state) {
+    Fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        add(f, i);
+        describe(f, i);
+    }
+    for (int round = 0; round < 10; round++) compare(f);
+    for (int i = 20; i < 80; i++) {
+        add(f, i);
+        describe(f, i);
+    }
+    sql(f, "ALTER TABLE image_vectors RENAME COLUMN vector TO hidden");
+    assert_int_not_equal(indexes_trim(f->indexes, f->store, &f->err), STATUS_OK);
+    sql(f, "ALTER TABLE image_vectors RENAME COLUMN hidden TO vector");
+    for (int round = 0; round < 40; round++) compare(f);
+}
+
 static void notes_are_forgotten(void **state) {
     Fixture *f = *state;
     for (int i = 0; i < 20; i++) {
@@ -230,6 +248,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(agrees_through_changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_small_bound_forgets_and_still_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notes_outlive_a_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(grows_from_one, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
