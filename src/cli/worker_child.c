@@ -77,7 +77,8 @@ static Status send_request(WorkerChild *child, const char *method, const Buffer 
     json_key(&writer, "params");
     json_raw(&writer, buffer_text(params), params->size);
     json_end_object(&writer);
-    Status status = channel_send(child->fd, buffer_text(&message), message.size, err);
+    Status status = message.failed ? error_set(err, STATUS_OUT_OF_MEMORY, "The request to %s is too large", child->name)
+                                   : channel_send(child->fd, buffer_text(&message), message.size, err);
     buffer_clear(&message);
     return status;
 }
@@ -91,11 +92,7 @@ static Status take_message(const WorkerChild *child, const Buffer *message, yyjs
         *out = doc;
         return STATUS_OK;
     }
-    Status status = STATUS_OK;
-    if (error) {
-        status = status_from_slug(json_get_string(error, "code", ""));
-        error_set(err, status, "%s", json_get_string(error, "message", "failed"));
-    }
+    Status status = error ? channel_failure(error, err) : STATUS_OK;
     yyjson_doc_free(doc);
     return status;
 }

@@ -149,9 +149,9 @@ static bool encode(Encoding *e, const Rgb *rgb) {
 /* No fsync: whoever takes the file over sees to that. */
 static Status write_file(const char *path, const void *bytes, size_t size, Error *err) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return error_set_errno(err, errno, "%s", path);
+    if (fd < 0) return error_set_errno(err, errno, "%s", file_base_name(path));
     Status status = file_write_all(fd, bytes, size, err);
-    if (close(fd) != 0 && status == STATUS_OK) status = error_set_errno(err, errno, "%s", path);
+    if (close(fd) != 0 && status == STATUS_OK) status = error_set_errno(err, errno, "%s", file_base_name(path));
     if (status != STATUS_OK) unlink(path);
     return status;
 }

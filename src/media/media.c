@@ -44,8 +44,8 @@ static Status output_failure(const Job *job, Error *err) {
     unlink(job->output);
     if (!disk_full && !not_writable) return picture_failure(job->name, err);
     vips_error_clear();
-    return disk_full ? error_set(err, STATUS_STORAGE_FULL, "No room for %s", job->output)
-                     : error_set(err, STATUS_IO, "%s cannot be written", job->output);
+    return disk_full ? error_set(err, STATUS_STORAGE_FULL, "No room for what is made of %s", job->name)
+                     : error_set(err, STATUS_IO, "What is made of %s cannot be written", job->name);
 }
 
 /* ---- inspect ---- */
@@ -192,12 +192,12 @@ static int write_rows(VipsRegion *region, VipsRect *area, void *context) {
 static Status write_pixels(const Job *job, VipsImage *image, Error *err) {
     unsigned char header[PIXELS_HEADER];
     Rows rows = {.err = err, .fd = open(job->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-    if (rows.fd < 0) return error_set_errno(err, errno, "%s", job->output);
+    if (rows.fd < 0) return error_set_errno(err, errno, "What is made of %s", job->name);
     pixels_header((uint32_t)image->Xsize, (uint32_t)image->Ysize, header);
     Status status = file_write_all(rows.fd, header, sizeof header, err);
     if (status == STATUS_OK && vips_sink_disc(image, write_rows, &rows) != 0)
         status = rows.status != STATUS_OK ? rows.status : picture_failure(job->name, err);
-    if (close(rows.fd) != 0 && status == STATUS_OK) status = error_set_errno(err, errno, "%s", job->output);
+    if (close(rows.fd) != 0 && status == STATUS_OK) status = error_set_errno(err, errno, "What is made of %s", job->name);
     if (status != STATUS_OK) unlink(job->output);
     return status;
 }

@@ -65,6 +65,13 @@ Status channel_receive(int fd, double timeout_seconds, Buffer *out, Error *err) 
     return STATUS_OK;
 }
 
+Status channel_failure(yyjson_val *error, Error *err) {
+    int64_t number = json_get_int(error, "status", STATUS_OK);
+    bool usable = number > STATUS_OK && number < STATUS_COUNT && number != STATUS_CANCELLED;
+    Status status = usable ? (Status)number : status_from_slug(json_get_string(error, "code", ""));
+    return error_set(err, status, "%s", json_get_string(error, "message", "The worker failed"));
+}
+
 bool worker_progress(WorkerCall *call, const char *json) {
     Buffer message;
     JsonWriter w;

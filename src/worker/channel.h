@@ -2,7 +2,7 @@
  *
  * A message is a 4-byte little-endian length and that many bytes of UTF-8 JSON, over one end of a socketpair. Inside a machine
  * paths travel, not file contents. Requests carry "id" and "method"; a reply carries the same "id" and either "result" or "error"
- * {"code": slug, "message": text}; a progress message carries "id" and "progress". The worker serves one request at a time unless
+ * {"status": number, "code": slug, "message": text}, status being a Status of base/error.h, several of which share a slug; a progress message carries "id" and "progress". The worker serves one request at a time unless
  * its own header says otherwise; closing the socket asks it to end.
  */
 #pragma once
@@ -20,6 +20,10 @@ Status channel_send(int fd, const char *json, size_t size, Error *err);
 /* Waits up to timeout seconds (negative: for ever) for one whole message, which replaces the content of out.
  * STATUS_TIMEOUT when none came; STATUS_IO when the peer is gone or sent rubbish. */
 Status channel_receive(int fd, double timeout_seconds, Buffer *out, Error *err);
+
+/* Status (never OK) and text of the "error" of a reply. Of a status that is none, or that only the caller can tell, the slug counts: the worker may have
+ * been taken over by what it was given. */
+Status channel_failure(yyjson_val *error, Error *err);
 
 /* The worker's side. A method fills `result`, a started JSON writer positioned where one value belongs. */
 typedef struct WorkerCall {

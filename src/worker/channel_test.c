@@ -71,6 +71,33 @@ static void a_worker_answers_and_survives_errors(void **state) {
     assert_int_equal(status, 0);
 }
 
+/* Statuses share slugs, so the number counts, unless it is none that a worker may say. */
+static void a_failure_has_the_status_that_was_meant(void **state) {
+    (void)state;
+    static const struct {
+        const char *error;
+        Status status;
+    } CASES[] = {{"{\"code\":\"undecodable_media\"}", STATUS_UNDECODABLE_MEDIA},
+                 {"{\"status\":0,\"code\":\"not_found\"}", STATUS_NOT_FOUND},
+                 {"{\"status\":-1,\"code\":\"not_found\"}", STATUS_NOT_FOUND},
+                 {"{\"status\":4294967297,\"code\":\"not_found\"}", STATUS_NOT_FOUND},
+                 {"{\"status\":18446744073709551615}", STATUS_INTERNAL_ERROR},
+                 {"[]", STATUS_INTERNAL_ERROR}};
+    static const Status ANY[] = {STATUS_STORAGE_FULL, STATUS_IO, STATUS_OUT_OF_MEMORY, STATUS_COUNT, STATUS_CANCELLED};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        yyjson_doc *doc = json_parse(CASES[i].error, strlen(CASES[i].error), NULL);
+        assert_int_equal(channel_failure(yyjson_doc_get_root(doc), NULL), CASES[i].status);
+        yyjson_doc_free(doc);
+    }
+    for (size_t i = 0; i < sizeof ANY / sizeof *ANY; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "{\"status\":%d,\"code\":\"internal_error\"}", (int)ANY[i]);
+        yyjson_doc *doc = json_parse(text, strlen(text), NULL);
+        assert_int_equal(channel_failure(yyjson_doc_get_root(doc), NULL), i < 3 ? ANY[i] : STATUS_INTERNAL_ERROR);
+        yyjson_doc_free(doc);
+    }
+}
+
 static void a_cancelled_call_ends(void **state) {
     (void)state;
     int fd;
@@ -105,6 +132,7 @@ static void silence_is_a_timeout(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_worker_answers_and_survives_errors), cmocka_unit_test(a_cancelled_call_ends),
+                                       cmocka_unit_test(a_failure_has_the_status_that_was_meant),
                                        cmocka_unit_test(silence_is_a_timeout)};
     return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
 }

@@ -71,6 +71,8 @@ def test_a_full_disk(small_disk):
         if reply.status_code == 202:
             assert owner.wait(f"/exports/{project['name']}/full", "export")["status"] == "failed"
         assert owner.get(f"/images/{image['id']}").content == picture()
+        message = owner.get(f"/images/{image['id']}/thumbnail", 507).json()["message"]  # so says the worker that makes it
+        assert "a.jpg" in message and str(small_disk) not in message
         assert owner.get("//healthz").json()["status"] == "ok"
 
         (small_disk / "filler").unlink()
@@ -78,6 +80,7 @@ def test_a_full_disk(small_disk):
         while owner.call("POST", f"/annotations/{image['id']}", json=boxes(2, "new")).status_code != 200:
             assert time.monotonic() < deadline, "the server did not notice that there is space again"
         assert owner.get(f"/annotations/{image['id']}").json()["count"] == 2
+        owner.get(f"/images/{image['id']}/thumbnail")
         owner.put_object(target["upload_url"], data, "image/bmp")
         owner.call("POST", "/images/register", 201, data={"dataset_id": project["id"], "filename": "b.bmp", "gcs_path": target["gcs_path"]})
         owner.post("/exports/", {"dataset_name": project["name"], "name": "again", "status_filter": "all"}, 202)

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "server/jobs/exchange.h"
 #include "server/jobs/process.h"
+#include "worker/channel.h"
 #include "base/banned.h"
 
 enum { TICK_MS = 250, SEND_TIMEOUT_SECONDS = 10, ARGUMENTS_MAXIMUM = 32, KILLED_STARTS = 3 };
@@ -328,11 +329,6 @@ static Status hand_over(Worker **out, Exchange *out_exchange, const Call *call, 
     }
 }
 
-static Status worker_failure(yyjson_doc *answer, Error *err) {
-    yyjson_val *error = yyjson_obj_get(yyjson_doc_get_root(answer), "error");
-    return error_set(err, status_from_slug(json_get_string(error, "code", "")), "%s", json_get_string(error, "message", "The worker failed"));
-}
-
 /* *out_killed: somebody else ended the worker, so it need not be what was sent to it. */
 static Status try_call(const Call *call, yyjson_doc **out, bool *out_killed, Error *err) {
     WorkerPool *pool = call->pool;
@@ -359,7 +355,7 @@ static Status call_worker(const Call *call, yyjson_doc **out, Error *err) {
     Status status = try_call(call, out, &killed, err);
     if (killed && call->pool->program.repeatable) status = try_call(call, out, &killed, err);
     if (status != STATUS_OK || yyjson_obj_get(yyjson_doc_get_root(*out), "result")) return status;
-    status = worker_failure(*out, err);
+    status = channel_failure(yyjson_obj_get(yyjson_doc_get_root(*out), "error"), err);
     yyjson_doc_free(*out);
     *out = NULL;
     return status;

@@ -205,7 +205,7 @@ static void a_call_is_answered(void **state) {
 
 static void a_failure_of_the_worker_comes_back(void **state) {
     Fixture *f = *state;
-    assert_int_equal(call(f, "fail", "{}", 5), STATUS_PAYLOAD_TOO_LARGE); /* the first status of the slug */
+    assert_int_equal(call(f, "fail", "{}", 5), STATUS_IMAGE_TOO_LARGE); /* not the first status of the slug */
     assert_string_equal(f->err.message, "No such picture fits");
     assert_int_equal(call(f, "unknown", "{}", 5), STATUS_INTERNAL_ERROR);
     assert_int_equal(workers_restarts(f->pool), 0);
