@@ -261,17 +261,25 @@ static Status take_line(Run *r, const char *text, size_t size, Error *err) {
     return status;
 }
 
+/* The next line with its end, or as much of it as the buffer takes, which has failed then; false at the end of the file. */
+static bool read_line(FILE *file, Buffer *line) {
+    buffer_reset(line);
+    for (int c = 0; c != '\n' && !line->failed && (c = getc_unlocked(file)) != EOF;) buffer_append_byte(line, (char)c);
+    return line->size > 0;
+}
+
 /* Lines of a file that a sandboxed process wrote: none may be larger than that process makes them. */
 static Status take_lines(Run *r, FILE *file, Error *err) {
-    char *line = NULL;
-    size_t capacity = 0;
+    Buffer line;
     Status status = STATUS_OK;
-    for (ssize_t n; status == STATUS_OK && (n = getline(&line, &capacity, file)) > 0;) {
+    buffer_init(&line, LINE_MAXIMUM);
+    while (status == STATUS_OK && read_line(file, &line)) {
         if (job_cancelled(r->job)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
-        else if (n > LINE_MAXIMUM) status = error_set(err, STATUS_BAD_REQUEST, "One image has more annotations than can be taken");
-        else status = take_line(r, line, (size_t)n, err);
+        else if (line.failed) status = error_set(err, STATUS_BAD_REQUEST, "One image has more annotations than can be taken");
+        else status = take_line(r, line.data, line.size, err);
     }
-    free(line);
+    if (status == STATUS_OK && ferror(file)) status = error_set_errno(err, errno, "images.jsonl");
+    buffer_clear(&line);
     return status == STATUS_OK ? flush(r, err) : status;
 }
 
