@@ -69,31 +69,14 @@ static int usable_cores(void) {
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-static Status measure(const Request *request, TrainDataset *dataset, Error *err) {
-    int cores = usable_cores(), side = (int)request->side;
-    TrainerOptions options = trainer_choose(cores, (int)request->batch, torch_has_cuda());
-    options.type = request->type;
-    Yolox *net = yolox_new(request->model_size, (int)dataset->class_count);
-    float *weights = xmalloc(net->size * sizeof *weights);
-    yolox_initialize(net, 1, weights);
-    uint32_t *all = NULL, *none = NULL;
-    size_t count, no_count;
-    train_dataset_split(dataset, 0, &all, &count, &none, &no_count);
-    TrainCache *cache = train_cache_new(dataset, side, side, (size_t)1 << 30);
-    TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
-    o.width = o.height = side;
-    o.batch = (int)request->batch;
-    o.threads = cores < 8 ? 1 : cores / 4;
-    o.epochs = ANY_EPOCHS;
-    o.shuffle = true;
-    o.augment = (AugmentOptions)AUGMENT_DEFAULTS;
-    TrainLoader *loader = train_loader_new(dataset, cache, all, count, &o);
-    Trainer *trainer = NULL;
-    Status status = trainer_new(&trainer, net, weights, &options, err);
+/* Steps for LEAST_SECONDS, behind some that warm up, and prints how fast they were. */
+static Status time_steps(const Request *request, const TrainerOptions *options, Trainer *trainer, TrainLoader *loader, Error *err) {
     StepRates rates = {.learning_rate = 1e-4, .momentum = 0.9, .weight_decay = 5e-4, .average_keep = 0.99, .statistics_part = YOLOX_NORM_MOMENTUM};
+    Status status = STATUS_OK;
     double start = clock_monotonic(), waited = 0;
     clock_t used = clock();
     int64_t images = 0;
+    int side = (int)request->side;
     for (int step = 0; status == STATUS_OK && (step < 2 * WARM_STEPS || clock_monotonic() - start < LEAST_SECONDS); step++) {
         if (step == WARM_STEPS) {
             start = clock_monotonic();
@@ -113,8 +96,34 @@ static Status measure(const Request *request, TrainDataset *dataset, Error *err)
     if (status == STATUS_OK)
         printf("%s %d batch %d %s: %.2f images/s (%d replicas of %d threads, %.1f %% of the time spent waiting for data; %.1f ms of processor time an image)\n",
                yolox_size_name(request->model_size), side, (int)request->batch, request->type == TORCH_FLOAT32 ? "float32" : "bfloat16",
-               (double)images / seconds, options.replicas, options.threads, 100 * (train_loader_waited(loader) - waited) / seconds,
+               (double)images / seconds, options->replicas, options->threads, 100 * (train_loader_waited(loader) - waited) / seconds,
                1000 * processor_seconds / (double)images);
+    return status;
+}
+
+static Status measure(const Request *request, TrainDataset *dataset, Error *err) {
+    int cores = usable_cores(), side = (int)request->side;
+    TrainerOptions options = trainer_choose(cores, (int)request->batch, torch_has_cuda());
+    options.type = request->type;
+    Yolox *net = yolox_new(request->model_size, (int)dataset->class_count);
+    float *weights = xmalloc(net->size * sizeof *weights);
+    yolox_initialize(net, 1, weights);
+    uint32_t *all = NULL, *none = NULL;
+    size_t count, no_count;
+    train_dataset_split(dataset, 0, &all, &count, &none, &no_count);
+    TrainCache *cache = train_cache_new(dataset, side, side, (size_t)1 << 30);
+    TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
+    o.width = o.height = side;
+    o.batch = (int)request->batch;
+    o.threads = cores < 8 ? 1 : cores / 4;
+    o.epochs = ANY_EPOCHS;
+    o.shuffle = true;
+    o.augment = (AugmentOptions)AUGMENT_DEFAULTS;
+    TrainLoader *loader = NULL;
+    Trainer *trainer = NULL;
+    Status status = train_loader_new(&loader, dataset, cache, all, count, &o, err);
+    if (status == STATUS_OK) status = trainer_new(&trainer, net, weights, &options, err);
+    if (status == STATUS_OK) status = time_steps(request, &options, trainer, loader, err);
     trainer_free(trainer);
     train_loader_free(loader);
     train_cache_free(cache);

@@ -236,8 +236,9 @@ static void *run_thread(void *context) {
 
 static int at_least_one(int value) { return value < 1 ? 1 : value; }
 
-TrainLoader *train_loader_new(TrainDataset *dataset, TrainCache *cache, const uint32_t *indexes, size_t count,
-                              const TrainLoaderOptions *options) {
+Status train_loader_new(TrainLoader **out, TrainDataset *dataset, TrainCache *cache, const uint32_t *indexes, size_t count,
+                        const TrainLoaderOptions *options, Error *err) {
+    int code = 0;
     TrainLoader *loader = xcalloc(1, sizeof *loader);
     *loader = (TrainLoader){.dataset = dataset, .cache = cache, .options = *options, .count = count, .order_epoch = -1};
     TrainLoaderOptions *o = &loader->options;
@@ -255,13 +256,13 @@ TrainLoader *train_loader_new(TrainDataset *dataset, TrainCache *cache, const ui
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->ready, NULL);
     pthread_cond_init(&loader->room, NULL);
-    while (loader->thread_count < o->threads && !pthread_create(&loader->threads[loader->thread_count], NULL, run_thread, loader))
+    while (loader->thread_count < o->threads && (code = pthread_create(&loader->threads[loader->thread_count], NULL, run_thread, loader)) == 0)
         loader->thread_count++;
-    if (!loader->thread_count) {
-        train_loader_free(loader);
-        loader = NULL;
-    }
-    return loader;
+    *out = loader;
+    if (loader->thread_count) return STATUS_OK;
+    *out = NULL;
+    train_loader_free(loader);
+    return error_set_errno(err, code, "No thread to draw batches");
 }
 
 void train_loader_free(TrainLoader *loader) {

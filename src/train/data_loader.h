@@ -5,7 +5,8 @@
  *
  *     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
  *     o.batch = 4; o.epochs = 50; o.closing_epochs = 8; o.augment = (AugmentOptions)AUGMENT_DEFAULTS; o.shuffle = true;
- *     TrainLoader *loader = train_loader_new(dataset, cache, indexes, count, &o);
+ *     TrainLoader *loader;
+ *     Status status = train_loader_new(&loader, dataset, cache, indexes, count, &o, err);
  *     TrainBatch *batch;
  *     while ((batch = train_loader_next(loader)) != NULL) { ...; train_batch_release(loader, batch); }
  *     train_loader_free(loader);
@@ -48,11 +49,11 @@ typedef struct TrainBatch {
 
 typedef struct TrainLoader TrainLoader;
 
-/* Starts the threads; NULL when the system gives none. dataset and cache must outlive the loader; indexes (into dataset->images,
- * count > 0) are copied. */
-TrainLoader *train_loader_new(TrainDataset *dataset, TrainCache *cache, const uint32_t *indexes, size_t count,
-                              const TrainLoaderOptions *options);
-/* Stops the threads and frees everything; all batches must have been released. */
+/* Starts the threads; fails, with *out NULL, when the system gives none. dataset and cache must outlive the loader; indexes (into
+ * dataset->images, count > 0) are copied. */
+Status train_loader_new(TrainLoader **out, TrainDataset *dataset, TrainCache *cache, const uint32_t *indexes, size_t count,
+                        const TrainLoaderOptions *options, Error *err);
+/* Stops the threads and frees everything; all batches must have been released. NULL is fine. */
 void train_loader_free(TrainLoader *loader);
 int train_loader_batches_per_epoch(const TrainLoader *loader);
 /* The next batch, waiting for it; NULL after the last. Any thread may call it; hand it back with train_batch_release from any thread. */

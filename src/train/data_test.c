@@ -1,6 +1,7 @@
 /* The data set and its loader, on a small export that the test writes: JPEG, one of them with an EXIF rotation, a transparent PNG, a
  * BMP, and everything that must be left out with a warning. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -225,6 +226,12 @@ static void a_split_is_stable_and_leaves_both_sides_something(void **state) {
     train_dataset_free(d);
 }
 
+static TrainLoader *open_loader(TrainDataset *d, TrainCache *cache, const uint32_t *indexes, size_t count, const TrainLoaderOptions *options) {
+    TrainLoader *loader;
+    assert_int_equal(train_loader_new(&loader, d, cache, indexes, count, options, NULL), STATUS_OK);
+    return loader;
+}
+
 /* Everything of a run in one array: what must not depend on threads, cache or timing. */
 static size_t collect(TrainDataset *d, int threads, size_t cache_limit, TrainPixels pixels, uint64_t seed, uint8_t **out) {
     TrainCache *cache = train_cache_new(d, 64, 64, cache_limit);
@@ -232,7 +239,7 @@ static size_t collect(TrainDataset *d, int threads, size_t cache_limit, TrainPix
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
     o.width = o.height = 64, o.batch = 2, o.threads = threads, o.epochs = 6, o.closing_epochs = 2, o.shuffle = true;
     o.pixels = pixels, o.seed = seed, o.augment = (AugmentOptions)AUGMENT_DEFAULTS;
-    TrainLoader *loader = train_loader_new(d, cache, indexes, 3, &o);
+    TrainLoader *loader = open_loader(d, cache, indexes, 3, &o);
     assert_int_equal(train_loader_batches_per_epoch(loader), 2);
     size_t size = 0, value = pixels >= TRAIN_PIXELS_F32_NCHW ? 4 : 1;
     int number = 0;
@@ -280,7 +287,7 @@ static void a_plain_batch_holds_letterboxed_pictures(void **state) {
     for (int pixels = TRAIN_PIXELS_U8_NCHW; pixels <= TRAIN_PIXELS_F32_NHWC; pixels++) {
         TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
         o.width = o.height = 64, o.batch = 4, o.pixels = (TrainPixels)pixels;
-        TrainLoader *loader = train_loader_new(d, cache, indexes, 1, &o);
+        TrainLoader *loader = open_loader(d, cache, indexes, 1, &o);
         TrainBatch *b = train_loader_next(loader);
         assert_int_equal(b->count, 1);
         assert_int_equal(b->max_boxes, 2);
@@ -328,9 +335,29 @@ static void a_loader_may_be_left_in_the_middle(void **state) {
     uint32_t indexes[] = {0, 1, 2};
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
     o.width = o.height = 64, o.batch = 1, o.threads = 3, o.ahead = 2, o.epochs = 1000;
-    TrainLoader *loader = train_loader_new(d, cache, indexes, 3, &o);
+    TrainLoader *loader = open_loader(d, cache, indexes, 3, &o);
     train_batch_release(loader, train_loader_next(loader));
     train_loader_free(loader);
+    train_cache_free(cache);
+    train_dataset_free(d);
+}
+
+static void no_thread_is_a_failure(void **state) {
+    Fixture *f = *state;
+    TrainDataset *d = open_dataset(f);
+    TrainCache *cache = train_cache_new(d, 64, 64, 0);
+    TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
+    TrainLoader *loader;
+    Error err = {0};
+    pthread_attr_t usual, enormous; /* a stack that no address space holds */
+    assert_int_equal(pthread_getattr_default_np(&usual), 0);
+    enormous = usual;
+    assert_int_equal(pthread_attr_setstacksize(&enormous, (size_t)1 << 50), 0);
+    assert_int_equal(pthread_setattr_default_np(&enormous), 0);
+    assert_int_equal(train_loader_new(&loader, d, cache, (const uint32_t[]){0}, 1, &o, &err), STATUS_IO);
+    assert_int_equal(pthread_setattr_default_np(&usual), 0);
+    assert_null(loader);
+    assert_non_null(strstr(err.message, "No thread"));
     train_cache_free(cache);
     train_dataset_free(d);
 }
@@ -392,6 +419,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(batches_do_not_depend_on_threads_or_cache),
         cmocka_unit_test(a_plain_batch_holds_letterboxed_pictures),
         cmocka_unit_test(a_broken_picture_is_warned_of_once_and_empty),
+        cmocka_unit_test(no_thread_is_a_failure),
         cmocka_unit_test(a_loader_may_be_left_in_the_middle),
         cmocka_unit_test(an_archive_is_unpacked_and_read),
         cmocka_unit_test(what_is_no_data_set_is_refused),

@@ -59,9 +59,9 @@ Status judge_images(Metrics *out, const JudgeInput *in, Arena *arena, Error *err
     Boxes found = {0}, truth = {0};
     Arena scratch;
     arena_init(&scratch, SIZE_MAX);
-    TrainLoader *loader = train_loader_new(in->dataset, in->cache, in->images, in->count, &o);
+    TrainLoader *loader;
     TrainBatch *batch;
-    Status status = STATUS_OK;
+    Status status = train_loader_new(&loader, in->dataset, in->cache, in->images, in->count, &o, err);
     while (status == STATUS_OK && (batch = train_loader_next(loader)) != NULL) {
         status = judge_batch(&found, &truth, in, batch, &scratch, err);
         train_batch_release(loader, batch);

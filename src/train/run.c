@@ -93,8 +93,8 @@ static size_t memory_for_pictures(void) {
     return pages > 0 && size > 0 ? (size_t)pages / 3 * (size_t)size : (size_t)1 << 30;
 }
 
-/* Epochs first_epoch … epochs - 1, of which the last `closing` are drawn plainly; at the cache's size. */
-static TrainLoader *open_loader(Run *run, TrainCache *cache, int side, int first_epoch, int epochs, int closing) {
+/* In place of the present loader: epochs first_epoch … epochs - 1, of which the last `closing` are drawn plainly; at the cache's size. */
+static Status open_loader(Run *run, TrainCache *cache, int side, int first_epoch, int epochs, int closing, Error *err) {
     const Settings *s = run->settings;
     TrainLoaderOptions o = TRAIN_LOADER_DEFAULTS;
     o.width = o.height = side;
@@ -111,7 +111,8 @@ static TrainLoader *open_loader(Run *run, TrainCache *cache, int side, int first
     o.augment.mixup = (float)s->mixup;
     o.augment.flip_horizontal = (float)s->horizontal_flip;
     o.augment.flip_vertical = (float)s->vertical_flip;
-    return train_loader_new(run->dataset, cache, run->train, run->train_count, &o);
+    train_loader_free(run->loader);
+    return train_loader_new(&run->loader, run->dataset, cache, run->train, run->train_count, &o, err);
 }
 
 /* ---- network ---- */
@@ -145,7 +146,7 @@ static Status make_trainer(Run *run, Error *err) {
 }
 
 /* Goes on from the checkpoint of the same run, if there is one. A broken one is told of and not used. */
-static Status resume(Run *run, Error *err) {
+static void resume(Run *run) {
     Error why = {0};
     Optimizer *optimizer = trainer_optimizer(run->trainer);
     size_t size = run->net->size * sizeof(float);
@@ -163,8 +164,6 @@ static Status resume(Run *run, Error *err) {
     }
     free(kept);
     trainer_weights_changed(run->trainer);
-    (void)err;
-    return STATUS_OK;
 }
 
 /* Lays out so many epochs. */
@@ -304,10 +303,9 @@ static Status end_epoch(Run *run, Error *err) {
 
 /* The epochs of a stage, or what is left of them. */
 static Status train_stage(Run *run, const SizeStage *stage, TrainCache *cache, Error *err) {
-    Status status = STATUS_OK;
     int first = run->progress.epoch, plain = stage->end_epoch - (run->settings->epochs - run->closing_epochs);
-    train_loader_free(run->loader);
-    run->loader = open_loader(run, cache, stage->side, first, stage->end_epoch, plain > 0 ? plain : 0);
+    Status status = open_loader(run, cache, stage->side, first, stage->end_epoch, plain > 0 ? plain : 0, err);
+    if (status != STATUS_OK) return status;
     int per_epoch = train_loader_batches_per_epoch(run->loader);
     TrainBatch *batch;
     run->replanned = false;
@@ -350,9 +348,7 @@ static Status settle_statistics(Run *run, Error *err) {
     if (run->progress.updates >= SHORT_RUN_UPDATES || run->progress.updates == 0) return STATUS_OK;
     memcpy(optimizer->weights, optimizer->average, run->net->size * sizeof *optimizer->weights);
     trainer_weights_changed(run->trainer);
-    train_loader_free(run->loader);
-    run->loader = open_loader(run, run->cache, run->settings->image_size, 0, SETTLING_BATCHES, SETTLING_BATCHES);
-    Status status = STATUS_OK;
+    Status status = open_loader(run, run->cache, run->settings->image_size, 0, SETTLING_BATCHES, SETTLING_BATCHES, err);
     TrainBatch *batch;
     for (int n = 0; status == STATUS_OK && n < SETTLING_BATCHES && (batch = train_loader_next(run->loader)) != NULL; n++) {
         TrainerBatch input = {.images = batch->images, .targets = batch->targets, .count = batch->count, .height = run->settings->image_size,
@@ -467,8 +463,8 @@ Status run_training(Settings *settings, Events *events, const volatile sig_atomi
         plan(&run, run.asked_epochs = settings->epochs);
         status = make_trainer(&run, err);
     }
-    if (status == STATUS_OK) status = resume(&run, err);
     if (status == STATUS_OK) {
+        resume(&run);
         announce(&run);
         status = train(&run, err);
     }
