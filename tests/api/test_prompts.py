@@ -1,5 +1,6 @@
 import io
 import math
+import sqlite3
 
 import pytest
 from PIL import Image, ImageDraw
@@ -58,6 +59,24 @@ def test_prompts_that_are_refused(owner, ring, with_role):
     ask(owner, "box", project, 422, box={"x": 1, "y": 1, "w": 0, "h": 4}, name="a")
     ask(owner, "box", project, 422, box={"x": 1, "y": 1, "w": 3, "h": 4})
     ask(with_role("viewer"), "point", project, 403, x=1, y=1)
+
+
+def test_an_answer_that_is_lost_costs_nothing(server, owner, ring):
+    """The label cannot be remembered: the prompt was answered and charged by then."""
+    project, _ = ring
+    def database(sql):
+        with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+            return db.execute(sql).fetchone()
+    balance = "SELECT balance_after FROM credit_ledger ORDER BY sequence DESC LIMIT 1"
+    before = database(balance)
+    database("CREATE TRIGGER forget BEFORE UPDATE OF prompted_labels ON projects BEGIN SELECT 1 FROM nowhere; END")
+    try:
+        ask(owner, "point", project, 500, x=100, y=120, name="lost", score_threshold=0)
+        ask(owner, "box", project, 500, box={"x": 60, "y": 20, "w": 200, "h": 200}, name="lost", confidence_threshold=0)
+    finally:
+        database("DROP TRIGGER forget")
+    assert database(balance) == before
+    assert ask(owner, "point", project, x=100, y=120, name="lost", score_threshold=0)["status"] == "success"
 
 
 def test_one_name_in_two_folders(owner, jpeg):

@@ -158,7 +158,7 @@ Status prompt_point(Request *rq, const PromptPointInput *in, PointPromptResult *
     if (out->status != PROMPT_STATUS_SUCCESS) goto out;
     annotation_list_append(&rq->arena, list, polygon);
     out->annotation = polygon;
-    status = request_write(rq, remember, &p);
+    status = settle(&p, request_write(rq, remember, &p));
 out:
     vision_call_end(&p.call);
     return status;
@@ -189,7 +189,7 @@ Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
     refined.bounding_box = polygon.bounding_box;
     annotation_list_append(&rq->arena, list, &refined);
     if (body->return_polygon) annotation_list_append(&rq->arena, list, &polygon);
-    status = request_write(rq, remember, &p);
+    status = settle(&p, request_write(rq, remember, &p));
 out:
     vision_call_end(&p.call);
     return status;
@@ -227,7 +227,7 @@ Status prompt_text(Request *rq, const PromptTextInput *in, PromptResult *out) {
     *out = (PromptResult){.annotations = list, .has_inference_time = true, .inference_time = json_get_number(result, "seconds", 0), .credits_charged = p.credits,
                           .has_credits_charged = true, .image_id = p.image.id, .engine = engine_of(&p, result)};
     out->status = judge_words(result, list, out);
-    if (out->status == PROMPT_STATUS_SUCCESS) status = request_write(rq, remember, &p);
+    if (out->status == PROMPT_STATUS_SUCCESS) status = settle(&p, request_write(rq, remember, &p));
 out:
     vision_call_end(&p.call);
     return status;
