@@ -23,10 +23,12 @@ typedef struct Engine {
 } Engine;
 
 static PictographStatus launch(Engine *engine, Transfer *transfer) {
+    transfer->state = TRANSFER_RUNNING; /* also when it fails: it is to be abandoned then */
+    if (transfer->exchange.url.failed || transfer->exchange.body.failed)
+        return failure_set(&engine->failure, PICTOGRAPH_VALIDATION, "The request is too large");
     exchange_start(&transfer->exchange);
     if (!transfer->exchange.easy || curl_multi_add_handle(engine->multi, transfer->exchange.easy) != CURLM_OK)
         return failure_set(&engine->failure, PICTOGRAPH_NETWORK, "libcurl has no memory");
-    transfer->state = TRANSFER_RUNNING;
     return PICTOGRAPH_OK;
 }
 

@@ -150,6 +150,7 @@ static Status manifest(ZipWriter *zip, const char *head, Error *err) {
     size_t n;
     while (status == STATUS_OK && (n = fread(chunk, 1, CHUNK_SIZE, zip->list)) > 0) status = entry_data(zip, chunk, n, err);
     free(chunk);
+    if (status == STATUS_OK && ferror(zip->list)) status = error_set_errno(err, errno, "list of the files of %s", zip->path);
     if (status == STATUS_OK) status = entry_data(zip, CLOSE, sizeof CLOSE - 1, err);
     if (status == STATUS_OK) status = entry_end(zip, err);
     if (status == STATUS_OK && archive_write_close(zip->archive) != ARCHIVE_OK) status = archive_failure(zip, err);

@@ -66,7 +66,7 @@ typedef struct RouteMatch {
 } RouteMatch;
 
 /* path is undecoded, without the query; a trailing slash makes no difference; HEAD finds the GET operation. STATUS_OK;
- * STATUS_NOT_FOUND; STATUS_METHOD_NOT_ALLOWED; STATUS_BAD_REQUEST for a bad percent escape or bytes that are not UTF-8. */
+ * STATUS_NOT_FOUND, also for a bad percent escape or bytes that are not UTF-8; STATUS_METHOD_NOT_ALLOWED. */
 Status route_match(HttpMethod method, const char *path, Arena *arena, RouteMatch *out, Error *err);
 
 /* What the generated glue is made of. */

@@ -2,6 +2,7 @@
 #include "server/connectors/remote.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -63,7 +64,6 @@ static bool host_is_private(const char *base_url) {
     return private;
 }
 
-/* Scheme, host and port of both are the same. *scheme_fell: url is plain http while the base is https. */
 static bool same_part(CURLU *a, CURLU *b, CURLUPart part) {
     char *x = NULL, *y = NULL;
     bool same = curl_url_get(a, part, &x, CURLU_DEFAULT_PORT) == CURLUE_OK && curl_url_get(b, part, &y, CURLU_DEFAULT_PORT) == CURLUE_OK &&
@@ -73,6 +73,7 @@ static bool same_part(CURLU *a, CURLU *b, CURLUPart part) {
     return same;
 }
 
+/* Scheme, host and port of both are the same. */
 static bool same_origin(const char *a, const char *b) {
     CURLU *x = curl_url(), *y = curl_url();
     bool same = curl_url_set(x, CURLUPART_URL, a, 0) == CURLUE_OK && curl_url_set(y, CURLUPART_URL, b, 0) == CURLUE_OK &&
@@ -361,7 +362,7 @@ Status remote_download_to(Remote *remote, const char *url, int64_t maximum, cons
     url = absolute(remote, &arena, url);
     for (int attempt = 0;; attempt++) {
         call = (Call){.remote = remote, .fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), .left = maximum};
-        status = call.fd < 0 ? error_set(err, STATUS_IO, "Cannot make %s", path) : follow(&call, url, &arena, content_type, err);
+        status = call.fd < 0 ? error_set_errno(err, errno, "Cannot make %s", file_base_name(path)) : follow(&call, url, &arena, content_type, err);
         if (call.fd >= 0) close(call.fd);
         if (!worth_another_try(&call, status) || !pause_before(remote, &call, attempt)) break;
     }

@@ -199,7 +199,7 @@ Status http_open(HttpServer **out, Server *server, Error *err) {
         loop->thread.server = server;
         loop->thread.pool = http->pool;
         loop->thread.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        status = open_daemon(loop, err);
+        status = loop->thread.wake_fd >= 0 ? open_daemon(loop, err) : error_set_errno(err, errno, "eventfd");
     }
     for (int i = 0; i < count && status == STATUS_OK; i++) {
         Loop *loop = &http->loops[i];

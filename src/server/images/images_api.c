@@ -1,4 +1,5 @@
 /* Handlers of single images: facts, bytes, preview, deletion. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -71,8 +72,9 @@ static Status make_thumbnail(Request *rq, const ImageRecord *row, int64_t size, 
     yyjson_doc_free(reply);
     if (status == STATUS_OK) {
         const char *folder = arena_strndup(&rq->arena, cached, (size_t)(file_base_name(cached) - cached - 1));
-        status = file_make_directories(folder, 0700, &rq->error);
-        if (status == STATUS_OK && rename(output, cached) != 0) status = request_fail(rq, STATUS_IO, "Cannot keep the thumbnail of %s", row->filename);
+        status = file_sync(output, &rq->error); /* else what is left of it after a power cut would be sent ever after; a rename that is lost is made up for */
+        if (status == STATUS_OK) status = file_make_directories(folder, 0700, &rq->error);
+        if (status == STATUS_OK && rename(output, cached) != 0) status = error_set_errno(&rq->error, errno, "Cannot keep the thumbnail of %s", row->filename);
     }
     file_remove_tree(work, NULL);
     return status;

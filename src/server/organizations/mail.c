@@ -71,8 +71,8 @@ static size_t read_message(char *to, size_t one, size_t count, void *context) {
 
 static CURLcode hand_over(const Config *config, Arena *arena, const char *to, Reading *reading, long *answer) {
     CURL *curl = curl_easy_init();
-    struct curl_slist *recipients = curl_slist_append(NULL, arena_printf(arena, "<%s>", to));
     if (!curl) return CURLE_FAILED_INIT;
+    struct curl_slist *recipients = curl_slist_append(NULL, arena_printf(arena, "<%s>", to));
     curl_easy_setopt(curl, CURLOPT_URL, config->smtp_url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
