@@ -1,6 +1,7 @@
 /* The commands that work on a data folder. All but serve may run beside a server: SQLite lets two processes write in turn, and the server notices. */
 #include "server/commands.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include "server/store/db.h"
 #include "server/maintenance/maintenance.h"
 #include "server/model_report.h"
+#include "server/training/training.h"
 
 #include "base/banned.h"
 
@@ -238,13 +240,21 @@ static void examine_models(const Config *config, bool vision, Arena *arena) {
             printf("%-9s %-18s %s\n", "BROKEN", arena_printf(arena, "model %s", report.models[i].name), report.models[i].problem);
 }
 
+static void examine_weights(const Config *config, Arena *arena) {
+    DIR *folder = opendir(arena_printf(arena, "%s/models/weights", config->data_directory));
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (training_weights_path(config, entry->d_name, arena)) printf("%-9s %-18s %s\n", "ok", "weights to train", entry->d_name);
+    if (folder) closedir(folder);
+}
+
 static void examine_programs(const Config *config, Arena *arena) {
     bool media = has_program(config, "pictograph-media", arena), vision = has_program(config, "pictograph-vision", arena),
          train = has_program(config, "pictograph-train", arena);
-    say(media, "pictograph-media", "images can be uploaded and looked at", "no image can be registered: build it with 'tools/setup build && make'");
-    say(has_program(config, "pictograph-import", arena), "pictograph-import", "archives become projects", "no imports of archives: build it with 'tools/setup build && make'");
-    say(vision, "pictograph-vision", "batches with a trained model_id; see the prompts below", "no automatic annotation: build it with 'tools/setup build && make'");
-    say(train, "pictograph-train", "YOLOX can be trained", "no training: build it with 'tools/setup train && make'");
+    say(media, "pictograph-media", "images can be uploaded and looked at", "no image can be registered: build it with 'make build'");
+    say(has_program(config, "pictograph-import", arena), "pictograph-import", "archives become projects", "no imports of archives: build it with 'make build'");
+    say(vision, "pictograph-vision", "batches with a trained model_id; see the prompts below", "no automatic annotation: build it with 'make build'");
+    say(train, "pictograph-train", "YOLOX can be trained", "no training: build it with 'make build'");
+    if (train) examine_weights(config, arena);
     examine_models(config, vision, arena);
 }
 

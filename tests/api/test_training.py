@@ -2,15 +2,18 @@
 import contextlib
 import hashlib
 import json
+import os
 import random
 import re
+import signal
 import sqlite3
+import subprocess
 import time
 
 import pytest
 from conftest import contract
 from PIL import Image, ImageDraw
-from server import Client, Server
+from server import BIN, Client, Server
 import io
 
 SMALL = {"epochs": 8, "batch_size": 4, "image_size": 64, "model_size": "nano"}
@@ -134,6 +137,94 @@ def test_refused_runs(owner, filled, jpeg):
     assert start(owner, small, expect=422)["error_code"] == "dataset_too_small"
 
 
+def test_an_export_without_images_is_refused(owner, filled):
+    owner.post("/exports/", {"dataset_name": filled["name"], "name": "labels", "include_images": False}, 202)
+    owner.wait(f"/exports/{filled['name']}/labels", "export")
+    reply = start(owner, filled, export_name="labels", expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "export_name"] and "include_images" in reply["message"]
+
+
+@pytest.fixture(scope="module")
+def weights(owner, server, filled, tmp_path_factory):
+    """YOLOX nano as PyTorch keeps it, in the operator's folder."""
+    import torch
+    folder = tmp_path_factory.mktemp("weights")
+    signed = owner.get(f"/exports/{filled['name']}/e/download").json()["download_url"]
+    (folder / "e.zip").write_bytes(owner.fetch(signed).content)
+    (folder / "RUN.json").write_text(json.dumps({"data": str(folder / "e.zip"), "output": str(folder / "out"), "config": {**SMALL, "epochs": 1}}))
+    subprocess.run([BIN / "pictograph-train", folder / "RUN.json"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+    data = (folder / "out" / "checkpoint.safetensors").read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    model = {}
+    for name, entry in json.loads(data[8:8 + size]).items():
+        if name.startswith("weights/"):
+            begin, end = entry["data_offsets"]
+            model[name[len("weights/"):]] = torch.frombuffer(bytearray(data[8 + size + begin:8 + size + end]), dtype=torch.float32).reshape(entry["shape"])
+    place = server.folder / "models" / "weights"
+    place.mkdir(parents=True)
+    torch.save({"model": model}, place / "nano.pth")
+    return place / "nano.pth"
+
+
+def test_a_run_begins_from_the_operators_weights(owner, server, filled, weights):
+    assert any("weights to train" in line and line.endswith("nano.pth") for line in server.command("doctor").splitlines())
+    run = start(owner, filled, config={**SMALL, "epochs": 1, "weights": weights.name})
+    assert run["config"]["weights"] == "nano.pth"
+    done = owner.wait(f"/training/{run['id']}", "training_run", timeout=120)
+    assert done["status"] == "completed" and done["metrics"]["learning_rate"] == 0.01, done  # the rate of runs that do not begin at random
+
+
+def test_weights_are_a_name_in_the_operators_folder(owner, server, filled, weights):
+    (weights.parent / "link.pth").symlink_to("/etc/shadow")
+    (weights.parent / "folder").mkdir()
+    (weights.parent / ".hidden").write_bytes(weights.read_bytes())
+    for name in ("/etc/shadow", "/nonexistent", "../../pictograph.db", "..", ".", "", "other.pth", "link.pth", "folder", ".hidden", "./nano.pth", "folder/../nano.pth",
+                 str(weights), "nano.pth\0", 7, ["nano.pth"]):
+        reply = start(owner, filled, config={**SMALL, "weights": name}, expect=422)
+        assert reply["detail"][0]["loc"] == ["body", "config", "weights"] and "config.weights" in reply["message"], name
+    # Of two members one is checked, and no other reaches the trainer.
+    body = {"dataset_name": filled["name"], "export_name": "e", "pipeline_type": "yolox", "config": {**SMALL, "epochs": 1, "weights": "nano.pth", "w": "/etc/shadow"}}
+    twice = json.dumps(body).replace('"w":', '"weights":')
+    run = owner.call("POST", "/training/", 202, data=twice, headers={"Content-Type": "application/json"}).json()["training_run"]
+    assert owner.wait(f"/training/{run['id']}", "training_run", timeout=120)["status"] == "completed"
+    (weights.parent / "link.pth").unlink()
+
+
+def test_a_hopeless_run_fails_at_once_and_what_it_did_not_use_comes_back(owner, server, filled, weights):
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    run = start(owner, filled, config={**SMALL, "epochs": 10000, "model_size": "tiny", "weights": "nano.pth"})
+    assert run["estimated_minutes"] > 1
+    failed = owner.wait(f"/training/{run['id']}", "training_run", timeout=60)
+    assert failed["status"] == "failed" and "another model size" in failed["error_message"]
+    assert "models/weights/nano.pth" in failed["error_message"] and str(server.folder) not in failed["error_message"]
+    assert len([line for line in server.log.read_text().splitlines() if run["id"] in line and "job_started" in line]) == 1  # no second try
+    assert failed["model_id"] is None and failed["completed_at"] and failed["progress"] < 100
+    assert failed["credits_charged"] - failed["credits_refunded"] == 10  # the minute that was started, and one try only
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - 10
+    assert owner.get("/credits/history?limit=1").json()["entries"][0]["operation"] == "training_refund_a10g"
+
+
+def test_no_trainer_no_run(tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for program in BIN.iterdir():
+        if program.name != "pictograph-train":
+            (programs / program.name).symlink_to(program)
+    bare = Server(tmp_path / "data").start(PICTOGRAPHD_PROGRAMS=str(programs))
+    try:
+        owner = Client(bare.url, bare.key, contract())
+        project = fill(owner, 6)
+        before = owner.get("/credits/balance").json()["credits_remaining"]
+        body = {"dataset_name": project["name"], "export_name": "e", "pipeline_type": "yolox", "config": SMALL}
+        assert "trainer" in owner.post("/training/", body, 503).json()["message"]
+        assert owner.get("/training/").json()["training_runs"] == [] and owner.get("/credits/balance").json()["credits_remaining"] == before
+        (bare.folder / "config.toml").write_text(f'programs = "{programs}"\n')
+        line = next(line for line in bare.command("doctor").splitlines() if "pictograph-train" in line)
+        assert line.startswith("MISSING") and line.endswith("build it with 'make build'")
+    finally:
+        bare.stop()
+
+
 def test_cancelling_gives_credits_back(owner, server, with_role, filled):
     before = owner.get("/credits/balance").json()["credits_remaining"]
     run = start(owner, filled, config={**SMALL, "epochs": 10000}, gpu_type="h100")
@@ -165,16 +256,29 @@ def test_no_credits_no_run(stranger, server):
     server.command("credits", "grant", "--org", "Other", "--amount", str(balance))
 
 
+def trainer_of(server):
+    """Process id of the trainer that a server runs now."""
+    children = subprocess.run(["pgrep", "-P", str(server.process.pid), "-f", "pictograph-train"], capture_output=True, text=True).stdout.split()
+    return int(children[0]) if children else None
+
+
 def test_a_killed_run_goes_on(tmp_path):
     victim = Server(tmp_path / "data").start()
     try:
         owner = Client(victim.url, victim.key, contract())
         project = fill(owner, 8)
-        run = start(owner, project, config={**SMALL, "epochs": 60})
-        deadline = time.monotonic() + 120
-        while owner.get(f"/training/{run['id']}").json()["training_run"]["current_epoch"] < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        run = start(owner, project, config={**SMALL, "epochs": 70})
+
+        def reach(epoch):
+            deadline = time.monotonic() + 120
+            while (now := owner.get(f"/training/{run['id']}").json()["training_run"])["current_epoch"] < epoch:
+                assert now["status"] in ("pending", "queued", "running") and time.monotonic() < deadline, now
+                time.sleep(0.1)
+            return now["current_epoch"]
+
+        epoch = reach(3)
+        os.kill(trainer_of(victim), signal.SIGKILL)  # under a server that lives
+        reach(epoch + 5)
         victim.kill()
         victim.start()
         done = owner.wait(f"/training/{run['id']}", "training_run", timeout=300)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -67,23 +68,44 @@ typedef struct NewRun {
 /* The completed export of that name, or why it will not do. */
 static Status find_export(NewRun *run) {
     Request *rq = run->rq;
-    DbRows rows = db_query(request_db(rq), &rq->error, "SELECT id, object, status, annotated_image_count FROM exports WHERE project_id = $1 AND name = $2",
+    DbRows rows = db_query(request_db(rq), &rq->error, "SELECT id, object, status, annotated_image_count, include_images FROM exports WHERE project_id = $1 AND name = $2",
                            DB_TEXT(run->project.id), DB_TEXT(run->body->export_name));
-    bool found = db_next(&rows), completed = false;
+    bool found = db_next(&rows), completed = false, with_images = false;
     if (found) {
         run->export_id = db_text(&rows, 0, &rq->arena);
         run->export_object = db_text(&rows, 1, &rq->arena);
         completed = strcmp(db_text_borrowed(&rows, 2), "completed") == 0 && run->export_object;
         run->annotated_images = db_int(&rows, 3);
+        with_images = db_int(&rows, 4) != 0;
     }
     Status status = db_finish(&rows);
     if (status != STATUS_OK) return status;
     if (!found) return request_fail(rq, STATUS_NOT_FOUND, "Export '%s' not found", run->body->export_name);
     if (!completed) return request_fail(rq, STATUS_EXPORT_NOT_READY, "Export '%s' is not completed", run->body->export_name);
+    if (!with_images) {
+        request_field_error(rq, "value_error", "The export must hold its images", "body", "export_name", NULL);
+        return request_fail(rq, STATUS_VALIDATION_ERROR, "Export '%s' was made without images: make one with include_images", run->body->export_name);
+    }
     if (run->annotated_images >= MINIMUM_IMAGES) return STATUS_OK;
     request_field_error(rq, "dataset_too_small", arena_printf(&rq->arena, "Training needs %d annotated images, the export has %lld", MINIMUM_IMAGES, (long long)run->annotated_images),
                         "body", "export_name", NULL);
     return request_fail(rq, STATUS_DATASET_TOO_SMALL, "Training needs at least %d annotated images", MINIMUM_IMAGES);
+}
+
+/* Weights to begin from are the operator's: a name in their folder, never a path. */
+static Status check_weights(Request *rq, const TrainingConfig *config) {
+    yyjson_val *weights = config ? yyjson_obj_get(config->json, "weights") : NULL;
+    if (!weights || yyjson_is_null(weights)) return STATUS_OK;
+    const char *name = yyjson_get_str(weights);
+    bool whole = name && strlen(name) == yyjson_get_len(weights);
+    if (whole && training_weights_path(&rq->server->config, name, &rq->arena)) return STATUS_OK;
+    request_field_error(rq, "value_error", "The name of a file in the operator's folder models/weights", "body", "config", "weights", NULL);
+    return request_fail(rq, STATUS_VALIDATION_ERROR, "config.weights: this server has no weights of that name");
+}
+
+static Status check_trainer(Request *rq) {
+    bool there = access(arena_printf(&rq->arena, "%s/pictograph-train", rq->server->config.program_directory), X_OK) == 0;
+    return there ? STATUS_OK : request_fail(rq, STATUS_SERVICE_UNAVAILABLE, "No trainer is available on this server");
 }
 
 static const char *default_name(Arena *arena, const char *pipeline) {
@@ -136,6 +158,8 @@ Status create_training_run(Request *rq, const CreateTrainingRunInput *in, Traini
         return request_fail(rq, STATUS_VALIDATION_ERROR, "Pipeline '%s' is not available on this server", pipeline_type_name(body->pipeline_type));
     }
     status = find_export(&run);
+    if (status == STATUS_OK) status = check_weights(rq, body->config);
+    if (status == STATUS_OK) status = check_trainer(rq);
     if (status != STATUS_OK) return status;
     run.name = body->name ? body->name : default_name(&rq->arena, pipeline_type_name(body->pipeline_type));
     run.config = config_text(&rq->arena, body->config);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,6 +30,7 @@ typedef struct Run {
     int64_t epoch, epochs, eta_seconds;
     int64_t progress;
     const char *metrics; /* JSON object; NULL until there is some */
+    Status failure; /* with message: why it failed, by its own account */
     char message[400];
     bool done;
     const char *class_mapping, *input_size;
@@ -60,6 +62,33 @@ static Status load_run(Run *run, bool *out_open, Error *err) {
     return status;
 }
 
+const char *training_weights_path(const Config *config, const char *name, Arena *arena) {
+    struct stat facts;
+    if (!*name || *name == '.' || strchr(name, '/')) return NULL;
+    const char *path = arena_printf(arena, "%s/models/weights/%s", config->data_directory, name);
+    return lstat(path, &facts) == 0 && S_ISREG(facts.st_mode) ? path : NULL;
+}
+
+/* The settings as they were sent, but for the weights: RUN.json names those by path, and which path is not the caller's to say. */
+static Status write_settings(JsonWriter *w, const Run *run, yyjson_val *config, Error *err) {
+    size_t index, count;
+    yyjson_val *key, *value;
+    json_key(w, "config");
+    json_begin_object(w);
+    yyjson_obj_foreach(config, index, count, key, value) {
+        if (text_equal(yyjson_get_str(key), "weights")) continue;
+        json_key(w, yyjson_get_str(key));
+        json_value(w, value);
+    }
+    json_end_object(w);
+    const char *name = json_get_string(config, "weights", NULL);
+    if (!name) return STATUS_OK;
+    const char *path = training_weights_path(&run->job->server->config, name, run->job->arena);
+    if (!path) return error_set(err, STATUS_VALIDATION_ERROR, "The weights '%.100s' are no longer on this server", name);
+    json_field_string(w, "weights", path);
+    return STATUS_OK;
+}
+
 /* The folder with the export under a name that says what it is, and RUN.json. */
 static Status prepare(Run *run, Error *err) {
     Server *server = run->job->server;
@@ -76,17 +105,16 @@ static Status prepare(Run *run, Error *err) {
     json_field_string(&w, "pipeline", run->pipeline);
     json_field_string(&w, "data", zip);
     json_field_string(&w, "output", run->folder);
-    json_key(&w, "config");
-    json_raw(&w, run->config, strlen(run->config));
     yyjson_doc *sent = json_parse(run->config, strlen(run->config), NULL);
     yyjson_val *config = yyjson_doc_get_root(sent);
+    status = write_settings(&w, run, config, err);
     json_field_int(&w, "seed", json_get_int(config, "seed", SEED));
     json_field_int(&w, "threads", 0);
     int64_t seconds = json_get_int(config, "max_seconds", MAX_SECONDS);
     json_field_int(&w, "max_seconds", seconds < 1 || seconds > MAX_SECONDS ? MAX_SECONDS : seconds);
     json_end_object(&w);
     yyjson_doc_free(sent);
-    status = file_write_atomic(arena_printf(arena, "%s/RUN.json", run->folder), buffer_text(&out), out.size, 0600, err);
+    if (status == STATUS_OK) status = file_write_atomic(arena_printf(arena, "%s/RUN.json", run->folder), buffer_text(&out), out.size, 0600, err);
     buffer_clear(&out);
     return status;
 }
@@ -158,6 +186,11 @@ static void take_result(Run *run, yyjson_val *event) {
     run->input_size = arena_printf(arena, "[%lld,%lld]", (long long)size, (long long)size);
 }
 
+static void take_failure(Run *run, yyjson_val *event) {
+    run->failure = status_from_slug(json_get_string(event, "code", NULL));
+    snprintf(run->message, sizeof run->message, "%s", json_get_string(event, "message", "The trainer failed"));
+}
+
 /* One line of the trainer, or NULL four times a second. false stops it. */
 static bool take_line(const char *line, void *context) {
     Run *run = context;
@@ -167,7 +200,7 @@ static bool take_line(const char *line, void *context) {
     const char *kind = json_get_string(event, "event", "");
     if (text_equal(kind, "epoch") || (text_equal(kind, "step") && clock_monotonic() - run->reported_at > 2)) take_progress(run, event);
     else if (text_equal(kind, "done")) take_result(run, event);
-    else if (text_equal(kind, "failed")) snprintf(run->message, sizeof run->message, "%s", json_get_string(event, "message", "The trainer failed"));
+    else if (text_equal(kind, "failed")) take_failure(run, event);
     else if (text_equal(kind, "warning"))
         log_event(LOG_WARNING, "training_warning", "run", run->id, "file", json_get_string(event, "file", ""), "message", json_get_string(event, "message", ""), NULL);
     yyjson_doc_free(doc);
@@ -206,7 +239,7 @@ static Status train(Run *run, Error *err) {
     status = process_run(&exit_code, argv, run->folder, arena_printf(job->arena, "%s/train.log", run->folder), take_line, run, err);
     if (job_cancelled(job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
     if (status == STATUS_OK && (exit_code != 0 || !run->done))
-        status = error_set(err, STATUS_INTERNAL_ERROR, "%s", run->message[0] ? run->message : "The trainer ended without a result");
+        status = error_set(err, run->failure ? run->failure : STATUS_INTERNAL_ERROR, "%s", run->message[0] ? run->message : "The trainer ended without a result");
     if (status == STATUS_OK) status = objects_adopt_file(server->objects, arena_printf(job->arena, "%s/model.onnx", run->folder), &run->model, err);
     return status == STATUS_OK ? db_write(server->store, write_model, run, err) : status;
 }
@@ -220,15 +253,31 @@ static Status run_training(Job *job, Error *err) {
     return status;
 }
 
+static void strip(char *text, const char *folder) {
+    size_t length = strlen(folder);
+    for (char *at = text; length && (at = strstr(at, folder));)
+        if (at[length] == '/') memmove(at, at + length + 1, strlen(at + length + 1) + 1);
+        else at += length;
+}
+
+/* The message without absolute paths: of a file only its place in the data folder, or beside the programs, is told. */
+static const char *public_message(const Config *config, const char *message, Arena *arena) {
+    char *text = arena_strdup(arena, message);
+    strip(text, config->data_directory);
+    strip(text, config->program_directory);
+    return text;
+}
+
 static Status end_training(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     Arena arena;
     bool cancelled = why == STATUS_CANCELLED;
     arena_init(&arena, 1 << 16);
     const char *folder = objects_work_path(job->server->objects, job->id, &arena);
     if (folder) file_remove_tree(folder, NULL);
+    Status status = training_finish(tx, job->id, cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
+                                    cancelled ? NULL : public_message(&job->server->config, message, &arena), err);
     arena_clear(&arena);
-    return training_finish(tx, job->id, cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
-                           cancelled ? NULL : message, err);
+    return status;
 }
 
 const JobKind TRAINING_JOB = {.name = "training", .queue = "training", .parallel = 1, .max_attempts = 3, .run = run_training, .ended = end_training};
