@@ -35,11 +35,14 @@ int cmd_login(Cli *cli) {
     Error err = {0};
     const char *key = cli->api_key;
     if (!key && read_hidden("API key: ", typed, sizeof typed)) key = typed;
+    if (cli_interrupted(NULL)) return CLI_INTERRUPTED;
     if (!key || text_is_blank(key)) return cli_usage("no API key was given");
     if (!text_starts_with(key, "pk_")) fputs("warning: API keys start with pk_; storing it all the same\n", stderr);
     char *path = config_path();
     if (!path) return cli_usage("HOME is not set");
-    int code = config_write(path, key, cli->base_url, &err) ? cli_fail_base(&err) : CLI_OK;
+    char *stored = cli->base_url ? NULL : config_read(path, "base_url"); /* a new key does not forget the address */
+    int code = config_write(path, key, cli->base_url ? cli->base_url : stored, &err) ? cli_fail_base(&err) : CLI_OK;
+    free(stored);
     if (code == CLI_OK) printf("Saved API key to %s\n", path);
     explicit_bzero(typed, sizeof typed);
     free(path);

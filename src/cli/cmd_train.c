@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -16,11 +17,20 @@ static void on_poll(void *context, const PictographResult *run) {
     progress_update(progress, pictograph_integer(run, "/progress", 0), 100, NULL);
 }
 
+static bool is_json_object(const char *text) {
+    yyjson_doc *doc = json_parse(text, strlen(text), NULL);
+    bool is_object = yyjson_is_obj(yyjson_doc_get_root(doc));
+    yyjson_doc_free(doc);
+    return is_object;
+}
+
 int cmd_train_start(Cli *cli) {
+    const char *config = cli_text(cli, "config");
+    if (config && !is_json_object(config)) return cli_usage("--config must be a JSON object");
     Progress progress = {0};
     progress_begin(&progress, "Training", "%");
     PictographTrain options = {.dataset_name = cli->arguments[0], .pipeline_type = cli_text(cli, "pipeline"), .gpu_type = cli_text(cli, "gpu"),
-                               .name = cli_text(cli, "name"), .config_json = cli_text(cli, "config"), .no_wait = cli_flag(cli, "no-wait"),
+                               .name = cli_text(cli, "name"), .config_json = config, .no_wait = cli_flag(cli, "no-wait"),
                                .wait = {.timeout = cli_number(cli, "timeout"), .on_poll = on_poll, .context = &progress}};
     PictographResult *run = NULL, *model = NULL;
     PictographStatus status = pictograph_train_pipeline(cli->client, &options, &run, &model, &cli->error);

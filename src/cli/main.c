@@ -34,8 +34,9 @@ static int make_client(Cli *cli) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
+    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: what reads from a terminal ends */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     setlocale(LC_CTYPE, ""); /* numbers stay in the C locale */
     Cli cli = {0};
     arena_init(&cli.memory, (size_t)1 << 32);

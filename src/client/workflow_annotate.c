@@ -110,13 +110,20 @@ static PictographStatus run_job(Annotate *all, size_t from, size_t to, Pictograp
     return error->status;
 }
 
+/* What is raised as long as no image is done, and a row of the report from then on. */
+static bool is_raised_early(PictographStatus status) {
+    return status == PICTOGRAPH_NOT_FOUND || status == PICTOGRAPH_PAYMENT_REQUIRED || status == PICTOGRAPH_VALIDATION;
+}
+
 static PictographStatus run_jobs(Annotate *all, PictographError *error) {
-    PictographStatus status = PICTOGRAPH_OK;
-    for (size_t from = 0; from < all->count && !status; from += JOB_IMAGES) {
+    for (size_t from = 0; from < all->count; from += JOB_IMAGES) {
         size_t to = from + JOB_IMAGES < all->count ? from + JOB_IMAGES : all->count;
-        status = run_job(all, from, to, error);
+        PictographStatus status = run_job(all, from, to, error);
+        if (status && !(is_raised_early(status) && all->report->images_processed > 0)) return status;
+        if (status) fail(all, "<batch>", error->message);
+        failure_reset(error);
     }
-    return status;
+    return PICTOGRAPH_OK;
 }
 
 /* ---- one prompt per image and class ---- */
@@ -165,8 +172,7 @@ static PictographStatus annotate_image(Annotate *all, const Image *image, Pictog
 
 /* What no image after the first one would escape. */
 static bool is_raised(PictographStatus status, int64_t processed) {
-    bool early = status == PICTOGRAPH_NOT_FOUND || status == PICTOGRAPH_PAYMENT_REQUIRED || status == PICTOGRAPH_VALIDATION;
-    return status == PICTOGRAPH_AUTH || status == PICTOGRAPH_FORBIDDEN || status == PICTOGRAPH_CANCELLED || (early && processed == 0);
+    return status == PICTOGRAPH_AUTH || status == PICTOGRAPH_FORBIDDEN || status == PICTOGRAPH_CANCELLED || (is_raised_early(status) && processed == 0);
 }
 
 static PictographStatus run_prompts(Annotate *all, PictographError *error) {

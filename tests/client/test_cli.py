@@ -2,9 +2,11 @@
 import hashlib
 import json
 import os
+import pty
 import signal
 import stat
 import subprocess
+import termios
 import time
 import urllib.parse
 
@@ -29,7 +31,8 @@ def test_help_and_version(server):
 @pytest.mark.parametrize("words", [["nonsense"], ["datasets", "nonsense"], ["datasets", "get"], ["datasets", "get", "a", "b"],
                                    ["datasets", "list", "--limit", "x"], ["datasets", "list", "--limit", "0"], ["datasets", "list", "--limit"],
                                    ["images", "download", "i"], ["datasets", "list", "--what"], ["train", "start", "cars"],
-                                   ["datasets", "download", "cars", "--mode", "most"]])
+                                   ["datasets", "download", "cars", "--mode", "most"], ["datasets", "upload", "cars", "/", "--workers", "33"],
+                                   ["train", "start", "cars", "-p", "yolox", "--config", "{bad"], ["train", "start", "cars", "-p", "yolox", "--config", "[]"]])
 def test_wrong_use_is_2(server, words):
     done = server.cli(*words)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
@@ -68,6 +71,24 @@ def test_login_stores_what_later_calls_use(server, tmp_path):
     assert server.cli("--api-key", "pk_live_first", "models", "list", **environment).returncode == 0
     assert server.asked[-1].headers["X-API-Key"] == "pk_live_first"
     assert "warning" in server.cli("login", "--api-key", "other", HOME=str(tmp_path)).stderr
+    assert server.cli("models", "list", **environment).stdout == "No results.\n", "the address was forgotten"
+    assert server.asked[-1].headers["X-API-Key"] == "other"
+
+
+def test_ctrl_c_at_the_hidden_prompt_gives_the_terminal_back(server, tmp_path):
+    terminal, end = pty.openpty()
+    try:
+        process = subprocess.Popen([CLI, "login"], stdin=end, stdout=end, stderr=end, env=server.environment(HOME=str(tmp_path)))
+        deadline = time.monotonic() + 10
+        while termios.tcgetattr(end)[3] & termios.ECHO:
+            assert time.monotonic() < deadline, "typing is shown"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert termios.tcgetattr(end)[3] & termios.ECHO
+    finally:
+        os.close(terminal)
+        os.close(end)
 
 
 def test_init_writes_once(server, tmp_path):
@@ -188,7 +209,7 @@ def test_a_folder_goes_up_side_by_side(server, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     stored = serve_uploads(server, taken={"/z.png"}, undecodable={"bad.gif"})
-    done = server.cli("datasets", "upload", "cars", tmp_path)
+    done = server.cli("datasets", "upload", "cars", tmp_path, "--workers", "32")
     assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 5, "images_uploaded": 3, "images_skipped": 1, "failures": 1}
     assert done.returncode == 1 and "bad.gif: body.file: No image" in done.stderr
     assert set(stored) == {"/a/1.jpg", "/a/2.jpg", "/b/3.TIFF", "/b/bad.gif"}
@@ -345,6 +366,22 @@ def test_a_batch_takes_what_has_no_annotations(server):
     sent = next(asked.json for asked in server.asked if asked.route == "POST auto-annotate/batch")
     assert sent == {"dataset_name": "cars", "image_filenames": ["/a.jpg", "/x/b.jpg"], "model_id": "m-1",
                     "classes": [{"name": "car", "output_type": "bbox"}, {"name": "bus", "output_type": "bbox"}]}
+
+
+def test_a_second_job_that_is_refused_is_a_row_of_the_report(server):
+    def page(asked):
+        first = int(asked.query.get("images_offset", 0))
+        images = [{"id": str(i), "filename": f"{i}.jpg", "virtual_folder_path": "/", "annotation_count": 0} for i in range(first, min(first + int(asked.query["images_limit"]), 10001))]
+        return 200, {"dataset": {**DATASET, "images": images}}
+
+    job = {"job_id": "j-1", "status": "completed", "progress": 100, "total_images": 10000, "processed_images": 10000, "failed_images": 0, "total_annotations_added": 7}
+    server.answers["GET datasets/by-name/cars"] = page
+    server.answers["POST auto-annotate/batch"] = [(202, job), (402, error("insufficient_credits", {"message": "no credits are left", "required": 3, "remaining": 0}))]
+    server.answers["GET auto-annotate/batch/j-1"] = [(200, job)]
+    done = server.cli("auto-annotate", "batch", "cars", "-c", "car")
+    assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 10001, "images_processed": 10000, "images_skipped": 0,
+                                       "annotations_added": 7, "failures": 1, "job_id": "j-1"}, done.stderr
+    assert done.returncode == 1 and "<batch>: no credits are left" in done.stderr
 
 
 def test_point_prompt(server):
