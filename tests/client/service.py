@@ -23,7 +23,7 @@ class Service(dict):
     def __init__(self, url):
         super().__init__()
         self.url, self.projects, self.images, self.exports, self.runs, self.jobs = url, {}, {}, {}, {}, {}
-        self.onnx = b"onnx" * 1000
+        self.onnx, self.credits, self.gone = b"onnx" * 1000, 1000000, set()
 
     def get(self, key, default=None):
         for pattern, function in ROUTES:
@@ -155,6 +155,23 @@ class Service(dict):
     @route("GET auto-annotate/batch/(.*)")
     def get_batch(self, asked, job_id):
         return 200, self.jobs[job_id]
+
+    @route("POST auto-annotate/sam3/text")
+    def text(self, asked):
+        """Finds of every word one, but nothing of what begins with a z."""
+        body = asked.json
+        if body["image_filename"] in self.gone:
+            return 404, error("not_found", "no such image")
+        found = [] if body["text_prompt"].startswith("z") else [{"id": body["text_prompt"], "name": body["text_prompt"], "type": body["output_type"]}]
+        return 200, {"status": "success" if found else "no_detection", "annotations": found}
+
+    @route("GET credits/balance")
+    def balance(self, asked):
+        return 200, {"credits_remaining": self.credits, "credits_monthly_allowance": 0, "credits_reset_at": None, "recent_history": []}
+
+    @route("GET models/([^/]*)")
+    def get_model(self, asked, model_id):
+        return 200, {"model": {"id": model_id, "status": "ready"}}
 
     @route("GET models/(.*)/download")
     def model_download(self, asked, model_id):
