@@ -51,6 +51,31 @@ def test_copy(owner, three):
     assert state["image_count"] == 7 and state["completed_image_count"] == 1
 
 
+def test_copies_of_one_name(owner):
+    project = owner.project()
+    ids = [owner.upload(project, "a.jpg", picture(colour=(i, 0, 0)), folder=f"/{i}")["id"] for i in range(3)]
+    call(owner, "copy", project, ids, target_folder_path="/all")
+    call(owner, "copy", project, ids[:1], target_folder_path="/all")
+    assert names(owner, project, "/all") == ["a-2.jpg", "a-3.jpg", "a-4.jpg", "a.jpg"]
+    # an overwriting copy takes the place of what was there, not of one that the same call has made
+    for _ in range(2):
+        reply = call(owner, "copy", project, ids, target_folder_path="/one", duplicate_handling="overwrite")
+        assert len(reply["succeeded"]) == len(reply["created"]) == 1 and reply["failed_count"] == 2
+        owner.get(f"/images/{reply['created'][0]['image_id']}/metadata")
+        assert names(owner, project, "/one") == ["a.jpg"]
+    reply = call(owner, "copy", project, ids[:1], target_folder_path="/0", duplicate_handling="overwrite")
+    assert "cannot replace itself" in reply["failed"][0]["reason"]
+
+
+def test_none_of_the_images(owner, three):
+    project, ids = three
+    elsewhere = owner.project()
+    for verb, more in (("move", {"target_folder_path": "/b"}), ("copy", {"target_folder_path": "/b"}), ("delete", {}), ("update", {"updates": {"status": "new"}})):
+        for unknown in ([str(uuid.uuid4())], [owner.upload(elsewhere, f"{verb}.jpg", picture())["id"], str(uuid.uuid4())]):
+            assert call(owner, verb, project, unknown, 404, **more)["error_code"] == "not_found"
+    assert call(owner, "update", project, [ids[0], str(uuid.uuid4())], updates={"status": "new"})["failed_count"] == 1
+
+
 def test_delete_and_restore(owner, with_role, three):
     project, ids = three
     assert call(with_role("member"), "delete", project, ids[:2])["success"]

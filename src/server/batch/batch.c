@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "server/annotations/annotations.h"
 #include "server/api/api_handlers.h"
@@ -16,7 +17,7 @@
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { RENAMES_MAXIMUM = 100000 };
+enum { RENAMES_MAXIMUM = 100000, FILENAME_CHARS = 255 };
 
 typedef struct Batch Batch;
 /* Changes one image. STATUS_OK, or the reason in err: the image then counts as failed, unless the failure is the store's own. */
@@ -29,11 +30,13 @@ struct Batch {
     BatchStep step;
     ProjectRecord project;
     BatchResult *out;
-    size_t folder_capacity;
+    size_t folder_capacity, known; /* known: ids that are images of the dataset */
+    StringMap folders;             /* those in out->affected_folders */
     /* what the steps need */
     const char *folder; /* target, without a trailing slash */
     const BatchCopyRequest *copy;
     ProjectDelta copied; /* counted once all are there */
+    StringMap names;     /* file names that copies of this call bear, with the last number that was put behind each */
     const BatchUpdateFields *updates;
     bool permanent;
 };
@@ -47,8 +50,9 @@ static const char *normal_folder(Arena *arena, const char *folder) {
 
 static void touch_folder(Batch *batch, const char *folder) {
     StringArray *folders = &batch->out->affected_folders;
-    for (size_t i = 0; i < folders->count; i++)
-        if (strcmp(folders->items[i], folder) == 0) return;
+    size_t before = batch->folders.count;
+    string_map_get_or_set(&batch->folders, folder, 0);
+    if (batch->folders.count == before) return;
     if (folders->count == batch->folder_capacity) {
         batch->folder_capacity = batch->folder_capacity ? batch->folder_capacity * 2 : 8;
         const char **more = arena_new_array(&batch->rq->arena, const char *, batch->folder_capacity);
@@ -56,6 +60,19 @@ static void touch_folder(Batch *batch, const char *folder) {
         folders->items = more;
     }
     folders->items[folders->count++] = folder;
+}
+
+/* STATUS_NOT_FOUND: the condition holds for no image. */
+static Status read_image(DbRows rows, Arena *arena, ImageRecord *out, Error *err) {
+    bool found = db_next(&rows);
+    if (found) *out = image_read_row(&rows, arena);
+    Status status = db_finish(&rows);
+    return status != STATUS_OK || found ? status : error_set(err, STATUS_NOT_FOUND, "Image not found");
+}
+
+static Status load_image(Batch *batch, DbSession *tx, const char *id, ImageRecord *out, Error *err) {
+    DbRows rows = db_query(tx, err, "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.id = $1 AND i.project_id = $2", DB_TEXT(id), DB_TEXT(batch->project.id));
+    return read_image(rows, &batch->rq->arena, out, err);
 }
 
 /* A failure of the store or of the caller's plan ends the whole call; anything else is the image's own. */
@@ -67,8 +84,8 @@ static Status take_image(Batch *batch, DbSession *tx, const char *id, Error *err
     Arena *arena = &batch->rq->arena;
     ImageRecord image;
     Error why = {0};
-    Status status = image_load(tx, arena, batch->rq->principal.organization_id, id, &image, &why);
-    if (status == STATUS_OK && strcmp(image.project_id, batch->project.id) != 0) status = error_set(&why, STATUS_NOT_FOUND, "Image not found");
+    Status status = load_image(batch, tx, id, &image, &why);
+    batch->known += status == STATUS_OK;
     if (status == STATUS_OK) status = batch->step(batch, tx, &image, &why);
     if (status == STATUS_OK) {
         batch->out->succeeded.items[batch->out->succeeded.count++] = id;
@@ -96,14 +113,17 @@ static Status take_all(DbSession *tx, void *context, Error *err) {
         batch->out->has_created = true;
         batch->out->created.items = arena_new_array(arena, BatchResultCreatedItem, count);
     }
-    batch->folder_capacity = 0;
+    batch->folder_capacity = batch->known = 0;
     batch->copied = (ProjectDelta){0};
+    string_map_init(&batch->folders, arena);
+    string_map_init(&batch->names, arena);
     Status status = project_load(tx, arena, batch->rq->principal.organization_id, batch->dataset_name, &batch->project, err);
     const char **sorted = arena_new_array(arena, const char *, count);
     memcpy(sorted, batch->ids->items, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, text_compare);
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0) status = take_image(batch, tx, sorted[i], err);
+    if (status == STATUS_OK && batch->known == 0) status = error_set(err, STATUS_NOT_FOUND, "Not one of the ids is an image of '%s'", batch->dataset_name);
     return status == STATUS_OK ? count_copies(batch, tx, err) : status;
 }
 
@@ -120,16 +140,6 @@ static Status run(Batch *batch) {
 
 static Status name_taken(Error *err, const char *folder, const char *filename) {
     return error_set(err, STATUS_ALREADY_EXISTS, "'%s' already exists in folder '%s'", filename, folder);
-}
-
-/* The image that is not archived and bears a name in a folder; false when there is none. */
-static bool bearer_of(DbSession *tx, Batch *batch, const char *filename, ImageRecord *out) {
-    DbRows rows = db_query(tx, NULL, "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.project_id = $1 AND i.folder = $2 AND i.filename = $3 AND i.is_archived = 0",
-                           DB_TEXT(batch->project.id), DB_TEXT(batch->folder), DB_TEXT(filename));
-    bool found = db_next(&rows);
-    if (found) *out = image_read_row(&rows, &batch->rq->arena);
-    db_finish(&rows);
-    return found;
 }
 
 /* ---- move ---- */
@@ -152,44 +162,59 @@ Status batch_move_images(Request *rq, const BatchMoveImagesInput *in, BatchResul
 
 /* ---- copy ---- */
 
-static const char *free_name(DbSession *tx, Batch *batch, const char *filename) {
-    ImageRecord taken;
-    const char *extension = file_extension(filename), *name = filename;
-    for (int n = 2; bearer_of(tx, batch, name, &taken); n++) {
-        if (n > RENAMES_MAXIMUM) return NULL;
-        name = arena_printf(&batch->rq->arena, "%.*s-%d%s", (int)(extension - filename), filename, n, extension);
-    }
-    return name;
+/* Puts a copy into the folder, unless the name is taken there: then *placed is false. */
+static Status place(Batch *batch, DbSession *tx, const ImageRecord *image, const char *id, const char *name, bool *placed, Error *err) {
+    bool annotated = batch->copy->copy_annotations;
+    Status status = db_exec(tx, err,
+                            "INSERT INTO images (id, project_id, folder, filename, stage, annotation_count, object, file_size, md5, mime_type, width, height, display_name, "
+                            "created_by, created_at, updated_at) SELECT $1, project_id, $2, $3, $4, $5, object, file_size, md5, mime_type, width, height, display_name, $6, $7, $7 "
+                            "FROM images WHERE id = $8 ON CONFLICT (project_id, folder, filename) WHERE is_archived = 0 DO NOTHING",
+                            DB_TEXT(id), DB_TEXT(batch->folder), DB_TEXT(name), DB_TEXT(annotated ? image->stage : "new"), DB_INT(annotated ? image->annotation_count : 0),
+                            DB_TEXT(request_creator(batch->rq)), DB_INT(clock_now_ms()), DB_TEXT(image->id));
+    *placed = status == STATUS_OK && db_changes(tx) == 1;
+    if (*placed) string_map_get_or_set(&batch->names, image->filename, 1);
+    return status;
 }
 
-/* Settles under which name the copy will lie. */
-static Status make_place(Batch *batch, DbSession *tx, const ImageRecord *image, const char **name, Error *err) {
-    ImageRecord taken;
-    *name = image->filename;
-    if (!bearer_of(tx, batch, image->filename, &taken)) return STATUS_OK;
-    switch (batch->copy->duplicate_handling) {
-    case BATCH_COPY_REQUEST_DUPLICATE_HANDLING_SKIP: return name_taken(err, batch->folder, image->filename);
-    case BATCH_COPY_REQUEST_DUPLICATE_HANDLING_OVERWRITE:
-        if (strcmp(taken.id, image->id) == 0) return error_set(err, STATUS_CONFLICT, "'%s' cannot replace itself", image->filename);
-        return image_remove(tx, &taken, err);
-    default:
-        *name = free_name(tx, batch, image->filename);
-        return *name && text_length(*name) <= 255 ? STATUS_OK : name_taken(err, batch->folder, image->filename);
+/* Under the first free name of a-2.jpg, a-3.jpg, …, from where the last copy of this name found one. */
+static Status place_renamed(Batch *batch, DbSession *tx, const ImageRecord *image, const char *id, Error *err) {
+    const char *extension = file_extension(image->filename);
+    size_t number = string_map_get_or_set(&batch->names, image->filename, 1);
+    bool placed = false;
+    Status status = STATUS_OK;
+    while (status == STATUS_OK && !placed && number < RENAMES_MAXIMUM) {
+        const char *name = arena_printf(&batch->rq->arena, "%.*s-%zu%s", (int)(extension - image->filename), image->filename, ++number, extension);
+        if (text_length(name) > FILENAME_CHARS) break;
+        status = place(batch, tx, image, id, name, &placed, err);
     }
+    string_map_set(&batch->names, image->filename, number);
+    return status != STATUS_OK || placed ? status : name_taken(err, batch->folder, image->filename);
+}
+
+/* In the place of the image that has the name; not of one that this call has put there. */
+static Status place_over(Batch *batch, DbSession *tx, const ImageRecord *image, const char *id, Error *err) {
+    ImageRecord taken;
+    bool placed;
+    if (string_map_get(&batch->names, image->filename) != STRING_MAP_NONE) return name_taken(err, batch->folder, image->filename);
+    DbRows rows = db_query(tx, err, "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.project_id = $1 AND i.folder = $2 AND i.filename = $3 AND i.is_archived = 0",
+                           DB_TEXT(batch->project.id), DB_TEXT(batch->folder), DB_TEXT(image->filename));
+    Status status = read_image(rows, &batch->rq->arena, &taken, err);
+    if (status == STATUS_OK && strcmp(taken.id, image->id) == 0) return error_set(err, STATUS_CONFLICT, "'%s' cannot replace itself", image->filename);
+    if (status == STATUS_OK) status = image_remove(tx, &taken, err);
+    return status == STATUS_OK ? place(batch, tx, image, id, image->filename, &placed, err) : status;
 }
 
 static Status copy(Batch *batch, DbSession *tx, const ImageRecord *image, Error *err) {
-    Arena *arena = &batch->rq->arena;
-    bool annotated = batch->copy->copy_annotations;
-    const char *name;
-    char *id = uuid_new(arena_alloc(arena, UUID_SIZE));
-    Status status = make_place(batch, tx, image, &name, err);
-    if (status != STATUS_OK) return status;
-    status = db_exec(tx, err,
-                     "INSERT INTO images (id, project_id, folder, filename, stage, annotation_count, object, file_size, md5, mime_type, width, height, display_name, created_by, "
-                     "created_at, updated_at) SELECT $1, project_id, $2, $3, $4, $5, object, file_size, md5, mime_type, width, height, display_name, $6, $7, $7 FROM images "
-                     "WHERE id = $8", DB_TEXT(id), DB_TEXT(batch->folder), DB_TEXT(name), DB_TEXT(annotated ? image->stage : "new"), DB_INT(annotated ? image->annotation_count : 0),
-                     DB_TEXT(request_creator(batch->rq)), DB_INT(clock_now_ms()), DB_TEXT(image->id));
+    bool annotated = batch->copy->copy_annotations, placed;
+    char *id = uuid_new(arena_alloc(&batch->rq->arena, UUID_SIZE));
+    Status status = place(batch, tx, image, id, image->filename, &placed, err);
+    if (status == STATUS_OK && !placed) {
+        switch (batch->copy->duplicate_handling) {
+        case BATCH_COPY_REQUEST_DUPLICATE_HANDLING_SKIP: status = name_taken(err, batch->folder, image->filename); break;
+        case BATCH_COPY_REQUEST_DUPLICATE_HANDLING_OVERWRITE: status = place_over(batch, tx, image, id, err); break;
+        default: status = place_renamed(batch, tx, image, id, err); break;
+        }
+    }
     if (status == STATUS_OK && annotated) status = annotations_copy(tx, image->id, id, err);
     if (status != STATUS_OK) return status;
     batch->copied.images++, batch->copied.organization_images++;
