@@ -13,7 +13,7 @@
 #include "server/store/writer.h"
 #include "base/banned.h"
 
-enum { IDLE_SESSIONS = 8 }; /* kept open after a burst */
+enum { IDLE_SESSIONS = 8 /* kept open after a burst */, STATEMENT_JOURNAL_BYTES = 1 << 20 };
 
 struct Store {
     char *path;
@@ -52,7 +52,10 @@ Status store_open(Store **out, const char *path, Error *err) {
     *out = NULL;
     Error local = {0};
     if (!err) err = &local;
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* its counters are one lock for all threads; refused harmlessly once SQLite runs */
+    /* Refused harmlessly once SQLite runs. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* its counters are one lock for all threads */
+    /* What one statement may have to undo stays in memory: with the triggers it is twenty pages an image, above SQLite's own limit of 64 KB. */
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, STATEMENT_JOURNAL_BYTES);
     DbSession *session = session_open(path, SESSION_WRITE);
     Status status = session->handle ? STATUS_OK : session_failure(session, err);
     if (status == STATUS_OK) status = migrate(session, err);
