@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <pictograph/annotations.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -234,6 +235,27 @@ static void pagers_refuse_negative_sizes(void **state) {
     pictograph_error_clear(&error);
 }
 
+/* An id that makes no address is the fault of its item alone; nothing is sent. */
+static void what_is_too_large_fails_alone(void **state) {
+    (void)state;
+    enum { COUNT = 20 };
+    PictographClient *client = make_client("http://host");
+    PictographError error = {0};
+    PictographAnnotationsItem items[COUNT];
+    char *id = xmalloc(1 << 17);
+    memset(id, 'a', 1 << 17);
+    id[(1 << 17) - 1] = '\0';
+    for (int i = 0; i < COUNT; i++) items[i] = (PictographAnnotationsItem){.image_id = id, .json = "[]"};
+    assert_int_equal(pictograph_annotations_save_many(client, items, COUNT, NULL, NULL, &error), PICTOGRAPH_OK);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(items[i].status, PICTOGRAPH_VALIDATION);
+        assert_string_equal(items[i].reason, "The request is too large");
+    }
+    free(id);
+    pictograph_free(client);
+    pictograph_error_clear(&error);
+}
+
 static void images_are_known_by_their_names(void **state) {
     (void)state;
     assert_string_equal(upload_content_type("a.JPG"), "image/jpeg");
@@ -265,6 +287,7 @@ int main(void) {
         cmocka_unit_test(results_are_read_by_pointer),
         cmocka_unit_test(refusals_tell_all_they_know),
         cmocka_unit_test(pagers_refuse_negative_sizes),
+        cmocka_unit_test(what_is_too_large_fails_alone),
         cmocka_unit_test(images_are_known_by_their_names),
         cmocka_unit_test(reports_grow),
     };

@@ -22,10 +22,36 @@ typedef struct Engine {
     PictographError failure;
 } Engine;
 
+static PictographStatus launch(Engine *engine, Transfer *transfer);
+
+static void release(Engine *engine, Transfer *transfer) {
+    exchange_clear(&transfer->exchange);
+    transfer->state = TRANSFER_FREE;
+    engine->busy--;
+}
+
+/* An exchange is over, well or badly: go on with the chain, or free the slot. */
+static PictographStatus go_on(Engine *engine, Transfer *transfer, PictographError *error) {
+    TransferNext next = engine->plan->proceed(engine->plan->context, transfer, error);
+    transfer->step++;
+    if (next == TRANSFER_STOP) {
+        transfer->state = TRANSFER_WAITING; /* no longer curl's */
+        failure_move(&engine->failure, error);
+        return engine->failure.status;
+    }
+    pictograph_error_clear(error);
+    if (next == TRANSFER_MORE) return launch(engine, transfer);
+    release(engine, transfer);
+    return PICTOGRAPH_OK;
+}
+
 static PictographStatus launch(Engine *engine, Transfer *transfer) {
     transfer->state = TRANSFER_RUNNING; /* also when it fails: it is to be abandoned then */
-    if (transfer->exchange.url.failed || transfer->exchange.body.failed)
-        return failure_set(&engine->failure, PICTOGRAPH_VALIDATION, "The request is too large");
+    if (transfer->exchange.url.failed || transfer->exchange.body.failed) {
+        PictographError error = {0};
+        failure_set(&error, PICTOGRAPH_VALIDATION, "The request is too large");
+        return go_on(engine, transfer, &error);
+    }
     exchange_start(&transfer->exchange);
     if (!transfer->exchange.easy || curl_multi_add_handle(engine->multi, transfer->exchange.easy) != CURLM_OK)
         return failure_set(&engine->failure, PICTOGRAPH_NETWORK, "libcurl has no memory");
@@ -47,13 +73,7 @@ static PictographStatus fill_slots(Engine *engine) {
     return PICTOGRAPH_OK;
 }
 
-static void release(Engine *engine, Transfer *transfer) {
-    exchange_clear(&transfer->exchange);
-    transfer->state = TRANSFER_FREE;
-    engine->busy--;
-}
-
-/* One exchange ended: repeat it, go on with the chain, or free the slot. */
+/* One exchange ended: repeat it, or go on. */
 static PictographStatus settle(Engine *engine, Transfer *transfer, CURLcode code) {
     double wait = 0;
     PictographError error = {0};
@@ -64,17 +84,7 @@ static PictographStatus settle(Engine *engine, Transfer *transfer, CURLcode code
         pictograph_error_clear(&error);
         return PICTOGRAPH_OK;
     }
-    TransferNext next = engine->plan->proceed(engine->plan->context, transfer, &error);
-    transfer->step++;
-    if (next == TRANSFER_STOP) {
-        transfer->state = TRANSFER_WAITING; /* no longer curl's */
-        failure_move(&engine->failure, &error);
-        return engine->failure.status;
-    }
-    pictograph_error_clear(&error);
-    if (next == TRANSFER_MORE) return launch(engine, transfer);
-    release(engine, transfer);
-    return PICTOGRAPH_OK;
+    return go_on(engine, transfer, &error);
 }
 
 static Transfer *owner_of(Engine *engine, const CURL *easy) {
@@ -111,7 +121,7 @@ static PictographStatus run(Engine *engine) {
     for (;;) {
         if (client_is_cancelled(engine->client)) return failure_set(&engine->failure, PICTOGRAPH_CANCELLED, "Cancelled");
         if (fill_slots(engine)) return engine->failure.status;
-        if (engine->busy == 0) return PICTOGRAPH_OK;
+        if (engine->busy == 0 && engine->drained) return PICTOGRAPH_OK;
         if (curl_multi_perform(engine->multi, &running) != CURLM_OK)
             return failure_set(&engine->failure, PICTOGRAPH_NETWORK, "libcurl's transfers broke down");
         if (settle_ended(engine) || wake_retries(engine, &nap)) return engine->failure.status;
