@@ -287,8 +287,11 @@ static Status run_import(Job *job, Error *err) {
 static Status import_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     bool cancelled = why == STATUS_CANCELLED;
     keys_drop(job->server->connectors, job->id);
-    if (why == STATUS_IO) message = "The server could not read or write one of its files; its log says which";
-    if (why == STATUS_INTERNAL_ERROR) message = "The server stopped while this ran. Start the import again with the key: it goes on where it stopped";
+    char more[sizeof err->message];
+    if (why == STATUS_INTERNAL_ERROR) {
+        snprintf(more, sizeof more, "%s. Start the import again with the key: it goes on where it stopped", message);
+        message = more;
+    }
     return import_end(tx, job->id, cancelled ? "cancelled" : "error", cancelled ? NULL : message, err);
 }
 

@@ -194,13 +194,8 @@ static Status run_export(Job *job, Error *err) {
 }
 
 static Status export_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
+    (void)why;
     int64_t removed;
-    Arena arena;
-    if (why == STATUS_IO) message = "The server could not read or write one of its files; its log says which";
-    arena_init(&arena, 1 << 16);
-    const char *folder = objects_work_path(job->server->objects, job->id, &arena);
-    if (folder) file_remove_tree(folder, NULL); /* what an attempt that was killed left */
-    arena_clear(&arena);
     Status status = db_exec(tx, err, "UPDATE exports SET status = 'failed', error_message = $1, completed_at = $2 WHERE id = $3 AND status IN ('pending', 'processing')",
                             DB_TEXT(message), DB_INT(clock_now_ms()), DB_TEXT(job->id));
     return status == STATUS_OK ? export_drop_snapshot(tx, job->id, INT64_MAX / 2, &removed, err) : status;

@@ -351,13 +351,7 @@ static Status run_import(Job *job, Error *err) {
 
 static Status zip_import_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     int64_t removed;
-    Arena arena;
     bool cancelled = why == STATUS_CANCELLED;
-    if (why == STATUS_IO) message = "The server could not read or write one of its files; its log says which";
-    arena_init(&arena, 1 << 16);
-    const char *folder = objects_work_path(job->server->objects, job->id, &arena);
-    if (folder) file_remove_tree(folder, NULL); /* what an attempt that was killed left */
-    arena_clear(&arena);
     Status status = zip_import_drop(tx, job->id, INT64_MAX / 2, &removed, err);
     if (status == STATUS_OK) status = zip_import_discard_archive(tx, job->id, err);
     if (status != STATUS_OK) return status;

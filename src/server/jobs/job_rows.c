@@ -58,13 +58,34 @@ Status job_enqueue(DbSession *tx, const char *id, const char *kind, const char *
 
 /* --- ending ---------------------------------------------------------------------------------------------------------------- */
 
+void job_ended_add(JobRun *run) {
+    Jobs *jobs = run->job.jobs;
+    pthread_mutex_lock(&jobs->mutex);
+    run->next = jobs->ended;
+    jobs->ended = run;
+    pthread_mutex_unlock(&jobs->mutex);
+}
+
+static void note_end(const JobRun *run) {
+    JobRun *ended = job_run_new(run->job.jobs);
+    ended->job.id = arena_strdup(&ended->arena, run->job.id);
+    job_ended_add(ended);
+}
+
+/* What a user may read of a failure: a system call's names a file of the server. */
+static const char *outward(Status why, const char *message) {
+    if (why == STATUS_IO) return "The server could not read or write one of its files; its log says which";
+    return why == STATUS_STORAGE_FULL ? "The server's disk is full" : message;
+}
+
 /* Removes the row and lets the feature finish its own, in the caller's transaction. */
 static Status end_job(DbSession *tx, const JobRun *run, Status why, const char *message, Error *err) {
     Status status = db_exec(tx, err, "DELETE FROM jobs WHERE id = $1", DB_TEXT(run->job.id));
     if (status != STATUS_OK || db_changes(tx) == 0) return status;
     log_event(why == STATUS_CANCELLED ? LOG_INFO : LOG_WARNING, why == STATUS_CANCELLED ? "job_cancelled" : "job_failed", "job", run->job.id, "kind",
               run->job.kind, "reason", message, NULL);
-    return run->kind ? run->kind->ended(tx, &run->job, why, message, err) : STATUS_OK;
+    note_end(run);
+    return run->kind ? run->kind->ended(tx, &run->job, why, outward(why, message), err) : STATUS_OK;
 }
 
 static Status cancel_rows(DbSession *tx, Jobs *jobs, const char *select_sql, const char *value, Error *err) {
@@ -211,6 +232,13 @@ static Status renew(DbSession *tx, void *context, Error *err) {
 }
 
 Status job_rows_renew(Jobs *jobs, Error *err) { return db_write(jobs->server->store, renew, jobs, err); }
+
+bool job_rows_has(Jobs *jobs, const char *id) {
+    DbSession *db = db_session(jobs->server->store);
+    bool there = db_get_int(db, NULL, 1, "SELECT count(*) FROM jobs WHERE id = $1", DB_TEXT(id)) != 0;
+    db_session_release(jobs->server->store, db);
+    return there;
+}
 
 void job_rows_read_cancellations(Jobs *jobs) {
     DbSession *db = db_session(jobs->server->store);

@@ -5,10 +5,12 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "server/jobs/jobs_internal.h"
+#include "server/objects/objects.h"
 #include "base/banned.h"
 
 enum { BUSY_PAUSE_MS = 500, IDLE_PAUSE_MS = 2000, CONCLUDE_TRIES = 5 };
@@ -146,6 +148,25 @@ static void start_what_may_run(Jobs *jobs) {
     }
 }
 
+/* The folders of ended jobs. Not in the transaction that ends one: it must be quick, and a folder may hold a hundred thousand files. While there is a
+ * row, that transaction is not committed, or was undone. */
+static void remove_folders(Jobs *jobs) {
+    pthread_mutex_lock(&jobs->mutex);
+    JobRun *ended = jobs->ended;
+    jobs->ended = NULL;
+    pthread_mutex_unlock(&jobs->mutex);
+    for (JobRun *run = ended, *next; run; run = next) {
+        next = run->next;
+        if (job_rows_has(jobs, run->job.id)) {
+            job_ended_add(run);
+            continue;
+        }
+        const char *folder = objects_work_path(jobs->server->objects, run->job.id, &run->arena);
+        if (folder) file_remove_tree(folder, NULL);
+        job_run_free(run);
+    }
+}
+
 /* True while something runs. */
 static bool listen_for_cancellations(Jobs *jobs) {
     pthread_mutex_lock(&jobs->mutex);
@@ -173,6 +194,7 @@ static void *keeper_main(void *context) {
     for (bool busy = true; !atomic_load(&jobs->stopping) || busy;) {
         join_finished(jobs);
         start_what_may_run(jobs);
+        remove_folders(jobs);
         busy = listen_for_cancellations(jobs);
         if (busy && clock_monotonic() - renewed > JOB_LEASE_RENEWAL_SECONDS) {
             Error err = {0};
@@ -204,6 +226,10 @@ void jobs_stop(Jobs *jobs) {
 void jobs_close(Jobs *jobs) {
     if (!jobs) return;
     jobs_stop(jobs);
+    for (JobRun *run = jobs->ended, *next; run; run = next) { /* the next start sweeps their folders */
+        next = run->next;
+        job_run_free(run);
+    }
     pthread_cond_destroy(&jobs->changed);
     pthread_mutex_destroy(&jobs->mutex);
     free(jobs);

@@ -41,6 +41,7 @@ typedef struct JobKind {
     Status (*run)(Job *job, Error *err);
     /* Called exactly once, in the write transaction that removes the job's row, when run() failed for good, or when the job was cancelled
      * before or while it ran (why is STATUS_CANCELLED then): brings the feature's row to failed or cancelled and returns what was charged.
+     * message is fit for users. The job's work folder, if it has one, is removed afterwards.
      * The feature's row may be gone, its project having been deleted: that is no failure. */
     Status (*ended)(DbSession *tx, const Job *job, Status why, const char *message, Error *err);
 } JobKind;

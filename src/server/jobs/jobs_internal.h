@@ -34,11 +34,14 @@ struct Jobs {
     pthread_cond_t changed;
     bool woken;
     JobRun *running;
+    JobRun *ended; /* ids of jobs whose folders are to go */
 };
 
 const JobKind *job_kind(const Jobs *jobs, const char *name);
 JobRun *job_run_new(Jobs *jobs);
 void job_run_free(JobRun *run);
+/* Into jobs->ended, which owns it from then on. */
+void job_ended_add(JobRun *run);
 
 /* Leases the oldest job that may run now of the kinds that `allowed` names by index. NULL in *out when there is none. Jobs that are at their
  * end already (cancelled, or out of attempts) are ended on the way. */
@@ -48,5 +51,7 @@ Status job_rows_take_over(Jobs *jobs, Error *err);
 Status job_rows_renew(Jobs *jobs, Error *err);
 /* Sets cancelled of each run whose row asks for it; jobs->mutex is held. */
 void job_rows_read_cancellations(Jobs *jobs);
+/* A question that cannot be answered says yes. */
+bool job_rows_has(Jobs *jobs, const char *id);
 /* After run() returned: removes the row, puts it back, or ends the job through ended(). */
 Status job_rows_conclude(JobRun *run, Status outcome, const char *message, Error *err);

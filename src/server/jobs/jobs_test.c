@@ -1,4 +1,5 @@
 /* Jobs with made-up kinds: order and room of queues, cancellation, retries, stopping, and kill -9 of the process that runs them. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "server/jobs/jobs.h"
+#include "server/objects/objects.h"
 #include "server/server.h"
 #include "base/banned.h"
 
@@ -61,12 +63,13 @@ static Status work(Job *job, Error *err) {
     atomic_fetch_sub(&f->running, 1);
     if (stopped) return error_set(err, STATUS_CANCELLED, "stopped");
     const char *fail = json_get_string(job->payload, "fail", NULL);
+    if (text_equal(fail, "io")) return error_set_errno(err, EIO, "/secret/file");
     if (fail) return error_set(err, status_from_slug(fail), "told to fail");
     return db_write(f->server.store, note_done, job, err);
 }
 
 static Status work_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
-    assert_true(message[0] != '\0');
+    assert_true(message[0] != '\0' && !strstr(message, "/secret"));
     return note(tx, why == STATUS_CANCELLED ? "cancelled" : status_info(why)->slug, job->id, err);
 }
 
@@ -89,6 +92,7 @@ static int set_up_idle(void **state) {
     snprintf(f->path, sizeof f->path, "%s/pictograph.db", f->directory);
     arena_init(&f->arena, 1 << 20);
     *state = f;
+    assert_int_equal(objects_open(&f->server.objects, f->directory, &f->err), STATUS_OK);
     return store_open(&f->server.store, f->path, &f->err);
 }
 
@@ -102,6 +106,7 @@ static int tear_down(void **state) {
     Fixture *f = *state;
     jobs_close(f->server.jobs);
     store_close(f->server.store);
+    objects_close(f->server.objects);
     file_remove_tree(f->directory, NULL);
     arena_clear(&f->arena);
     free(f);
@@ -220,6 +225,36 @@ static void a_passing_failure_is_tried_again_and_then_ends_once(void **state) {
     assert_int_equal(noted(f, "upstream_error", "b"), 1);
 }
 
+static void a_failure_does_not_tell_of_the_servers_files(void **state) {
+    Fixture *f = *state;
+    enqueue(f, "a", "single", "{\"fail\": \"io\"}");
+    wait_until(rows_left(f) == 0);
+    assert_int_equal(noted(f, "internal_error", "a"), 1);
+}
+
+static Status cancel_and_fail(DbSession *tx, void *context, Error *err) {
+    Status status = cancel_one(tx, context, err);
+    return status == STATUS_OK ? error_set(err, STATUS_CONFLICT, "not after all") : status;
+}
+
+static void the_folder_of_a_job_goes_once_its_end_is_committed(void **state) {
+    Fixture *f = *state;
+    const char *failed = objects_work_directory(f->server.objects, "failed", &f->arena, &f->err);
+    enqueue(f, "failed", "double", "{\"fail\": \"validation_error\"}");
+    wait_until(!file_exists(failed));
+    enqueue(f, "long", "single", "{\"seconds\": 60}");
+    wait_until(atomic_load(&f->runs) == 2);
+    const char *waiting = objects_work_directory(f->server.objects, "waiting", &f->arena, &f->err); /* an earlier attempt left it */
+    enqueue(f, "waiting", "single", "{}");
+    assert_int_equal(db_write(f->server.store, cancel_and_fail, &(Cancellation){f->server.jobs, "waiting"}, &f->err), STATUS_CONFLICT);
+    jobs_wake(f->server.jobs);
+    clock_sleep(0.2);
+    assert_true(file_exists(waiting));
+    cancel(f, "waiting");
+    wait_until(!file_exists(waiting));
+    cancel(f, "long");
+}
+
 static Status alter_table(DbSession *tx, void *context, Error *err) { return db_exec(tx, err, context); }
 
 static void an_end_that_cannot_be_written_down_is_tried_again(void **state) {
@@ -334,6 +369,8 @@ int main(void) {
         JOBS_TEST(a_waiting_job_is_cancelled_here_and_now),
         JOBS_TEST(a_final_failure_ends_a_job_at_once),
         JOBS_TEST(a_passing_failure_is_tried_again_and_then_ends_once),
+        JOBS_TEST(a_failure_does_not_tell_of_the_servers_files),
+        JOBS_TEST(the_folder_of_a_job_goes_once_its_end_is_committed),
         JOBS_TEST(an_end_that_cannot_be_written_down_is_tried_again),
         JOBS_TEST(a_payload_must_be_an_object),
         JOBS_TEST(a_stop_puts_jobs_back_and_the_next_start_takes_them_up),

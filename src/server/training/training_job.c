@@ -272,8 +272,6 @@ static Status end_training(DbSession *tx, const Job *job, Status why, const char
     Arena arena;
     bool cancelled = why == STATUS_CANCELLED;
     arena_init(&arena, 1 << 16);
-    const char *folder = objects_work_path(job->server->objects, job->id, &arena);
-    if (folder) file_remove_tree(folder, NULL);
     Status status = training_finish(tx, job->id, cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
                                     cancelled ? NULL : public_message(&job->server->config, message, &arena), err);
     arena_clear(&arena);

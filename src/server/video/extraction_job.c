@@ -263,13 +263,7 @@ static Status run_extraction(Job *job, Error *err) {
 }
 
 static Status end_extraction(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
-    Arena arena;
     if (why == STATUS_CANCELLED) message = "Cancelled, since the dataset was deleted";
-    if (why == STATUS_IO) message = "The server could not read or write one of its files; its log says which";
-    arena_init(&arena, 1 << 16);
-    const char *work = objects_work_path(job->server->objects, job->id, &arena);
-    if (work) file_remove_tree(work, NULL); /* what an attempt that was killed left */
-    arena_clear(&arena);
     return db_exec(tx, err, "UPDATE frame_extractions SET status = 'failed', error_message = $1, completed_at = $2 WHERE id = $3 AND status = 'processing'",
                    DB_TEXT(message), DB_INT(clock_now_ms()), DB_TEXT(job->id));
 }
