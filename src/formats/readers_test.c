@@ -319,6 +319,24 @@ static void equal_names_in_two_folders(void **state) {
     assert_string_equal(test_read(&t, "c"), "coco\n/val a.png 5x5 val:\n/b a.png 9x9 none:\n! i.json: image val/a.png is missing\n");
 }
 
+/* Labels written by one program and files named by another: what looks the same is the same, unless a file bears exactly the name. */
+static void names_composed_and_not(void **state) {
+    (void)state;
+#define DECOMPOSED "u\xcc\x88"
+#define COMPOSED "\xc3\xbc"
+    test_file(&t, "c/i.json", "{\"images\":[{\"id\":1,\"file_name\":\"" COMPOSED ".png\",\"width\":9,\"height\":9},{\"id\":2,\"file_name\":\"else/" DECOMPOSED
+                           "2.png\",\"width\":9,\"height\":9}],\"annotations\":[],\"categories\":[]}");
+    test_image(&t, "c/" DECOMPOSED ".png", 9, 9);
+    test_image(&t, "c/x/" COMPOSED "2.png", 9, 9);
+    assert_string_equal(test_read(&t, "c"), "coco\n/ " DECOMPOSED ".png 9x9 none:\n/x " COMPOSED "2.png 9x9 none:\n");
+    test_image(&t, "d/images/" DECOMPOSED ".png", 100, 80);
+    test_file(&t, "d/data.yaml", "names: [car]\n");
+    test_file(&t, "d/labels/" COMPOSED ".txt", "0 0.5 0.5 0.5 0.5\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/ " DECOMPOSED ".png 100x80 none: 1 car bbox 25,20,50,40\n");
+    test_image(&t, "d/images/" COMPOSED ".png", 100, 80);
+    assert_string_equal(test_read(&t, "d"), "yolo\n/ " COMPOSED ".png 100x80 none: 1 car bbox 25,20,50,40\n/ " DECOMPOSED ".png 100x80 none: -\n");
+}
+
 static void images_alone(void **state) {
     (void)state;
     test_image(&t, "d/cats/a.png", 10, 10);
@@ -415,6 +433,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(csv_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_names_in_two_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_composed_and_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(images_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yaml_as_people_write_it, set_up, tear_down),
         cmocka_unit_test(sizes_from_headers),

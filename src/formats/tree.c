@@ -72,6 +72,7 @@ Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err)
     *tree = (Tree){0};
     arena_init(&tree->arena, SIZE_MAX);
     tree->root = arena_strdup(&tree->arena, root);
+    string_map_init(&tree->by_form, &tree->arena);
     string_map_init(&tree->by_name, &tree->arena);
     string_map_init(&tree->by_stem, &tree->arena);
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,27 +80,33 @@ Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err)
     Status status = list(tree, fd, "", 0, max_entries, err);
     if (status != STATUS_OK) return status;
     if (tree->count) qsort(tree->files, tree->count, sizeof *tree->files, by_path);
+    tree->composer = composer_new();
     for (size_t i = 0; i < tree->count; i++) {
+        const char *form = composer_form(tree->composer, tree->files[i].path);
+        if (form != tree->files[i].path) index_name(&tree->by_form, form, i);
         if (!tree->files[i].is_image) continue;
-        const char *name = file_base_name(tree->files[i].path);
-        index_name(&tree->by_name, name, i);
-        index_name(&tree->by_stem, name_without_extension(&tree->arena, name), i);
+        index_name(&tree->by_name, file_base_name(form), i);
+        index_name(&tree->by_stem, name_without_extension(&tree->arena, file_base_name(form)), i);
     }
     return STATUS_OK;
 }
 
 void tree_close(Tree *tree) {
+    composer_free(tree->composer);
     free(tree->files);
     arena_clear(&tree->arena);
     *tree = (Tree){0};
 }
 
 TreeFile *tree_find(const Tree *tree, const char *path) {
-    TreeFile key = {.path = path};
-    return tree->count ? bsearch(&key, tree->files, tree->count, sizeof key, by_path) : NULL;
+    TreeFile key = {.path = path}, *file = tree->count ? bsearch(&key, tree->files, tree->count, sizeof key, by_path) : NULL;
+    if (file || !tree->by_form.count) return file;
+    size_t at = string_map_get(&tree->by_form, composer_form(tree->composer, path));
+    return at == STRING_MAP_NONE || at == TREE_SEVERAL ? NULL : &tree->files[at];
 }
 
 TreeFile *tree_find_image_named(const Tree *tree, const char *base_name) {
+    base_name = composer_form(tree->composer, base_name);
     size_t at = string_map_get(&tree->by_name, base_name);
     if (at == STRING_MAP_NONE) {
         Arena scratch;

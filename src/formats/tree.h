@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/map.h"
+#include "formats/composer.h"
 
 typedef struct TreeFile {
     const char *path; /* relative, "a/b/photo.jpg" */
@@ -22,7 +23,9 @@ typedef struct Tree {
     size_t count, capacity;
     size_t image_count;
     size_t skipped;    /* names passed over for what they are */
-    StringMap by_name; /* base name of an image -> its index, TREE_SEVERAL when images share it */
+    Composer *composer;
+    StringMap by_form; /* composed form of a path beyond ASCII -> its index, TREE_SEVERAL when files share it */
+    StringMap by_name; /* composed form of the base name of an image -> its index, TREE_SEVERAL when images share it */
     StringMap by_stem; /* the same without the extension */
 } Tree;
 #define TREE_SEVERAL ((size_t)-2)
@@ -30,7 +33,7 @@ typedef struct Tree {
 /* Lists root. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
 Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err);
 void tree_close(Tree *tree);
-/* NULL when there is none. */
+/* The file of that path, else the one whose path is the same when both are composed; NULL when there is none. */
 TreeFile *tree_find(const Tree *tree, const char *path);
 /* The one image of that base name, else the one image of that stem; NULL when there is none or several. */
 TreeFile *tree_find_image_named(const Tree *tree, const char *base_name);

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "formats/composer.h"
 #include "formats/names.h"
 #include "base/banned.h"
 
@@ -23,6 +24,9 @@ typedef struct Unpacker {
     UnpackLimits limits;
     uint64_t packed, unpacked, entries;
     char *chunk;
+    int fd; /* of path */
+    Composer *composer;
+    char header[1 << 13]; /* what lies before an entry's data; larger ones do not occur */
 } Unpacker;
 enum { CHUNK_SIZE = 1 << 18 };
 
@@ -80,12 +84,33 @@ static Status write_entry(Unpacker *u, const char *name, Error *err) {
     return status;
 }
 
+static unsigned number_at(const char *bytes) { return (unsigned char)bytes[0] | (unsigned)(unsigned char)bytes[1] << 8; }
+
+/* A name as the zip spells it, byte for byte. libarchive composes a name that is marked as UTF-8 (NFC), and a label that spells it as the file
+ * was called would find no file. The local header has the bytes; it ends where the data begins, which is as far as libarchive has read. */
+static const char *spelled_name(Unpacker *u, const char *name) {
+    enum { HEADER_SIZE = 30, NAME_SIZE_AT = 26, EXTRA_SIZE_AT = 28 };
+    int64_t end = archive_filter_bytes(u->archive, 0);
+    size_t size = end < 0 ? 0 : (uint64_t)end < sizeof u->header ? (size_t)end : sizeof u->header;
+    if (pread(u->fd, u->header, size, (off_t)(end - (int64_t)size)) != (ssize_t)size) return name;
+    for (size_t length = HEADER_SIZE; length <= size; length++) {
+        char *header = u->header + size - length;
+        size_t name_size = number_at(header + NAME_SIZE_AT);
+        if (memcmp(header, "PK\3\4", 4) != 0 || HEADER_SIZE + name_size + number_at(header + EXTRA_SIZE_AT) != length) continue;
+        char *spelled = memmove(u->header, header + HEADER_SIZE, name_size);
+        spelled[name_size] = '\0';
+        return strcmp(composer_form(u->composer, spelled), name) == 0 ? spelled : name;
+    }
+    return name;
+}
+
 static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err) {
     if (++u->entries > u->limits.max_entries)
         return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: more than %llu entries", file_base_name(u->path), (unsigned long long)u->limits.max_entries);
     const char *name = archive_entry_pathname_utf8(entry);
     if (!name) name = archive_entry_pathname(entry);
     if (!name) return error_set(err, STATUS_BAD_REQUEST, "%s: a name is not UTF-8", file_base_name(u->path));
+    name = spelled_name(u, name);
     if (name[0] == '.' && name[1] == '/') name += 2;
     if (archive_entry_filetype(entry) == AE_IFDIR) return STATUS_OK; /* folders are made by their files */
     bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry) && !archive_entry_symlink(entry);
@@ -100,10 +125,8 @@ static bool has_end_record(const Unpacker *u) {
     enum { RECORD_SIZE = 22, COMMENT_MAX = 65535 };
     size_t size = u->packed < RECORD_SIZE + COMMENT_MAX ? (size_t)u->packed : RECORD_SIZE + COMMENT_MAX;
     char *tail = xmalloc(size);
-    int fd = open(u->path, O_RDONLY | O_CLOEXEC);
-    bool found = fd >= 0 && size >= RECORD_SIZE && pread(fd, tail, size, (off_t)(u->packed - size)) == (ssize_t)size &&
+    bool found = size >= RECORD_SIZE && pread(u->fd, tail, size, (off_t)(u->packed - size)) == (ssize_t)size &&
                  memmem(tail, size - RECORD_SIZE + 4, "PK\5\6", 4);
-    if (fd >= 0) close(fd);
     free(tail);
     return found;
 }
@@ -123,17 +146,20 @@ static Status unpack_all(Unpacker *u, Error *err) {
 
 static Status unpack(Unpacker *u, Error *err) {
     int64_t packed = file_size(u->path);
-    if (packed < 0) return error_set(err, STATUS_NOT_FOUND, "No such file: %s", u->path);
+    if (packed < 0 || (u->fd = open(u->path, O_RDONLY | O_CLOEXEC)) < 0) return error_set(err, STATUS_NOT_FOUND, "No such file: %s", u->path);
     /* libarchive turns names into UTF-8 by the locale; this one is the calling thread's own for the time being. */
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = (locale_t)0;
     if (utf8) before = uselocale(utf8);
     u->packed = (uint64_t)packed;
     u->archive = archive_read_new();
     u->chunk = xmalloc(CHUNK_SIZE);
+    u->composer = composer_new();
     if (!u->limits.max_ratio) u->limits.max_ratio = UINT64_MAX;
     Status status = u->archive ? unpack_all(u, err) : error_set(err, STATUS_OUT_OF_MEMORY, "no memory for a zip");
     archive_read_free(u->archive);
+    composer_free(u->composer);
     free(u->chunk);
+    close(u->fd);
     if (utf8) {
         uselocale(before);
         freelocale(utf8);

@@ -378,6 +378,28 @@ static void what_files_cannot_hold(void **state) {
     }
 }
 
+#define DECOMPOSED "Fru\xcc\x88" "chte"  /* as a Mac writes it */
+#define COMPOSED "Fr\xc3\xbc" "chte"
+
+/* Names are bytes, in every format: libarchive would compose them, and then labels would name other files than there are. */
+static void names_come_back_byte_for_byte(void **state) {
+    (void)state;
+    Images images = images_of(false);
+    images.items[0].filename = DECOMPOSED ".png";
+    images.items[1].folder = "/" DECOMPOSED;
+    images.items[2].folder = "/" COMPOSED;
+    for (size_t f = 0; dataset_format_at(f); f++) {
+        const char *format = dataset_format_name(dataset_format_at(f)), *name = arena_printf(&t.arena, "%s.zip", format);
+        DatasetWritten written = write_images(&images, format, name);
+        const char *told = test_read(&t, name);
+        assert_int_equal(t.report.images, 4);
+        assert_int_equal(t.report.annotations + t.report.left_out, written.annotations);
+        assert_non_null(strstr(told, "/ " DECOMPOSED ".png 100x80 none: "));
+        assert_non_null(strstr(told, "/" DECOMPOSED " a.jpg 100x80 none: "));
+        assert_non_null(strstr(told, "/" COMPOSED " "));
+    }
+}
+
 /* ---- hostile zips ---- */
 
 /* A zip of one entry, made by libarchive without our checks. */
@@ -459,6 +481,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(manifest_lists_and_hashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_leave_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_files_cannot_hold, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_come_back_byte_for_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile_zips_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_zip_is_refused, set_up, tear_down),
     };

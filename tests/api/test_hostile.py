@@ -168,7 +168,7 @@ def test_a_slow_head(impatient):
 # --- names ---
 
 TRICKS = ["../../etc/passwd.jpg", "..", ".", "a/b.jpg", "a\\b.jpg", "a\x00b.jpg", "a\nb.jpg", "a\x7fb.jpg", "\x1b[31m.jpg", "", " ", "CON.jpg", "x" * 256 + ".jpg",
-          "\u202egpj.exe.jpg", "\u200f\u200e.jpg", "é" * 125 + ".jpg", "\U0001F9AD" * 60 + ".jpg", "a\ufeff.jpg", "a" * 251 + ".jpg"]
+          "\u202egpj.exe.jpg", "\u200f\u200e.jpg", "é" * 125 + ".jpg", "\U0001F9AD" * 60 + ".jpg", "a\ufeff.jpg", "a" * 251 + ".jpg", "Fru\u0308chte.jpg"]
 
 
 @pytest.mark.parametrize("name", TRICKS, ids=[ascii(n)[:30] for n in TRICKS])
