@@ -1,6 +1,7 @@
 import io
 import os
 import pathlib
+import uuid
 
 import pytest
 from PIL import Image
@@ -57,6 +58,30 @@ def stranger(server):
     """The owner of another organization on the same server."""
     key = server.command("org", "create", "--org", "Other", "--email", "other@example.org").strip()
     return Client(server.url, key, contract())
+
+
+def invite(client, role="member", **fields):
+    return client.post("/organizations/invites", {"email": f"{uuid.uuid4().hex[:10]}@example.org", "role": role, **fields}, 201).json()["invite"]
+
+
+def token(made):
+    return made["invite_url"].rsplit("/", 1)[1]
+
+
+def join(owner, anonymous, role="member"):
+    """A new member of that role: (client, membership)."""
+    made = anonymous.post(f"//api/v1/invites/{token(invite(owner, role))}/accept", {"full_name": "Kim"}, 201).json()
+    return Client(owner.url, made["api_key"]["full_key"], contract()), made["member"]
+
+
+@pytest.fixture(scope="session")
+def colleague(owner, anonymous):
+    """A member who is another user than the one that all keys of with_role() belong to."""
+    return join(owner, anonymous)[0]
+
+
+def refuse_as_not_owner(reply):
+    assert reply.json()["error_code"] == "not_owner" and reply.json()["context"]["required_role"] == "admin", reply.text
 
 
 def picture(width=64, height=48, colour=(200, 30, 30), kind="JPEG", **options):

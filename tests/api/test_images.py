@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from conftest import picture
+from conftest import picture, refuse_as_not_owner
 from PIL import Image
 
 
@@ -69,7 +69,7 @@ def test_one_name_per_folder(owner, jpeg):
     assert owner.get(f"/projects/{project['name']}").json()["project"]["image_count"] == 1
 
 
-def test_permanent_deletion_is_for_the_owner_of_the_image_or_an_admin(owner, with_role, jpeg):
+def test_permanent_deletion_is_for_the_owner_of_the_image_or_an_admin(owner, with_role, colleague, jpeg):
     project = owner.project()
     theirs = owner.upload(project, "theirs.jpg", jpeg)
     member = with_role("member")
@@ -77,8 +77,13 @@ def test_permanent_deletion_is_for_the_owner_of_the_image_or_an_admin(owner, wit
     member.delete(f"/images/{theirs['id']}")
     viewer = with_role("viewer")
     viewer.delete(f"/images/{mine['id']}", 403)
-    with_role("admin").delete(f"/images/{theirs['id']}?permanent=true")
     assert mine["created_by"]
+    refuse_as_not_owner(colleague.delete(f"/images/{mine['id']}?permanent=true", 403))
+    colleague.delete(f"/images/{mine['id']}")  # archiving takes nothing from anybody
+    member.delete(f"/images/{mine['id']}?permanent=true")
+    hers = colleague.upload(project, "hers.jpg", jpeg)
+    for client, image in ((with_role("admin"), theirs), (colleague, hers)):
+        client.delete(f"/images/{image['id']}?permanent=true")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

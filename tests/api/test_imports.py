@@ -9,7 +9,7 @@ import uuid
 import zipfile
 
 import pytest
-from conftest import contract, picture
+from conftest import contract, picture, refuse_as_not_owner
 from server import Client, Server
 
 FORMATS = ["pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"]
@@ -119,7 +119,7 @@ def test_export_import_export_gives_equal_bytes(owner, filled):
     assert facts(second) == facts(first)
 
 
-def test_roles_and_organizations(owner, anonymous, stranger, with_role, jpeg):
+def test_roles_and_organizations(owner, anonymous, stranger, with_role, colleague, jpeg):
     anonymous.post("/imports/upload-url", {"filename": "a.zip"}, 401)
     with_role("viewer").post("/imports/upload-url", {"filename": "a.zip"}, 403)
     anonymous.get("/imports/", 401)
@@ -134,6 +134,8 @@ def test_roles_and_organizations(owner, anonymous, stranger, with_role, jpeg):
     anonymous.post(f"/imports/{done['id']}/cancel", None, 401)
     with_role("viewer").post(f"/imports/{done['id']}/cancel", None, 403)
     stranger.post(f"/imports/{done['id']}/cancel", None, 404)
+    refuse_as_not_owner(colleague.post(f"/imports/{done['id']}/cancel", None, 403))
+    with_role("member").post(f"/imports/{done['id']}/cancel")  # started by the same user
     owner.post("/imports/not-an-id/cancel", None, 404)
     listed = owner.get("/imports/?limit=1").json()
     assert listed["imports"][0]["id"] == done["id"] and listed["limit"] == 1 and listed["total"] >= 1

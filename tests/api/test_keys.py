@@ -154,6 +154,45 @@ def test_an_effect_without_answer_is_not_repeated(alone):
     assert owner.post("/projects/", {"name": "other"}, 409, headers={"Idempotency-Key": key}).json()["error_code"] == "idempotency_conflict"
 
 
+def test_answers_are_kept_for_a_day(alone):
+    alone.start()
+    owner = Client(alone.url, alone.key, contract())
+    headers, body = {"Idempotency-Key": uuid.uuid4().hex}, {"name": "daily"}
+
+    def age(hours):
+        alone.stop()  # no memory holds the answer then
+        with sqlite3.connect(alone.folder / "pictograph.db") as db:
+            assert db.execute("UPDATE idempotency SET created_at = created_at - ?", (int(hours * 3600_000),)).rowcount == 1
+        alone.start()
+
+    first = owner.post("/projects/", body, 201, headers=headers)
+    age(23.9)
+    again = owner.post("/projects/", body, 201, headers=headers)
+    assert again.headers["Idempotency-Replayed"] == "true" and again.json() == first.json()
+    age(0.1)
+    owner.post("/projects/", body, 409, headers=headers)  # carried out, and the name is taken
+    owner.delete("/projects/daily")
+    assert "Idempotency-Replayed" not in owner.post("/projects/", body, 201, headers=headers).headers
+
+
+def test_rates_outlive_the_server(alone):
+    """What was counted is saved when the server stops and every 30 seconds: kill -9 forgets no more than that."""
+    alone.start()
+    owner = Client(alone.url, alone.key, contract())
+    client = client_of(owner, make_key(owner, rate_limit=100))
+
+    def left():
+        return int(client.get("/projects/").headers["X-RateLimit-Remaining"])
+
+    assert [left() for _ in range(10)] == list(range(99, 89, -1))
+    alone.stop()
+    alone.start()
+    assert left() == 89
+    alone.kill()
+    alone.start()
+    assert left() in (89, 88)
+
+
 def test_files_without_a_row_are_swept(alone):
     alone.start()
     owner = Client(alone.url, alone.key, contract())

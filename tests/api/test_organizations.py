@@ -1,27 +1,14 @@
 """Organizations: settings, members, invites."""
+import sqlite3
 import time
 import uuid
 
 import pytest
-from conftest import contract
+from conftest import contract, invite, join, token
 from server import Client, Server
 
 NOBODY = str(uuid.uuid4())
 ME, MEMBERS, INVITES = "/organizations/me", "/organizations/members", "/organizations/invites"
-
-
-def invite(client, role="member", **fields):
-    return client.post(INVITES, {"email": f"{uuid.uuid4().hex[:10]}@example.org", "role": role, **fields}, 201).json()["invite"]
-
-
-def token(made):
-    return made["invite_url"].rsplit("/", 1)[1]
-
-
-def join(owner, anonymous, role="member"):
-    """A new member of that role: (client, membership)."""
-    made = anonymous.post(f"//api/v1/invites/{token(invite(owner, role))}/accept", {"full_name": "Kim"}, 201).json()
-    return Client(owner.url, made["api_key"]["full_key"], contract()), made["member"]
 
 
 def test_settings(stranger, owner, with_role):
@@ -81,6 +68,18 @@ def test_revoking(owner, anonymous, stranger, with_role):
     again = invite(owner, email=made["email"])
     assert owner.post(INVITES, {"email": made["email"]}, 409).json()["error_code"] == "already_exists"
     owner.delete(f"{INVITES}/{again['id']}", 204)
+
+
+def test_invites_expire(owner, anonymous, server):
+    made = invite(owner)
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+        assert db.execute("UPDATE invites SET expires_at = ? WHERE id = ?", (int(time.time() * 1000) - 1, made["id"])).rowcount == 1
+    for method, tail in (("GET", ""), ("POST", "/accept")):
+        reply = anonymous.call(method, f"//api/v1/invites/{token(made)}{tail}", 410).json()
+        assert reply["error_code"] == "invite_closed" and "expired" in reply["detail"]
+    owner.delete(f"{INVITES}/{made['id']}", 204)
+    assert made["id"] in [i["id"] for i in owner.get(INVITES + "?status=expired").json()["invites"]], "nothing was left to revoke"
+    assert invite(owner, email=made["email"])["status"] == "pending"  # who let it expire may be asked again
 
 
 @pytest.mark.parametrize("body", [{}, {"email": "x"}, {"email": "a@example.org", "role": "owner"}, {"email": "a@example.org", "expires_in_days": 0},

@@ -164,7 +164,7 @@ static Status cancel(DbSession *tx, void *context, Error *err) {
     ZipImportRecord row;
     Status status = zip_import_load(tx, &c->rq->arena, c->rq->principal.organization_id, c->id, &row, err);
     if (status != STATUS_OK) return status;
-    if (!request_owns(c->rq, row.created_by) && c->rq->principal.role < ACCESS_ADMIN)
+    if (!request_owns(c->rq, row.created_by) && request_require_role(c->rq, ACCESS_ADMIN) != STATUS_OK)
         return error_set(err, STATUS_NOT_OWNER, "Only its creator or an admin may cancel this import");
     return row.has_completed_at ? STATUS_OK : job_cancel(tx, c->rq->server->jobs, c->id, err);
 }
