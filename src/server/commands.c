@@ -135,6 +135,31 @@ Status command_credits_grant(const Options *options, Arena *arena, Error *err) {
     return status;
 }
 
+/* --- models --- */
+
+typedef struct Showing {
+    const char *model, *visibility;
+} Showing;
+
+static Status show_model(DbSession *tx, void *context, Error *err) {
+    const Showing *s = context;
+    Status status = db_exec(tx, err, "UPDATE models SET visibility = $1, updated_at = $2 WHERE id = $3", DB_TEXT(s->visibility), DB_INT(clock_now_ms()), DB_TEXT(s->model));
+    return status == STATUS_OK && db_changes(tx) == 0 ? error_set(err, STATUS_NOT_FOUND, "There is no model '%s'", s->model) : status;
+}
+
+static Status make_visible(const Options *options, const char *visibility, Arena *arena, Error *err) {
+    Store *store = NULL;
+    Status status = open_initialised(&store, options, arena, err);
+    if (status == STATUS_OK) status = db_write(store, show_model, &(Showing){options->model, visibility}, err);
+    if (status == STATUS_OK) printf("%s: %s\n", options->model, visibility);
+    store_close(store);
+    return status;
+}
+
+Status command_model_publish(const Options *options, Arena *arena, Error *err) { return make_visible(options, "public", arena, err); }
+
+Status command_model_withdraw(const Options *options, Arena *arena, Error *err) { return make_visible(options, "private", arena, err); }
+
 /* --- serve --- */
 
 /* Held while a server runs on the folder; the kernel lets go of it whatever happens to the process. */
@@ -215,7 +240,7 @@ static void examine_text(const ModelReport *r, Arena *arena) {
     say_prompts("text, classes", built_in ? "built-in detector (NanoDet): COCO's 80 classes and their synonyms"
                                  : engine ? arena_printf(arena, "%s: any word", engine) : "none: install the built-in detector with 'tools/setup models'");
     if (built_in || !engine)
-        say_prompts("any other word", "no_detection: train a model on your own classes and name it as model_id of a batch (docs/training.md)");
+        say_prompts("any other word", "no_detection: a SAM 3 of yours with its manifest answers any word (docs/models.md), a model trained on your classes a batch that names it as model_id (docs/training.md)");
 }
 
 static void examine_models(const Config *config, bool vision, Arena *arena) {

@@ -12,6 +12,7 @@ typedef struct Options {
     const char *email;
     const char *tier;
     const char *amount;
+    const char *model;
     const char *output;
     const char *from;
     ConfigFlag settings[FLAGS_MAXIMUM]; /* of serve */
@@ -23,6 +24,8 @@ Status command_serve(const Options *options, Arena *arena, Error *err);
 Status command_org_create(const Options *options, Arena *arena, Error *err);
 Status command_org_set_tier(const Options *options, Arena *arena, Error *err);
 Status command_credits_grant(const Options *options, Arena *arena, Error *err);
+Status command_model_publish(const Options *options, Arena *arena, Error *err);
+Status command_model_withdraw(const Options *options, Arena *arena, Error *err);
 Status command_backup(const Options *options, Arena *arena, Error *err);
 Status command_restore(const Options *options, Arena *arena, Error *err);
 Status command_check(const Options *options, Arena *arena, Error *err);

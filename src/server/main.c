@@ -23,6 +23,8 @@ static const Command COMMANDS[] = {
     {"org create", "--data DIR --org NAME --email ADDRESS", "adds an organization and prints its owner's key", " data org email ", false, command_org_create},
     {"org set-tier", "--data DIR --org NAME --tier TIER", "free, core, pro or enterprise", " data org tier ", false, command_org_set_tier},
     {"credits grant", "--data DIR --org NAME --amount N", "adds credits; a negative N takes some away, never below zero", " data org amount ", false, command_credits_grant},
+    {"model publish", "--data DIR --model ID", "lets every organization of this server read and use a model", " data model ", false, command_model_publish},
+    {"model withdraw", "--data DIR --model ID", "leaves it to its own organization again", " data model ", false, command_model_withdraw},
     {"backup", "--data DIR --output DIR", "copies a data folder, served or not, to another; again: only what is new", " data output ", false, command_backup},
     {"restore", "--data DIR --from DIR", "makes a new data folder from a backup, and checks it", " data from ", false, command_restore},
     {"check", "--data DIR", "verifies every object's hash and every count; mends what is derived", " data ", false, command_check},
@@ -56,7 +58,7 @@ static const char **option_place(Options *options, const char *name) {
         const char *name;
         const char **place;
     } places[] = {{"data", &options->data}, {"org", &options->org}, {"email", &options->email}, {"tier", &options->tier}, {"amount", &options->amount},
-                {"output", &options->output}, {"from", &options->from}};
+                {"model", &options->model}, {"output", &options->output}, {"from", &options->from}};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (strcmp(places[i].name, name) == 0) return places[i].place;
     return NULL;
@@ -85,7 +87,7 @@ static Status read_options(const Command *command, int argc, char **argv, Option
         if (!equals && i + 1 == argc) return error_set(err, STATUS_CONFIGURATION, "--%s needs a value", name);
         status = take_option(command, options, name, equals ? equals + 1 : argv[++i], arena, err);
     }
-    static const char *const NAMES[] = {"data", "org", "email", "tier", "amount", "output", "from"};
+    static const char *const NAMES[] = {"data", "org", "email", "tier", "amount", "model", "output", "from"};
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0] && status == STATUS_OK; i++)
         if (needs(command, NAMES[i], arena) && !*option_place(options, NAMES[i])) status = error_set(err, STATUS_CONFIGURATION, "--%s is missing", NAMES[i]);
     return status;

@@ -31,8 +31,8 @@ class Server:
         self.key = self.command("init", "--org", organization, "--email", "owner@example.org").strip()
 
     def command(self, *words, check=True):
-        done = subprocess.run([BIN / "pictographd", *words[:1], *(words[1:2] if words[0] in ("org", "credits") else ()), "--data", self.folder,
-                               *(words[2:] if words[0] in ("org", "credits") else words[1:])], capture_output=True, text=True, timeout=60)
+        named = 2 if words[0] in ("org", "credits", "model") else 1
+        done = subprocess.run([BIN / "pictographd", *words[:named], "--data", self.folder, *words[named:]], capture_output=True, text=True, timeout=60)
         if check:
             assert done.returncode == 0, f"pictographd {words}: {done.stderr}"
             return done.stdout

@@ -100,6 +100,32 @@ def test_batch_annotation_by_the_model(owner, with_role, filled, trained):
     assert owner.post(f"/auto-annotate/batch/{job['job_id']}/cancel").json()["status"] == "completed"  # a final state never changes
 
 
+def test_a_public_model_serves_every_organization(server, owner, stranger, trained):
+    model, project = trained["model_id"], stranger.project()
+    stranger.upload(project, "theirs.jpg", scene(7)[0])
+    batch = {"dataset_name": project["name"], "image_filenames": ["theirs.jpg"], "model_id": model, "classes": [{"name": "square", "output_type": "bbox"}]}
+
+    def hidden():
+        for tail in ("", "/download", "/download?format=pth"):
+            stranger.get(f"/models/{model}{tail}", 404)
+        stranger.post("/auto-annotate/batch", batch, 404)
+        assert model not in [m["id"] for m in stranger.get("/models/").json()["models"]]
+
+    hidden()
+    server.command("model", "publish", "--model", model)
+    assert stranger.get(f"/models/{model}").json()["model"]["visibility"] == "public"
+    assert model in [m["id"] for m in stranger.get("/models/").json()["models"]]
+    stranger.fetch(stranger.get(f"/models/{model}/download").json()["download_url"])
+    stranger.get(f"/models/{model}/download?format=pth", 422)  # it is there, so what is wrong is said
+    done = stranger.wait(f"/auto-annotate/batch/{stranger.post('/auto-annotate/batch', batch, 202).json()['job_id']}")
+    assert done["status"] == "completed" and done["processed_images"] == 1 and done["failures"] == []
+    stranger.delete(f"/models/{model}", 404)
+    server.command("model", "withdraw", "--model", model)
+    hidden()
+    owner.get(f"/models/{model}/download")
+    assert "There is no model" in server.command("model", "publish", "--model", project["id"], check=False).stderr
+
+
 def test_what_a_batch_refuses(owner, with_role, filled, trained):
     ask = {"dataset_name": filled["name"], "image_filenames": ["00.jpg"], "model_id": trained["model_id"], "classes": [{"name": "square", "output_type": "bbox"}]}
     assert owner.post("/auto-annotate/batch", {**ask, "classes": [{"name": "dog"}]}, 422).json()["detail"][0]["loc"] == ["body", "classes", 0, "name"]
