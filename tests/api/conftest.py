@@ -110,10 +110,12 @@ def pytest_sessionfinish(session, exitstatus):
     if CONTRACT is None or session.config.getoption("keyword") or any("::" in a or a.endswith(".py") for a in session.config.args):
         return
     print("\n" + CONTRACT.table())
-    missing, holes = CONTRACT.unexercised(), list(CONTRACT.holes())
+    missing, holes, needless = CONTRACT.unexercised(), list(CONTRACT.holes()), CONTRACT.needless()
     if missing:
         print(f"\nOperations without a successful exchange in any test: {', '.join(missing)}")
     if holes:
         print("\nAnswers that the contract declares and no test saw: " + ", ".join(f"{name} {status}" for name, status in holes))
-    if missing or holes:
+    if needless:
+        print("\nExcuses that nobody needs any more (contract.py): " + ", ".join(f"{name} {status}" for name, status in needless))
+    if missing or holes or needless:
         session.exitstatus = 1

@@ -51,28 +51,48 @@ def test_the_ledger_is_the_one_truth(server, seed):
     client = Client(server.url, server.command("org", "create", "--org", name, "--email", f"l{seed}@example.org").strip(), contract())
     organization = client.get("/organizations/me").json()["organization"]["id"]
     project = client.project()
-    for i in range(4):
-        client.upload(project, f"{i}.jpg", picture(colour=(40 * i, 9, 9)))
+    names = [client.upload(project, f"{i}.jpg", picture(colour=(40 * i, 9, 9)))["filename"] for i in range(4)]
+    lost = client.upload(project, "lost.jpg", picture(colour=(1 + seed, 2, 3)))["filename"]
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+        sha256 = db.execute("SELECT object FROM images WHERE project_id = ? AND filename = ?", (project["id"], lost)).fetchone()[0]
+    (server.folder / "objects" / sha256[:2] / sha256[2:4] / sha256).unlink()  # each batch has to give back what it took for this one
     server.command("credits", "grant", "--org", name, "--amount", "-1000000")
-    refused = []
+    jobs = []
 
-    def step(n):
-        kind = rng.choice(["grant", "take", "prompt", "prompt", "prompt", "bad prompt"])
+    def annotate(images, expect=None):
+        body = {"dataset_name": project["name"], "image_filenames": images, "classes": [{"name": "person", "output_type": "bbox"}]}
+        reply = client.call("POST", "/auto-annotate/batch", expect, json=body)
+        if reply.status_code == 202:
+            jobs.append(reply.json()["job_id"])
+        return reply
+
+    def step(_):
+        kind = rng.choice(["grant", "grant", "take", "prompt", "prompt", "bad prompt", "batch", "batch", "cancel"])
         if kind in ("grant", "take"):
             server.command("credits", "grant", "--org", name, "--amount", str(rng.randrange(1, 9) * (1 if kind == "grant" else -1)))
             return
-        body = {"dataset_name": project["name"], "image_filename": f"{rng.randrange(4)}.jpg", "x": rng.randrange(60), "y": rng.randrange(40), "score_threshold": 0}
-        if kind == "bad prompt":
-            body["x"] = 10**6
-        reply = client.call("POST", "/auto-annotate/sam3/point", json=body)
-        assert reply.status_code in (200, 402, 422, 503), reply.text
+        if kind == "cancel":
+            if jobs:
+                client.post(f"/auto-annotate/batch/{rng.choice(jobs)}/cancel")
+            return
+        if kind == "batch":
+            reply = annotate(rng.sample([*names, lost], rng.randrange(1, 6)))
+        else:
+            body = {"dataset_name": project["name"], "image_filename": rng.choice(names), "x": rng.randrange(60), "y": rng.randrange(40), "score_threshold": 0}
+            if kind == "bad prompt":
+                body["x"] = 10**6
+            reply = client.call("POST", "/auto-annotate/sam3/point", json=body)
+        assert reply.status_code in (200, 202, 402, 422, 503), reply.text
         if reply.status_code == 402:
             detail = reply.json()["detail"]
             assert detail["remaining"] < detail["required"]
-            refused.append(n)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(step, range(40)))
+    server.command("credits", "grant", "--org", name, "--amount", "3")
+    annotate([lost], 202)
+    done = [client.wait(f"/auto-annotate/batch/{job}") for job in jobs]
+    assert (done[-1]["status"], done[-1]["failed_images"], done[-1]["credits_charged"]) == ("completed", 1, 0)
     rows, balance = ledger(server, organization), 0
     for amount, after in rows:
         balance += amount
@@ -80,3 +100,5 @@ def test_the_ledger_is_the_one_truth(server, seed):
     assert client.get("/credits/balance").json()["credits_remaining"] == balance
     history = client.get("/credits/history?limit=500").json()
     assert history["total"] == len(rows) and sum(e["amount"] for e in history["entries"]) == balance
+    refunds = [e["amount"] for e in history["entries"] if e["operation"] == "sam3_refund" and "batch" in e["description"]]
+    assert sorted(refunds) == sorted(given_back for job in done if (given_back := job["estimated_credits"] - job["credits_charged"])), "what a batch did not use, once"

@@ -258,6 +258,11 @@ def test_cancelling_gives_credits_back(owner, server, with_role, filled):
     while owner.get(f"/training/{run['id']}").json()["training_run"]["status"] != "running":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    waiting = start(owner, filled)  # one runs at a time: it is charged, and cancelled before it starts
+    waiting = owner.post(f"/training/{waiting['id']}/cancel").json()["training_run"]
+    assert waiting["status"] == "cancelled" and waiting["started_at"] is None and waiting["credits_refunded"] == waiting["credits_charged"] > 0
+    assert owner.get("/credits/history?limit=2").json()["entries"][0]["operation"] == "training_refund_a10g"
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - run["credits_charged"]
     time.sleep(1)
     begin = time.monotonic()
     with_role("viewer").post(f"/training/{run['id']}/cancel", expect=403)
