@@ -48,9 +48,11 @@ typedef struct Founding {
 
 static Status found(DbSession *tx, void *context, Error *err) {
     Founding *f = context;
-    if (f->only_first && db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations LIMIT 1"))
+    int64_t others;
+    Status status = db_read_int(tx, err, &others, 0, "SELECT 1 FROM organizations LIMIT 1");
+    if (status == STATUS_OK && f->only_first && others)
         return error_set(err, STATUS_ALREADY_EXISTS, "%s is initialised already; 'pictographd org create' adds an organization", f->data);
-    Status status = organization_create(tx, &f->organization, err);
+    if (status == STATUS_OK) status = organization_create(tx, &f->organization, err);
     NewApiKey key = {.organization_id = f->organization.id, .user_id = f->organization.user_id, .name = "owner", .role = "owner",
                      .created_by = f->organization.user_id, .created_at = clock_now_ms(), .secret = &f->secret};
     return status == STATUS_OK ? api_key_insert(tx, &key, err) : status;
@@ -120,8 +122,7 @@ static Status grant(DbSession *tx, void *context, Error *err) {
     char id[37];
     Status status = organization_find(tx, change->options->org, id, err);
     if (status == STATUS_OK) status = credits_adjust(tx, id, change->amount, "By the operator", &change->booked, err);
-    change->balance = credits_balance(tx, id);
-    return status;
+    return status == STATUS_OK ? credits_balance(tx, id, &change->balance, err) : status;
 }
 
 Status command_credits_grant(const Options *options, Arena *arena, Error *err) {
@@ -288,9 +289,11 @@ static Status examine_database(Store *store, Error *err) {
     DbRows rows = db_query(session, err, "PRAGMA quick_check(1)");
     bool sound = db_next(&rows) && text_equal(db_text_borrowed(&rows, 0), "ok");
     Status status = db_finish(&rows);
+    int64_t organizations, images;
+    if (status == STATUS_OK)
+        status = db_read_int(session, err, &organizations, 0, "SELECT count(*) FROM organizations WHERE slug <> '.imports'"); /* not the one of imports that run */
+    if (status == STATUS_OK) status = db_read_int(session, err, &images, 0, "SELECT count(*) FROM images");
     if (status == STATUS_OK) {
-        int64_t organizations = db_get_int(session, err, 0, "SELECT count(*) FROM organizations WHERE slug <> '.imports'"); /* not the one of imports that run */
-        int64_t images = db_get_int(session, err, 0, "SELECT count(*) FROM images");
         printf("%-9s %-18s %lld organizations, %lld images\n", sound ? "ok" : "DAMAGED", "database", (long long)organizations, (long long)images);
         if (!sound) status = error_set(err, STATUS_CONFIGURATION, "the database is damaged: put a backup of pictograph.db in its place");
     }

@@ -112,3 +112,25 @@ def test_one_in_a_hundred(tmp_path, library):
         assert "MENDED" not in server.command("check")
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("table, path", [("invites", "/organizations/invites"), ("images", "/datasets/by-name/p/download")])
+def test_a_list_that_cannot_be_read_is_not_an_empty_one(tmp_path, table, path):
+    server = Server(tmp_path / "data").start()
+    call = lambda method, path, **kwargs: requests.request(method, server.url + "/api/v1/developer" + path, headers={"X-API-Key": server.key}, timeout=60, **kwargs)
+    try:
+        call("POST", "/projects/", json={"name": "p"}).raise_for_status()
+        assert call("GET", path).status_code == 200
+        server.stop()
+        with contextlib.closing(sqlite3.connect(server.folder / "pictograph.db")) as db:
+            roots = [page for page, in db.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = ? AND rootpage > 0", (table,))]
+            size, = db.execute("PRAGMA page_size").fetchone()
+        with open(server.folder / "pictograph.db", "r+b") as file:
+            for page in roots:
+                file.seek((page - 1) * size)
+                file.write(bytes(size))
+        server.start()
+        reply = call("GET", path)
+        assert reply.status_code == 500, reply.text
+    finally:
+        server.stop()

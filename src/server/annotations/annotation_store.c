@@ -107,13 +107,14 @@ static Status remove_from_image(DbSession *tx, const char *image_id, const char 
 Status annotations_remove_labels(DbSession *tx, Arena *arena, const char *project_id, const char *const *labels, size_t count, int64_t *removed, Error *err) {
     *removed = 0;
     for (size_t l = 0; l < count; l++) {
-        size_t n = (size_t)db_get_int(tx, err, 0, "SELECT count(*) FROM image_classes WHERE project_id = $1 AND label = $2", DB_TEXT(project_id),
-                                      DB_TEXT(labels[l]));
-        const char **images = arena_new_array(arena, const char *, n);
+        int64_t n;
+        Status status = db_read_int(tx, err, &n, 0, "SELECT count(*) FROM image_classes WHERE project_id = $1 AND label = $2", DB_TEXT(project_id), DB_TEXT(labels[l]));
+        if (status != STATUS_OK) return status;
+        const char **images = arena_new_array(arena, const char *, (size_t)n);
         size_t found = 0;
         DbRows rows = db_query(tx, err, "SELECT image_id FROM image_classes WHERE project_id = $1 AND label = $2", DB_TEXT(project_id), DB_TEXT(labels[l]));
-        while (found < n && db_next(&rows)) images[found++] = db_text(&rows, 0, arena);
-        Status status = db_finish(&rows);
+        while (found < (size_t)n && db_next(&rows)) images[found++] = db_text(&rows, 0, arena);
+        status = db_finish(&rows);
         for (size_t i = 0; status == STATUS_OK && i < found; i++) status = remove_from_image(tx, images[i], labels, count, removed, err);
         if (status != STATUS_OK) return status;
     }

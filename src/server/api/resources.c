@@ -44,10 +44,9 @@ bool resource_is_missing(Request *rq) {
     for (size_t i = 0; i < sizeof RESOURCES / sizeof RESOURCES[0]; i++) {
         const Resource *r = &RESOURCES[i];
         if (!text_starts_with(rq->route->path, r->path)) continue;
-        Error err = {0};
+        int64_t found;
         DbValue values[] = {DB_TEXT(rq->principal.organization_id), DB_TEXT(first), strstr(r->sql, "$3") ? DB_TEXT(second) : (DbValue){.type = DB_TYPE_END}, (DbValue){.type = DB_TYPE_END}};
-        bool found = db_get_int_values(request_db(rq), &err, 0, r->sql, values) == 1;
-        if (found || err.status != STATUS_OK) return false;
+        if (db_read_int_values(request_db(rq), NULL, &found, 0, r->sql, values) != STATUS_OK || found) return false;
         const char *name = strstr(r->noun, "%s");
         if (name) request_fail(rq, STATUS_NOT_FOUND, "%.*s%s%s not found", (int)(name - r->noun), r->noun, first, name + 2);
         else request_not_found(rq, r->noun);

@@ -64,10 +64,11 @@ static Status check_facts(Request *rq, bool has_limit, int64_t limit, bool has_e
 /* --- reading --- */
 
 Status list_api_keys(Request *rq, const ListApiKeysInput *in, ApiKeyListResponse *out) {
-    Status status = require_own_organization(rq, in->organization_id);
-    if (status != STATUS_OK) return status;
     const char *organization = rq->principal.organization_id;
-    int64_t most = db_get_int(request_db(rq), &rq->error, 0, "SELECT count(*) FROM api_keys WHERE organization_id = $1", DB_TEXT(organization));
+    int64_t most;
+    Status status = require_own_organization(rq, in->organization_id);
+    if (status == STATUS_OK) status = db_read_int(request_db(rq), &rq->error, &most, 0, "SELECT count(*) FROM api_keys WHERE organization_id = $1", DB_TEXT(organization));
+    if (status != STATUS_OK) return status;
     out->api_keys.items = arena_new_array(&rq->arena, ApiKey, (size_t)most);
     DbRows rows = db_query(request_db(rq), &rq->error,
                            "SELECT " KEY_COLUMNS KEY_TABLES " WHERE k.organization_id = $1 AND k.revoked_at IS NULL ORDER BY k.created_at DESC, k.id LIMIT $2",

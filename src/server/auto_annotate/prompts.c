@@ -44,11 +44,11 @@ static Status find_image(Prompt *p, const char *dataset_name, const char *filena
 static Status charge(DbSession *tx, void *context, Error *err) {
     Prompt *p = context;
     const char *organization = p->rq->principal.organization_id;
-    int64_t now = clock_now_ms();
-    int64_t last = db_get_int(tx, err, 0, "SELECT last_prompt_at FROM prompt_sessions WHERE organization_id = $1 AND image_id = $2", DB_TEXT(organization),
-                              DB_TEXT(p->image.id));
+    int64_t now = clock_now_ms(), last;
+    Status status = db_read_int(tx, err, &last, 0, "SELECT last_prompt_at FROM prompt_sessions WHERE organization_id = $1 AND image_id = $2", DB_TEXT(organization),
+                                DB_TEXT(p->image.id));
     int64_t amount = now - last < SESSION_IDLE_MS ? FURTHER_PROMPT : FIRST_PROMPT;
-    Status status = credits_charge_amount(tx, p->rq, SLUG, amount, arena_printf(&p->rq->arena, "Prompt on %s", p->image.filename), err);
+    if (status == STATUS_OK) status = credits_charge_amount(tx, p->rq, SLUG, amount, arena_printf(&p->rq->arena, "Prompt on %s", p->image.filename), err);
     if (status != STATUS_OK) return status;
     p->credits = amount;
     return db_exec(tx, err,

@@ -170,9 +170,11 @@ static Status insert_import(DbSession *tx, void *context, Error *err) {
     int64_t images = 0;
     for (size_t i = 0; status == STATUS_OK && i < r->count; i++) {
         const char *name;
+        int64_t there = 0;
         status = import_find_unfinished(tx, arena, r->organization_id, r->provider, &r->datasets[i], &r->datasets[i].project_id, &name, err);
         if (name) r->datasets[i].name = name;
-        int64_t there = db_get_int(tx, err, 0, "SELECT count(*) FROM imported_images WHERE project_id = $1", DB_TEXT(r->datasets[i].project_id));
+        if (status == STATUS_OK)
+            status = db_read_int(tx, err, &there, 0, "SELECT count(*) FROM imported_images WHERE project_id = $1", DB_TEXT(r->datasets[i].project_id));
         if (r->datasets[i].total_images > there) images += r->datasets[i].total_images - there;
     }
     if (status == STATUS_OK) status = organization_require_room(new->rq, tx, images, 0);

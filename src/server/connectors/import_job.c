@@ -123,12 +123,12 @@ static void convert_item(Incoming *in, int64_t width, int64_t height) {
     source->provider->convert(&in->conversion, source, fetched->item, fetched->annotations);
 }
 
-static bool is_there(const SetImport *set, const char *remote_id) {
+static Status is_there(const SetImport *set, const char *remote_id, int64_t *out, Error *err) {
     Store *store = set->import->job->server->store;
     DbSession *db = db_session(store);
-    bool there = import_has_image(db, set->dataset->project_id, remote_id);
+    Status status = import_has_image(db, set->dataset->project_id, remote_id, out, err);
     db_session_release(store, db);
-    return there;
+    return status;
 }
 
 static Status import_item(PageImport *p, Remote *remote, Arena *arena, SourceItem *item, Error *err) {
@@ -174,9 +174,11 @@ static void *import_items(void *context) {
     arena_init(&arena, ARENA_BYTES);
     for (size_t i; status == STATUS_OK && !atomic_load(&p->over) && (i = atomic_fetch_add(&p->next, 1)) < p->page->count;) {
         SourceItem item = p->page->items[i];
-        if (is_there(p->set, item.remote_id)) continue;
         Error failure = {0};
-        Status outcome = job_cancelled(import->job) ? error_set(&failure, STATUS_CANCELLED, "Cancelled") : import_item(p, remote, &arena, &item, &failure);
+        int64_t there = 0;
+        Status outcome = job_cancelled(import->job) ? error_set(&failure, STATUS_CANCELLED, "Cancelled") : is_there(p->set, item.remote_id, &there, &failure);
+        if (there) continue;
+        if (outcome == STATUS_OK) outcome = import_item(p, remote, &arena, &item, &failure);
         if (outcome == STATUS_OK) atomic_store(&p->troubles, 0);
         else note_failure(p, &item, outcome, &failure);
         arena_reset(&arena);

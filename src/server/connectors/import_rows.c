@@ -18,8 +18,11 @@ enum { NAME_MAXIMUM = 120, SUFFIXES = 100000 }; /* limits.yaml projects.name_max
 /* --- reading --------------------------------------------------------------------------------------------------------------- */
 
 static Status load_datasets(DbSession *session, Arena *arena, ImportRecord *out, Error *err) {
+    int64_t count;
+    Status status = db_read_int(session, err, &count, 0, "SELECT count(*) FROM import_datasets WHERE import_id = $1", DB_TEXT(out->id));
     out->count = 0;
-    out->datasets = arena_new_array(arena, ImportDataset, (size_t)db_get_int(session, err, 0, "SELECT count(*) FROM import_datasets WHERE import_id = $1", DB_TEXT(out->id)));
+    out->datasets = arena_new_array(arena, ImportDataset, (size_t)count);
+    if (status != STATUS_OK) return status;
     DbRows rows = db_query(session, err,
                            "SELECT position, remote_id, remote_name, workspace, version, project_id, name, status, error, total_images, imported, failed "
                            "FROM import_datasets WHERE import_id = $1 ORDER BY position", DB_TEXT(out->id));
@@ -96,8 +99,9 @@ static const char *project_name(Arena *arena, const char *remote_name) {
 static Status find_free_name(DbSession *tx, Arena *arena, const char *organization_id, const char *base, const char **out, Error *err) {
     *out = base;
     for (int i = 2; i < SUFFIXES; i++) {
-        int64_t taken = db_get_int(tx, err, 0, "SELECT 1 FROM projects WHERE organization_id = $1 AND name = $2", DB_TEXT(organization_id), DB_TEXT(*out));
-        if (!taken) return STATUS_OK;
+        int64_t taken;
+        Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM projects WHERE organization_id = $1 AND name = $2", DB_TEXT(organization_id), DB_TEXT(*out));
+        if (!taken) return status;
         *out = arena_printf(arena, "%s-%d", base, i);
     }
     return error_set(err, STATUS_ALREADY_EXISTS, "No name is left for '%s'", base);
@@ -131,9 +135,9 @@ Status import_make_project(DbSession *tx, Arena *arena, const ImportRecord *r, I
 /* --- running --------------------------------------------------------------------------------------------------------------- */
 
 Status import_begin_dataset(DbSession *tx, const ImportRecord *r, ImportDataset *d, Error *err) {
-    d->imported = db_get_int(tx, err, 0, "SELECT count(*) FROM imported_images WHERE project_id = $1", DB_TEXT(d->project_id));
+    Status status = db_read_int(tx, err, &d->imported, 0, "SELECT count(*) FROM imported_images WHERE project_id = $1", DB_TEXT(d->project_id));
     d->failed = 0;
-    Status status = db_exec(tx, err, "DELETE FROM import_failures WHERE import_id = $1 AND position = $2", DB_TEXT(r->id), DB_INT(d->position));
+    if (status == STATUS_OK) status = db_exec(tx, err, "DELETE FROM import_failures WHERE import_id = $1 AND position = $2", DB_TEXT(r->id), DB_INT(d->position));
     if (status != STATUS_OK) return status;
     return db_exec(tx, err, "UPDATE import_datasets SET status = 'processing', error = NULL, imported = $1, failed = 0, total_images = " LARGER("$1") " "
                             "WHERE import_id = $2 AND position = $3", DB_INT(d->imported), DB_TEXT(r->id), DB_INT(d->position));
@@ -158,8 +162,8 @@ Status import_end(DbSession *tx, const char *id, const char *status, const char 
                    DB_TEXT(id));
 }
 
-bool import_has_image(DbSession *session, const char *project_id, const char *remote_id) {
-    return db_get_int(session, NULL, 0, "SELECT 1 FROM imported_images WHERE project_id = $1 AND remote_id = $2", DB_TEXT(project_id), DB_TEXT(remote_id)) != 0;
+Status import_has_image(DbSession *session, const char *project_id, const char *remote_id, int64_t *out, Error *err) {
+    return db_read_int(session, err, out, 0, "SELECT 1 FROM imported_images WHERE project_id = $1 AND remote_id = $2", DB_TEXT(project_id), DB_TEXT(remote_id));
 }
 
 static Status add_classes(DbSession *tx, ImportedImage *i, Error *err) {

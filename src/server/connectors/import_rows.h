@@ -44,7 +44,8 @@ Status import_set_total(DbSession *tx, const ImportRecord *record, const ImportD
 /* Final state of the whole; no change when it has one already. */
 Status import_end(DbSession *tx, const char *id, const char *status, const char *message, Error *err);
 
-bool import_has_image(DbSession *session, const char *project_id, const char *remote_id);
+/* *out is 1 when the project has it, else 0. */
+Status import_has_image(DbSession *session, const char *project_id, const char *remote_id, int64_t *out, Error *err);
 /* An image with its annotations, their classes, its mark and counts. STATUS_ALREADY_EXISTS, STATUS_NOT_FOUND as image_insert says. */
 typedef struct ImportedImage {
     const ImportRecord *record;

@@ -37,8 +37,9 @@ static Status take_image(void *context, const DatasetImage *image, Error *err) {
     if (job_cancelled(job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
     arena_init(&arena, ARENA_BYTES);
     const char *remote_id = arena_printf(&arena, "%s/%s", strcmp(image->folder, "/") == 0 ? "" : image->folder, image->filename);
-    Status status = STATUS_OK;
-    if (!import_has_image(v->db, set->dataset->project_id, remote_id)) {
+    int64_t there;
+    Status status = import_has_image(v->db, set->dataset->project_id, remote_id, &there, err);
+    if (status == STATUS_OK && !there) {
         Incoming in = {.set = set, .arena = &arena, .remote_id = remote_id, .name = image->filename, .folder = image->folder, .content_type = "",
                        .convert = take_annotations, .context = (void *)(uintptr_t)image};
         if (!image->path) status = error_set(&failure, STATUS_NOT_FOUND, "The export names it and does not hold it");

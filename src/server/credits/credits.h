@@ -23,7 +23,7 @@ const CreditPrice *credit_price(const char *slug);
 int64_t credit_total(const CreditPrice *price, int64_t quantity);
 
 /* Present balance of an organization. */
-int64_t credits_balance(DbSession *session, const char *organization_id);
+Status credits_balance(DbSession *session, const char *organization_id, int64_t *out, Error *err);
 
 /* Takes the price of quantity units of slug; *charged is what was taken. STATUS_INSUFFICIENT_CREDITS with the figures in rq's error context. */
 Status credits_charge(DbSession *tx, Request *rq, const char *slug, int64_t quantity, const char *description, int64_t *charged, Error *err);

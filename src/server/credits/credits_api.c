@@ -38,20 +38,21 @@ Status get_credit_balance(Request *rq, CreditBalance *out) {
 }
 
 Status list_credit_history(Request *rq, const ListCreditHistoryInput *in, CreditHistoryResponse *out) {
-    out->total = db_get_int(request_db(rq), &rq->error, 0, "SELECT count(*) FROM credit_ledger WHERE organization_id = $1",
-                            DB_TEXT(rq->principal.organization_id));
+    Status status = db_read_int(request_db(rq), &rq->error, &out->total, 0, "SELECT count(*) FROM credit_ledger WHERE organization_id = $1",
+                                DB_TEXT(rq->principal.organization_id));
     out->limit = in->limit;
     out->offset = in->offset;
     out->has_total = out->has_limit = out->has_offset = true;
-    return read_entries(rq, in->limit, in->offset, &out->entries);
+    return status == STATUS_OK ? read_entries(rq, in->limit, in->offset, &out->entries) : status;
 }
 
 Status estimate_credits(Request *rq, const EstimateCreditsInput *in, CreditEstimate *out) {
     const char *slug = credit_operation_name(in->operation);
     const CreditPrice *price = credit_price(slug);
     if (!price) return request_fail(rq, STATUS_UNKNOWN_OPERATION, "Unknown operation '%s'", slug);
-    int64_t remaining = credits_balance(request_db(rq), rq->principal.organization_id), total = credit_total(price, in->quantity);
+    int64_t remaining, total = credit_total(price, in->quantity);
+    Status status = credits_balance(request_db(rq), rq->principal.organization_id, &remaining, &rq->error);
     *out = (CreditEstimate){.operation = slug, .credits_per_unit = price->per_unit, .unit = price->unit, .quantity = in->quantity, .total_credits = total,
                             .minimum = price->minimum, .sufficient = remaining >= total, .credits_remaining = remaining};
-    return STATUS_OK;
+    return status;
 }

@@ -43,9 +43,9 @@ int64_t credit_total(const CreditPrice *price, int64_t quantity) {
     return total > price->minimum ? total : price->minimum;
 }
 
-int64_t credits_balance(DbSession *session, const char *organization_id) {
-    return db_get_int(session, NULL, 0, "SELECT balance_after FROM credit_ledger WHERE organization_id = $1 ORDER BY sequence DESC LIMIT 1",
-                      DB_TEXT(organization_id));
+Status credits_balance(DbSession *session, const char *organization_id, int64_t *out, Error *err) {
+    return db_read_int(session, err, out, 0, "SELECT balance_after FROM credit_ledger WHERE organization_id = $1 ORDER BY sequence DESC LIMIT 1",
+                       DB_TEXT(organization_id));
 }
 
 static Status book(DbSession *tx, const char *organization_id, const char *operation, int64_t amount, const char *description, Error *err) {
@@ -69,7 +69,9 @@ Status credits_charge_amount(DbSession *tx, Request *rq, const char *slug, int64
     const char *organization = rq->principal.organization_id;
     Status status = credits_book_allowance(tx, organization, clock_now_ms(), err);
     if (status != STATUS_OK || amount <= 0) return status;
-    int64_t remaining = credits_balance(tx, organization);
+    int64_t remaining;
+    status = credits_balance(tx, organization, &remaining, err);
+    if (status != STATUS_OK) return status;
     if (remaining < amount) return fail_for_lack(rq, slug, amount, remaining, err);
     return book(tx, organization, slug, -amount, description, err);
 }
@@ -86,7 +88,9 @@ Status credits_refund(DbSession *tx, const char *organization_id, const char *op
 }
 
 Status credits_adjust(DbSession *tx, const char *organization_id, int64_t amount, const char *description, int64_t *booked, Error *err) {
-    int64_t balance = credits_balance(tx, organization_id);
+    int64_t balance;
+    Status status = credits_balance(tx, organization_id, &balance, err);
+    if (status != STATUS_OK) return status;
     if (amount < 0 && balance + amount < 0) amount = balance > 0 ? -balance : 0;
     if (amount > 0 && balance > INT64_MAX - amount) return error_set(err, STATUS_BAD_REQUEST, "The balance would become too large");
     *booked = amount;
@@ -102,12 +106,13 @@ int64_t credits_next_reset(int64_t now_ms) {
 }
 
 Status credits_book_allowance(DbSession *tx, const char *organization_id, int64_t now_ms, Error *err) {
-    int64_t allowance = db_get_int(tx, err, -1, "SELECT monthly_allowance FROM organizations WHERE id = $1 AND credits_reset_at <= $2",
-                                   DB_TEXT(organization_id), DB_INT(now_ms));
-    if (allowance < 0) return STATUS_OK; /* not due */
-    Status status = db_exec(tx, err, "UPDATE organizations SET credits_reset_at = $1 WHERE id = $2", DB_INT(credits_next_reset(now_ms)), DB_TEXT(organization_id));
-    int64_t missing = allowance - credits_balance(tx, organization_id);
-    return status == STATUS_OK && missing > 0 ? book(tx, organization_id, "monthly_allowance", missing, NULL, err) : status;
+    int64_t allowance, balance;
+    Status status = db_read_int(tx, err, &allowance, -1, "SELECT monthly_allowance FROM organizations WHERE id = $1 AND credits_reset_at <= $2",
+                                DB_TEXT(organization_id), DB_INT(now_ms));
+    if (allowance < 0) return status; /* not due */
+    status = db_exec(tx, err, "UPDATE organizations SET credits_reset_at = $1 WHERE id = $2", DB_INT(credits_next_reset(now_ms)), DB_TEXT(organization_id));
+    if (status == STATUS_OK) status = credits_balance(tx, organization_id, &balance, err);
+    return status == STATUS_OK && allowance > balance ? book(tx, organization_id, "monthly_allowance", allowance - balance, NULL, err) : status;
 }
 
 static Status book_one_due(DbSession *tx, void *context, Error *err) {

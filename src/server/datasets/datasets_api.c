@@ -104,7 +104,8 @@ Status list_dataset_downloads(Request *rq, const ListDatasetDownloadsInput *in, 
                                     "ORDER BY i.folder, i.filename LIMIT $2 OFFSET $3", condition);
     *out = (DatasetDownloadResponse){.dataset_id = project.id, .dataset_name = project.name, .mode = in->mode, .limit = in->limit, .offset = in->offset,
                                      .has_total = true, .has_limit = true, .has_offset = true, .expires_at = clock_now_ms() + DOWNLOAD_TTL_MS};
-    out->total = db_get_int(db, &rq->error, 0, count, DB_TEXT(project.id));
+    status = db_read_int(db, &rq->error, &out->total, 0, count, DB_TEXT(project.id));
+    if (status != STATUS_OK) return status;
     int64_t left = out->total - in->offset;
     size_t capacity = (size_t)(left < 0 ? 0 : left < in->limit ? left : in->limit);
     out->items.items = arena_new_array(&rq->arena, DatasetDownloadItem, capacity);

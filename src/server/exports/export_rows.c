@@ -44,10 +44,9 @@ Status export_load_by_id(DbSession *session, Arena *arena, const char *id, Expor
 Status export_require_images(DbSession *session, Arena *arena, const char *project_id, const char *status_filter, Error *err) {
     const char *sql = arena_printf(arena, "SELECT EXISTS (SELECT 1 FROM images i WHERE i.project_id = $1 AND i.is_archived = 0 AND %s)",
                                    image_filter_condition(status_filter));
-    Error failure = {0};
-    bool found = db_get_int(session, &failure, 0, sql, DB_TEXT(project_id)) != 0;
-    if (failure.status != STATUS_OK) return error_set(err, failure.status, "%s", failure.message);
-    if (found) return STATUS_OK;
+    int64_t found;
+    Status status = db_read_int(session, err, &found, 0, sql, DB_TEXT(project_id));
+    if (status != STATUS_OK || found) return status;
     return status_filter ? error_set(err, STATUS_NOT_FOUND, "The dataset has no image with status '%s'", status_filter)
                          : error_set(err, STATUS_NOT_FOUND, "The dataset has no images");
 }

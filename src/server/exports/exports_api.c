@@ -78,7 +78,8 @@ Status list_exports(Request *rq, const ListExportsInput *in, ExportListResponse 
         project_id = project.id;
     }
 #define MATCHING " FROM exports e JOIN projects p ON p.id = e.project_id WHERE e.organization_id = $1 AND ($2 IS NULL OR e.project_id = $2) AND ($3 IS NULL OR e.status = $3)"
-    out->total = db_get_int(db, &rq->error, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(wanted));
+    Status status = db_read_int(db, &rq->error, &out->total, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(wanted));
+    if (status != STATUS_OK) return status;
     out->exports.items = arena_new_array(&rq->arena, Export, (size_t)in->limit);
     DbRows rows = db_query(db, &rq->error, "SELECT " EXPORT_COLUMNS MATCHING " ORDER BY e.created_at DESC, e.id LIMIT $4 OFFSET $5", DB_TEXT(organization),
                            DB_TEXT(project_id), DB_TEXT(wanted), DB_INT(in->limit), DB_INT(in->offset));

@@ -49,9 +49,10 @@ Status zip_import_begin(DbSession *tx, const ZipImportRecord *record, Error *err
 /* ---- items ---- */
 
 static Status add_image(DbSession *tx, Arena *arena, ZipImportItem *item, Error *err) {
-    bool is_free = item->wanted_id && db_get_int(tx, NULL, 0, "SELECT count(*) FROM images WHERE id = $1", DB_TEXT(item->wanted_id)) == 0;
-    if (is_free) item->image.id = item->wanted_id;
-    Status status = image_insert(tx, &item->image, err);
+    int64_t taken = 1;
+    Status status = item->wanted_id ? db_read_int(tx, err, &taken, 1, "SELECT count(*) FROM images WHERE id = $1", DB_TEXT(item->wanted_id)) : STATUS_OK;
+    if (!taken) item->image.id = item->wanted_id;
+    if (status == STATUS_OK) status = image_insert(tx, &item->image, err);
     if (status != STATUS_OK || (!item->annotations.count && !item->stage)) return status;
     return annotations_replace(tx, arena, item->image.id, &item->annotations, item->stage, NULL, err);
 }
@@ -90,10 +91,10 @@ static Status count_in(DbSession *tx, Arena *arena, const char *sign, const char
 }
 
 Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *record, const char *annotation_types, const ClassList *classes, Error *err) {
-    int64_t images = db_get_int(tx, err, 0, "SELECT image_count FROM projects WHERE id = $1", DB_TEXT(record->id));
-    int64_t bytes = db_get_int(tx, err, 0, "SELECT total_size FROM projects WHERE id = $1", DB_TEXT(record->id));
-    int64_t now = clock_now_ms();
-    Status status = organization_check_room(tx, record->organization_id, images, bytes, err);
+    int64_t images, bytes, now = clock_now_ms();
+    Status status = db_read_int(tx, err, &images, 0, "SELECT image_count FROM projects WHERE id = $1", DB_TEXT(record->id));
+    if (status == STATUS_OK) status = db_read_int(tx, err, &bytes, 0, "SELECT total_size FROM projects WHERE id = $1", DB_TEXT(record->id));
+    if (status == STATUS_OK) status = organization_check_room(tx, record->organization_id, images, bytes, err);
     if (status == STATUS_OK) status = count_in(tx, arena, "-", NOWHERE, record->id, err);
     if (status == STATUS_OK) status = count_in(tx, arena, "+", record->organization_id, record->id, err);
     if (status == STATUS_OK)
@@ -120,7 +121,8 @@ Status zip_import_drop(DbSession *tx, const char *id, int64_t most, int64_t *out
     if (*out_removed == most) return STATUS_OK;
     Arena arena;
     arena_init(&arena, 1 << 16);
-    bool hidden = db_get_int(tx, NULL, 0, "SELECT count(*) FROM projects WHERE id = $1 AND organization_id = $2", DB_TEXT(id), DB_TEXT(NOWHERE)) != 0;
+    int64_t hidden;
+    status = db_read_int(tx, err, &hidden, 0, "SELECT count(*) FROM projects WHERE id = $1 AND organization_id = $2", DB_TEXT(id), DB_TEXT(NOWHERE));
     if (hidden) status = count_in(tx, &arena, "-", NOWHERE, id, err);
     if (hidden && status == STATUS_OK) status = db_exec(tx, err, "DELETE FROM projects WHERE id = $1", DB_TEXT(id));
     arena_clear(&arena);

@@ -83,9 +83,10 @@ static Status insert_import(DbSession *tx, void *context, Error *err) {
     NewImport *new = context;
     Request *rq = new->rq;
     const char *organization = rq->principal.organization_id;
-    if (db_get_int(tx, NULL, 0, "SELECT 1 FROM projects WHERE organization_id = $1 AND name = $2", DB_TEXT(organization), DB_TEXT(new->body->name)))
-        return error_set(err, STATUS_ALREADY_EXISTS, "Project '%s' already exists", new->body->name);
-    Status status = db_exec(tx, err, "DELETE FROM uploads WHERE id = $1 AND object = $2", DB_TEXT(new->body->upload_id), DB_TEXT(new->object));
+    int64_t taken;
+    Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM projects WHERE organization_id = $1 AND name = $2", DB_TEXT(organization), DB_TEXT(new->body->name));
+    if (taken) return error_set(err, STATUS_ALREADY_EXISTS, "Project '%s' already exists", new->body->name);
+    if (status == STATUS_OK) status = db_exec(tx, err, "DELETE FROM uploads WHERE id = $1 AND object = $2", DB_TEXT(new->body->upload_id), DB_TEXT(new->object));
     if (status == STATUS_OK && db_changes(tx) == 0) return error_set(err, STATUS_CONFLICT, "The upload changed meanwhile");
     if (status == STATUS_OK)
         status = db_exec(tx, err,
@@ -120,7 +121,8 @@ Status get_zip_import(Request *rq, const GetZipImportInput *in, ZipImportEnvelop
 Status list_zip_imports(Request *rq, const ListZipImportsInput *in, ZipImportListResponse *out) {
     DbSession *db = request_db(rq);
     const char *organization = rq->principal.organization_id;
-    out->total = db_get_int(db, &rq->error, 0, "SELECT count(*) FROM zip_imports WHERE organization_id = $1", DB_TEXT(organization));
+    Status status = db_read_int(db, &rq->error, &out->total, 0, "SELECT count(*) FROM zip_imports WHERE organization_id = $1", DB_TEXT(organization));
+    if (status != STATUS_OK) return status;
     out->limit = in->limit;
     out->offset = in->offset;
     out->imports.items = arena_new_array(&rq->arena, ZipImport, (size_t)in->limit);
@@ -138,8 +140,10 @@ Status list_zip_import_files(Request *rq, const ListZipImportFilesInput *in, Zip
     const char *outcome = in->outcome ? zip_import_outcome_name(in->outcome) : NULL;
     ZipImportRecord row;
     Status status = zip_import_load(db, &rq->arena, rq->principal.organization_id, in->import_id, &row, &rq->error);
+    if (status == STATUS_OK)
+        status = db_read_int(db, &rq->error, &out->total, 0, "SELECT count(*) FROM zip_import_files WHERE import_id = $1 AND ($2 IS NULL OR outcome = $2)", DB_TEXT(row.id),
+                             DB_TEXT(outcome));
     if (status != STATUS_OK) return status;
-    out->total = db_get_int(db, &rq->error, 0, "SELECT count(*) FROM zip_import_files WHERE import_id = $1 AND ($2 IS NULL OR outcome = $2)", DB_TEXT(row.id), DB_TEXT(outcome));
     out->limit = in->limit;
     out->offset = in->offset;
     out->files.items = arena_new_array(&rq->arena, ZipImportFile, (size_t)in->limit);

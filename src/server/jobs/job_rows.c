@@ -138,9 +138,10 @@ static Status put_back(DbSession *tx, const JobRun *run, int attempt, int64_t no
 static Status conclude(DbSession *tx, void *context, Error *err) {
     const Conclusion *c = context;
     JobRun *run = c->run;
-    int64_t cancelled = db_get_int(tx, err, -1, "SELECT cancel_requested FROM jobs WHERE id = $1 AND leased_by = $2", DB_TEXT(run->job.id),
-                                   DB_TEXT(run->job.jobs->instance));
-    if (cancelled < 0) return err->status; /* that of a failed read; STATUS_OK: another process has the job now */
+    int64_t cancelled;
+    Status status = db_read_int(tx, err, &cancelled, -1, "SELECT cancel_requested FROM jobs WHERE id = $1 AND leased_by = $2", DB_TEXT(run->job.id),
+                                DB_TEXT(run->job.jobs->instance));
+    if (status != STATUS_OK || cancelled < 0) return status; /* another process has the job now */
     if (c->outcome == STATUS_OK) return db_exec(tx, err, "DELETE FROM jobs WHERE id = $1", DB_TEXT(run->job.id));
     if (cancelled) return end_job(tx, run, STATUS_CANCELLED, "Cancelled", err);
     if (atomic_load(&run->job.jobs->stopping)) return put_back(tx, run, run->job.attempt - 1, 0, err);

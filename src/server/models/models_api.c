@@ -75,7 +75,8 @@ Status list_models(Request *rq, const ListModelsInput *in, ModelListResponse *ou
 #define MATCHING                                                                                                                     \
     " FROM models m WHERE " VISIBLE " AND ($2 IS NULL OR m.project_id = $2) AND ($3 IS NULL OR m.model_type = $3) "                  \
     "AND (m.status = $4 OR ($4 IS NULL AND m.status <> 'archived'))"
-    out->total = db_get_int(db, &rq->error, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(type), DB_TEXT(wanted));
+    Status status = db_read_int(db, &rq->error, &out->total, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(type), DB_TEXT(wanted));
+    if (status != STATUS_OK) return status;
     out->models.items = arena_new_array(&rq->arena, Model, (size_t)in->limit);
     DbRows rows = db_query(db, &rq->error, "SELECT " MODEL_COLUMNS MATCHING " ORDER BY m.created_at DESC, m.id LIMIT $5 OFFSET $6", DB_TEXT(organization),
                            DB_TEXT(project_id), DB_TEXT(type), DB_TEXT(wanted), DB_INT(in->limit), DB_INT(in->offset));

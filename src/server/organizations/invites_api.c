@@ -49,7 +49,9 @@ static OrganizationInvite read_invite(Request *rq, const DbRows *rows) {
 
 Status list_invites(Request *rq, const ListInvitesInput *in, InviteListResponse *out) {
     const char *organization = rq->principal.organization_id;
-    int64_t most = db_get_int(request_db(rq), &rq->error, 0, "SELECT count(*) FROM invites WHERE organization_id = $1", DB_TEXT(organization));
+    int64_t most;
+    Status status = db_read_int(request_db(rq), &rq->error, &most, 0, "SELECT count(*) FROM invites WHERE organization_id = $1", DB_TEXT(organization));
+    if (status != STATUS_OK) return status;
     out->invites.items = arena_new_array(&rq->arena, OrganizationInvite, (size_t)most);
     DbRows rows = db_query(request_db(rq), &rq->error, "SELECT " INVITE_COLUMNS " FROM invites i WHERE i.organization_id = $1 ORDER BY i.created_at DESC, i.id LIMIT $2",
                            DB_TEXT(organization), DB_INT(most));
@@ -88,13 +90,17 @@ static Status require_place(DbSession *tx, const NewInvite *n, Error *err) {
 static Status insert_invite(DbSession *tx, void *context, Error *err) {
     const NewInvite *n = context;
     const char *organization = n->rq->principal.organization_id;
+    int64_t member = 0, invited = 0;
     Status status = require_place(tx, n, err);
+    if (status == STATUS_OK)
+        status = db_read_int(tx, err, &member, 0, "SELECT 1 FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1 AND u.email = $2",
+                             DB_TEXT(organization), DB_TEXT(n->email));
+    if (member) return error_set(err, STATUS_ALREADY_MEMBER, "%s is a member already", n->email);
+    if (status == STATUS_OK)
+        status = db_read_int(tx, err, &invited, 0, "SELECT 1 FROM invites WHERE organization_id = $1 AND " OPEN_INVITE " AND email = $3", DB_TEXT(organization),
+                             DB_INT(n->now), DB_TEXT(n->email));
+    if (invited) return error_set(err, STATUS_ALREADY_EXISTS, "%s is invited already", n->email);
     if (status != STATUS_OK) return status;
-    if (db_get_int(tx, err, 0, "SELECT 1 FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1 AND u.email = $2", DB_TEXT(organization),
-                   DB_TEXT(n->email)))
-        return error_set(err, STATUS_ALREADY_MEMBER, "%s is a member already", n->email);
-    if (db_get_int(tx, err, 0, "SELECT 1 FROM invites WHERE organization_id = $1 AND " OPEN_INVITE " AND email = $3", DB_TEXT(organization), DB_INT(n->now), DB_TEXT(n->email)))
-        return error_set(err, STATUS_ALREADY_EXISTS, "%s is invited already", n->email);
     return db_exec(tx, err, "INSERT INTO invites (id, organization_id, email, role, token_hash, invited_by, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                    DB_TEXT(n->id), DB_TEXT(organization), DB_TEXT(n->email), DB_TEXT(n->role), DB_TEXT(n->token_hash), DB_TEXT(request_creator(n->rq)),
                    DB_INT(n->expires_at), DB_INT(n->now));
@@ -153,7 +159,9 @@ typedef struct Revocation {
 static Status close_invite(DbSession *tx, void *context, Error *err) {
     const Revocation *r = context;
     const char *organization = r->rq->principal.organization_id;
-    int64_t accepted = db_get_int(tx, err, -1, "SELECT accepted_at IS NOT NULL FROM invites WHERE organization_id = $1 AND id = $2", DB_TEXT(organization), DB_TEXT(r->id));
+    int64_t accepted;
+    Status status = db_read_int(tx, err, &accepted, -1, "SELECT accepted_at IS NOT NULL FROM invites WHERE organization_id = $1 AND id = $2", DB_TEXT(organization), DB_TEXT(r->id));
+    if (status != STATUS_OK) return status;
     if (accepted < 0) return error_set(err, STATUS_NOT_FOUND, "Invite not found");
     if (accepted) return error_set(err, STATUS_INVITE_NOT_PENDING, "The invite was accepted; remove the member instead");
     return db_exec(tx, err, "UPDATE invites SET revoked_at = $2 WHERE id = $1 AND " OPEN_INVITE, DB_TEXT(r->id), DB_INT(clock_now_ms()));
@@ -217,11 +225,12 @@ typedef struct Joining {
 
 static Status insert_member(DbSession *tx, Joining *j, Error *err) {
     const OrganizationInvite *invite = &j->open.invite;
+    int64_t member = 0;
     Status status = organization_user(tx, invite->email, j->key.created_at, j->user_id, err);
-    if (status != STATUS_OK) return status;
-    if (db_get_int(tx, err, 0, "SELECT 1 FROM members WHERE organization_id = $1 AND user_id = $2", DB_TEXT(invite->organization_id), DB_TEXT(j->user_id)))
-        return error_set(err, STATUS_ALREADY_MEMBER, "%s is a member already", invite->email);
-    status = db_exec(tx, err, "UPDATE users SET name = COALESCE(name, $1) WHERE id = $2", DB_TEXT(j->full_name), DB_TEXT(j->user_id));
+    if (status == STATUS_OK)
+        status = db_read_int(tx, err, &member, 0, "SELECT 1 FROM members WHERE organization_id = $1 AND user_id = $2", DB_TEXT(invite->organization_id), DB_TEXT(j->user_id));
+    if (member) return error_set(err, STATUS_ALREADY_MEMBER, "%s is a member already", invite->email);
+    if (status == STATUS_OK) status = db_exec(tx, err, "UPDATE users SET name = COALESCE(name, $1) WHERE id = $2", DB_TEXT(j->full_name), DB_TEXT(j->user_id));
     if (status != STATUS_OK) return status;
     DbRows rows = db_query(tx, err, "SELECT name FROM users WHERE id = $1", DB_TEXT(j->user_id));
     if (db_next(&rows)) j->shown_name = db_text(&rows, 0, &j->rq->arena);

@@ -15,7 +15,9 @@ static OrganizationMember read_member(const DbRows *rows, Arena *arena) {
 
 Status list_members(Request *rq, MemberListResponse *out) {
     const char *organization = rq->principal.organization_id;
-    int64_t most = db_get_int(request_db(rq), &rq->error, 0, "SELECT count(*) FROM members WHERE organization_id = $1", DB_TEXT(organization));
+    int64_t most;
+    Status status = db_read_int(request_db(rq), &rq->error, &most, 0, "SELECT count(*) FROM members WHERE organization_id = $1", DB_TEXT(organization));
+    if (status != STATUS_OK) return status;
     out->members.items = arena_new_array(&rq->arena, OrganizationMember, (size_t)most);
     DbRows rows = db_query(request_db(rq), &rq->error, MEMBER_QUERY " ORDER BY m.created_at, m.id LIMIT $2", DB_TEXT(organization), DB_INT(most));
     while (db_next(&rows)) out->members.items[out->members.count++] = read_member(&rows, &rq->arena);
@@ -49,8 +51,9 @@ static Status load_changeable(DbSession *tx, MemberChange *change, Error *err) {
     if (status == STATUS_OK) status = require_at_most_own(rq, change->member.role, err);
     if (status == STATUS_OK && change->role) status = require_at_most_own(rq, change->role, err);
     if (status != STATUS_OK || change->member.role != ROLE_OWNER || change->role == ROLE_OWNER) return status;
-    int64_t others = db_get_int(tx, err, 0, "SELECT count(*) FROM members WHERE organization_id = $1 AND role = 'owner' AND id <> $2", DB_TEXT(organization), DB_TEXT(change->id));
-    return others ? STATUS_OK : error_set(err, STATUS_LAST_OWNER, "An organization keeps at least one owner");
+    int64_t others;
+    status = db_read_int(tx, err, &others, 0, "SELECT count(*) FROM members WHERE organization_id = $1 AND role = 'owner' AND id <> $2", DB_TEXT(organization), DB_TEXT(change->id));
+    return status != STATUS_OK || others ? status : error_set(err, STATUS_LAST_OWNER, "An organization keeps at least one owner");
 }
 
 static Status change_role(DbSession *tx, void *context, Error *err) {

@@ -54,11 +54,16 @@ static void make_slug(const char *name, char *out, size_t size) {
 }
 
 /* A slug that no organization has: with a number behind it when need be. */
-static void make_free_slug(DbSession *tx, const char *name, char *out, size_t size) {
+static Status make_free_slug(DbSession *tx, const char *name, char *out, size_t size, Error *err) {
     char base[100];
+    int64_t taken;
     make_slug(name, base, sizeof base);
     snprintf(out, size, "%s", base);
-    for (int i = 2; db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE slug = $1", DB_TEXT(out)); i++) snprintf(out, size, "%s-%d", base, i);
+    for (int i = 2;; i++) {
+        Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM organizations WHERE slug = $1", DB_TEXT(out));
+        if (!taken) return status;
+        snprintf(out, size, "%s-%d", base, i);
+    }
 }
 
 const char *organization_plain_address(Arena *arena, const char *text) {
@@ -91,16 +96,17 @@ Status organization_user(DbSession *tx, const char *email, int64_t now, char out
 Status organization_create(DbSession *tx, NewOrganization *o, Error *err) {
     static const char TIER[] = "enterprise";
     char slug[120], member_id[UUID_SIZE];
-    int64_t now = clock_now_ms();
-    if (db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE name = $1", DB_TEXT(o->name)))
-        return error_set(err, STATUS_ALREADY_EXISTS, "Organization '%s' already exists", o->name);
-    make_free_slug(tx, o->name, slug, sizeof slug);
+    int64_t now = clock_now_ms(), taken;
+    Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM organizations WHERE name = $1", DB_TEXT(o->name));
+    if (taken) return error_set(err, STATUS_ALREADY_EXISTS, "Organization '%s' already exists", o->name);
+    if (status == STATUS_OK) status = make_free_slug(tx, o->name, slug, sizeof slug, err);
     /* The allowance is due at once: booking it makes the first ledger row. */
-    Status status = db_exec(tx, err,
-                            "INSERT INTO organizations (id, name, slug, tier, billing_email, monthly_allowance, credits_reset_at, created_at, updated_at)"
-                            " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7)",
-                            DB_TEXT(uuid_new(o->id)), DB_TEXT(o->name), DB_TEXT(slug), DB_TEXT(TIER), DB_TEXT(o->email),
-                            DB_INT(tier_find(TIER)->monthly_credits), DB_INT(now));
+    if (status == STATUS_OK)
+        status = db_exec(tx, err,
+                         "INSERT INTO organizations (id, name, slug, tier, billing_email, monthly_allowance, credits_reset_at, created_at, updated_at)"
+                         " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7)",
+                         DB_TEXT(uuid_new(o->id)), DB_TEXT(o->name), DB_TEXT(slug), DB_TEXT(TIER), DB_TEXT(o->email),
+                         DB_INT(tier_find(TIER)->monthly_credits), DB_INT(now));
     if (status == STATUS_OK) status = credits_book_allowance(tx, o->id, now, err);
     if (status == STATUS_OK) status = organization_user(tx, o->email, now, o->user_id, err);
     if (status != STATUS_OK) return status;

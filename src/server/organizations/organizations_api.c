@@ -27,8 +27,8 @@ Status get_organization(Request *rq, OrganizationEnvelope *out) {
     }
     Status status = db_finish(&rows);
     if (status == STATUS_OK && !o->id) return request_not_found(rq, "Organization");
-    int64_t balance = credits_balance(request_db(rq), id);
-    o->credits_remaining = balance > 0 ? balance : 0;
+    if (status == STATUS_OK) status = credits_balance(request_db(rq), id, &o->credits_remaining, &rq->error);
+    if (o->credits_remaining < 0) o->credits_remaining = 0;
     return status;
 }
 
@@ -40,8 +40,10 @@ typedef struct OrganizationChange {
 static Status change_organization(DbSession *tx, void *context, Error *err) {
     const OrganizationChange *change = context;
     const OrganizationUpdateRequest *body = change->body;
-    if (body->name && db_get_int(tx, NULL, 0, "SELECT 1 FROM organizations WHERE name = $1 AND id <> $2", DB_TEXT(body->name), DB_TEXT(change->id)))
-        return error_set(err, STATUS_ALREADY_EXISTS, "An organization of that name exists already");
+    int64_t taken;
+    Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM organizations WHERE name = $1 AND id <> $2", DB_TEXT(body->name), DB_TEXT(change->id));
+    if (status == STATUS_OK && taken) return error_set(err, STATUS_ALREADY_EXISTS, "An organization of that name exists already");
+    if (status != STATUS_OK) return status;
     bool sets_email = body->billing_email || body->billing_email_is_null;
     return db_exec(tx, err,
                    "UPDATE organizations SET name = COALESCE($1, name), billing_email = CASE WHEN $2 = 1 THEN $3 ELSE billing_email END, updated_at = $4 WHERE id = $5",

@@ -51,9 +51,10 @@ Status project_load_by_id(DbSession *session, Arena *arena, const char *organiza
 
 Status project_page(DbSession *session, Arena *arena, const char *organization_id, int64_t limit, int64_t offset, ProjectRecord **out,
                     size_t *count, int64_t *total, Error *err) {
-    *total = db_get_int(session, err, 0, "SELECT count(*) FROM projects WHERE organization_id = $1", DB_TEXT(organization_id));
+    Status status = db_read_int(session, err, total, 0, "SELECT count(*) FROM projects WHERE organization_id = $1", DB_TEXT(organization_id));
     *out = arena_new_array(arena, ProjectRecord, (size_t)limit);
     *count = 0;
+    if (status != STATUS_OK) return status;
     DbRows rows = db_query(session, err, "SELECT " PROJECT_COLUMNS " FROM projects WHERE organization_id = $1 ORDER BY name LIMIT $2 OFFSET $3",
                            DB_TEXT(organization_id), DB_INT(limit), DB_INT(offset));
     while (*count < (size_t)limit && db_next(&rows)) (*out)[(*count)++] = read_row(&rows, arena);

@@ -213,7 +213,7 @@ static Status remove_project(DbSession *tx, void *context, Error *err) {
         c->deletion = (ProjectDeletion){.project_id = row.id, .name = row.name, .images_deleted = db_int(&rows, 0), .annotations_deleted = db_int(&rows, 1),
                                         .bytes_freed = db_int(&rows, 2), .has_bytes_freed = true, .has_exports_deleted = true};
     status = db_finish(&rows);
-    c->deletion.exports_deleted = db_get_int(tx, err, 0, "SELECT count(*) FROM exports WHERE project_id = $1", DB_TEXT(row.id));
+    if (status == STATUS_OK) status = db_read_int(tx, err, &c->deletion.exports_deleted, 0, "SELECT count(*) FROM exports WHERE project_id = $1", DB_TEXT(row.id));
     /* Those that wait end here, refunded, while their rows still exist. */
     if (status == STATUS_OK) status = job_cancel_project(tx, c->rq->server->jobs, row.id, err);
     if (status == STATUS_OK)

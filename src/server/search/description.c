@@ -79,8 +79,9 @@ static Status insert_tag(DbSession *tx, const char *image_id, const char *catego
 }
 
 Status search_add_tag(DbSession *tx, const char *image_id, const char *category, const char *tag, Error *err) {
-    int64_t position = db_get_int(tx, err, 0, "SELECT max(position) + 1 FROM image_tags WHERE image_id = $1 AND category = $2", DB_TEXT(image_id), DB_TEXT(category));
-    return insert_tag(tx, image_id, category, tag, position, err);
+    int64_t position;
+    Status status = db_read_int(tx, err, &position, 0, "SELECT max(position) + 1 FROM image_tags WHERE image_id = $1 AND category = $2", DB_TEXT(image_id), DB_TEXT(category));
+    return status == STATUS_OK ? insert_tag(tx, image_id, category, tag, position, err) : status;
 }
 
 typedef struct NewDescription {

@@ -136,8 +136,9 @@ const JobKind DESCRIPTION_JOB = {.name = "description", .queue = "description", 
 
 static Status enqueue(DbSession *tx, void *context, Error *err) {
     (void)context;
-    if (db_get_int(tx, err, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID))) return STATUS_OK;
-    return job_enqueue(tx, JOB_ID, DESCRIPTION_JOB.name, "", NULL, "{}", err);
+    int64_t there;
+    Status status = db_read_int(tx, err, &there, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID));
+    return status != STATUS_OK || there ? status : job_enqueue(tx, JOB_ID, DESCRIPTION_JOB.name, "", NULL, "{}", err);
 }
 
 /* Vectors of another model are of no use: their images wait again. */

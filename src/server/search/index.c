@@ -159,15 +159,19 @@ static void append(ProjectIndex *x, const DbRows *rows) {
 }
 
 static Status load(ProjectIndex *x, DbSession *session, Error *err) {
+    int64_t expected;
     forget_vectors(x);
     /* First the notes, then the vectors: what comes in between is read twice, which does no harm. */
-    x->sequence = db_get_int(session, err, 0, "SELECT max(sequence) FROM search_changes");
-    x->expected = (size_t)db_get_int(session, err, 0, "SELECT count(*) FROM image_vectors WHERE project_id = $1 AND model = $2", DB_TEXT(x->project_id),
-                                     DB_TEXT(x->model));
+    Status status = db_read_int(session, err, &x->sequence, 0, "SELECT max(sequence) FROM search_changes");
+    if (status == STATUS_OK)
+        status = db_read_int(session, err, &expected, 0, "SELECT count(*) FROM image_vectors WHERE project_id = $1 AND model = $2", DB_TEXT(x->project_id),
+                             DB_TEXT(x->model));
+    if (status != STATUS_OK) return status;
+    x->expected = (size_t)expected;
     DbRows rows = db_query(session, err, "SELECT " VECTOR_COLUMNS " FROM image_vectors v JOIN images i ON i.id = v.image_id WHERE v.project_id = $1 AND v.model = $2 "
                            "ORDER BY v.number", DB_TEXT(x->project_id), DB_TEXT(x->model));
     while (db_next(&rows)) append(x, &rows);
-    Status status = db_finish(&rows);
+    status = db_finish(&rows);
     x->loaded = status == STATUS_OK;
     return status;
 }
@@ -237,8 +241,9 @@ static Status follow(ProjectIndex *x, DbSession *session, Error *err) {
     return status;
 }
 
+/* A question that cannot be answered is left to follow(), which says so. */
 static bool is_behind(const ProjectIndex *x, DbSession *session) {
-    return !x->loaded || db_get_int(session, NULL, 0, "SELECT 1 FROM search_changes WHERE project_id = $1 AND sequence > $2 LIMIT 1", DB_TEXT(x->project_id),
+    return !x->loaded || db_get_int(session, NULL, 1, "SELECT EXISTS (SELECT 1 FROM search_changes WHERE project_id = $1 AND sequence > $2)", DB_TEXT(x->project_id),
                                     DB_INT(x->sequence)) != 0;
 }
 
@@ -383,9 +388,9 @@ static Status forget_notes(DbSession *tx, void *context, Error *err) {
 }
 
 Status indexes_trim(VectorIndexes *indexes, Store *store, Error *err) {
-    Status status = STATUS_OK;
+    int64_t last;
     DbSession *session = db_session(store);
-    int64_t last = db_get_int(session, err, 0, "SELECT max(sequence) FROM search_changes");
+    Status status = db_read_int(session, err, &last, 0, "SELECT max(sequence) FROM search_changes");
     pthread_mutex_lock(&indexes->mutex); /* an index that is made meanwhile starts from a later note */
     for (ProjectIndex *x = indexes->first; x && last && status == STATUS_OK; x = x->next) {
         pthread_rwlock_wrlock(&x->lock);

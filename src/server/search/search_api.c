@@ -124,9 +124,10 @@ static Status read_page(Request *rq, const TagQuery *q, int64_t limit, int64_t o
 /* An answer without the images that wait for a model which is not there would look complete: say so instead. */
 static Status require_descriptions(Request *rq, const TagQuery *q) {
     if (description_possible(rq->server, &rq->arena, NULL) == STATUS_OK) return STATUS_OK;
-    int64_t waiting = db_get_int(request_db(rq), NULL, 0, "SELECT 1 FROM projects q CROSS JOIN description_queue d ON d.project_id = q.id WHERE d.attempts < 3 AND "
+    int64_t waiting;
+    Status status = db_read_int(request_db(rq), &rq->error, &waiting, 0, "SELECT 1 FROM projects q CROSS JOIN description_queue d ON d.project_id = q.id WHERE d.attempts < 3 AND "
                                  "q.organization_id = $1 AND ($2 IS NULL OR q.id = $2) LIMIT 1", DB_TEXT(q->organization_id), DB_TEXT(q->project_id));
-    return waiting ? description_possible(rq->server, &rq->arena, &rq->error) : STATUS_OK;
+    return status == STATUS_OK && waiting ? description_possible(rq->server, &rq->arena, &rq->error) : status;
 }
 
 Status search_by_tags(Request *rq, const SearchByTagsInput *in, TagSearchResponse *out) {
@@ -144,11 +145,10 @@ Status search_by_tags(Request *rq, const SearchByTagsInput *in, TagSearchRespons
     }
     Status status = require_descriptions(rq, &q);
     if (status == STATUS_OK) status = read_page(rq, &q, in->limit, in->offset, &out->results);
-    if (status != STATUS_OK) return status;
+    if (status == STATUS_OK) status = db_read_int(request_db(rq), &rq->error, &out->total, 0, "SELECT count(*) " FOUND, TAG_VALUES(&q));
     out->count = (int64_t)out->results.count;
-    out->total = db_get_int(request_db(rq), &rq->error, 0, "SELECT count(*) " FOUND, TAG_VALUES(&q));
     out->limit = in->limit;
     out->offset = in->offset;
     out->has_count = out->has_total = out->has_limit = out->has_offset = true;
-    return STATUS_OK;
+    return status;
 }

@@ -87,8 +87,12 @@ char *db_text(const DbRows *rows, int column, Arena *arena);
 const char *db_text_borrowed(const DbRows *rows, int column);
 const void *db_blob_borrowed(const DbRows *rows, int column, size_t *out_size);
 
-/* One integer: the first column of the first row, `otherwise` when there is no row or it is NULL. Failures give `otherwise` too and
- * fill err when it is not NULL. */
+/* One integer: the first column of the first row; `otherwise` when there is no row, when it is NULL, and after a failure, which is returned. */
+#define db_read_int(session, err, out, otherwise, sql, ...) \
+    db_read_int_values((session), (err), (out), (otherwise), (sql), (const DbValue[]){__VA_ARGS__ __VA_OPT__(,) {.type = DB_TYPE_END}})
+Status db_read_int_values(DbSession *session, Error *err, int64_t *out, int64_t otherwise, const char *sql, const DbValue *values);
+/* The same for tests and hints: only where one may go on with `otherwise` although nothing could be read. Anything that is answered, written or
+ * removed on the strength of it takes db_read_int. */
 #define db_get_int(session, err, otherwise, sql, ...) \
     db_get_int_values((session), (err), (otherwise), (sql), (const DbValue[]){__VA_ARGS__ __VA_OPT__(,) {.type = DB_TYPE_END}})
 int64_t db_get_int_values(DbSession *session, Error *err, int64_t otherwise, const char *sql, const DbValue *values);

@@ -228,8 +228,14 @@ const void *db_blob_borrowed(const DbRows *rows, int column, size_t *out_size) {
     return blob;
 }
 
-int64_t db_get_int_values(DbSession *session, Error *err, int64_t otherwise, const char *sql, const DbValue *values) {
+Status db_read_int_values(DbSession *session, Error *err, int64_t *out, int64_t otherwise, const char *sql, const DbValue *values) {
     DbRows rows = db_query_values(session, err, sql, values);
-    int64_t result = db_next(&rows) && !db_is_null(&rows, 0) ? db_int(&rows, 0) : otherwise;
-    return db_finish(&rows) == STATUS_OK ? result : otherwise;
+    *out = db_next(&rows) && !db_is_null(&rows, 0) ? db_int(&rows, 0) : otherwise;
+    return db_finish(&rows);
+}
+
+int64_t db_get_int_values(DbSession *session, Error *err, int64_t otherwise, const char *sql, const DbValue *values) {
+    int64_t result;
+    db_read_int_values(session, err, &result, otherwise, sql, values);
+    return result;
 }

@@ -37,11 +37,11 @@ static Status take_step(DbSession *session, int number, Error *err) {
 static Status migrate(DbSession *session, Error *err) {
     Status status = session_script(session, "BEGIN IMMEDIATE", err);
     if (status != STATUS_OK) return status;
-    int version = (int)db_get_int(session, err, -1, "PRAGMA user_version");
-    if (version < 0) status = err->status;
+    int64_t version;
+    status = db_read_int(session, err, &version, 0, "PRAGMA user_version");
     if (version > MIGRATION_COUNT)
-        status = error_set(err, STATUS_CONFIGURATION, "The database has version %d, this program knows %d: use a newer program", version, MIGRATION_COUNT);
-    for (int number = version + 1; status == STATUS_OK && number <= MIGRATION_COUNT; number++) status = take_step(session, number, err);
+        status = error_set(err, STATUS_CONFIGURATION, "The database has version %d, this program knows %d: use a newer program", (int)version, MIGRATION_COUNT);
+    for (int number = (int)version + 1; status == STATUS_OK && number <= MIGRATION_COUNT; number++) status = take_step(session, number, err);
     if (status == STATUS_OK) status = session_script(session, "COMMIT", err);
     if (status != STATUS_OK) session_script(session, "ROLLBACK", NULL);
     else if (version < MIGRATION_COUNT) log_event(LOG_INFO, "db_migrated", "version", log_text("%d", MIGRATION_COUNT), NULL);

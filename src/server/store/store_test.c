@@ -93,6 +93,11 @@ static void parameters_go_by_number_and_rows_come_back(void **state) {
     assert_int_equal(db_exec(db, &f->err, "SELECT nonsense"), STATUS_INTERNAL_ERROR);
     assert_int_not_equal(db_exec(db, &f->err, "DELETE FROM settings"), STATUS_OK); /* reading sessions do not write */
     assert_int_equal(db_get_int(db, NULL, 7, "SELECT max(sequence) FROM credit_ledger"), 7);
+    int64_t n;
+    assert_int_equal(db_read_int(db, &f->err, &n, 7, "SELECT max(sequence) FROM credit_ledger"), STATUS_OK);
+    assert_int_equal(n, 7);
+    assert_int_equal(db_read_int(db, &f->err, &n, 8, "SELECT count(*) FROM nowhere"), STATUS_INTERNAL_ERROR); /* a failure is no empty answer */
+    assert_int_equal(n, 8);
     db_session_release(f->store, db);
 }
 

@@ -17,9 +17,11 @@ typedef struct Sweep {
 
 /* Inside the transaction that sees that nothing names the object; a failure of the file system leaves the row for the next round. */
 static Status remove_object(DbSession *tx, Sweep *sweep, const char *sha256, Error *err) {
-    bool in_use = db_get_int(tx, err, 1, "SELECT " OBJECT_IS_USED, DB_TEXT(sha256)) != 0;
+    int64_t in_use;
+    Status status = db_read_int(tx, err, &in_use, 1, "SELECT " OBJECT_IS_USED, DB_TEXT(sha256));
+    if (status != STATUS_OK) return status;
     if (!in_use) {
-        Status status = objects_remove(sweep->server->objects, sha256, err);
+        status = objects_remove(sweep->server->objects, sha256, err);
         if (status != STATUS_OK) return status;
         status = db_exec(tx, err, "DELETE FROM objects WHERE sha256 = $1", DB_TEXT(sha256));
         if (status != STATUS_OK) return status;

@@ -33,7 +33,8 @@ typedef struct Check {
 
 static bool database_answers(Request *rq, const char **detail) {
     Error err = {0};
-    bool good = db_get_int(request_db(rq), &err, -1, "SELECT count(*) FROM settings") >= 0 && err.status == STATUS_OK;
+    int64_t count;
+    bool good = db_read_int(request_db(rq), &err, &count, 0, "SELECT count(*) FROM settings") == STATUS_OK;
     if (!good) *detail = arena_strdup(&rq->arena, err.message);
     return good;
 }

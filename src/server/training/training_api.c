@@ -39,7 +39,8 @@ Status list_training_runs(Request *rq, const ListTrainingRunsInput *in, Training
         project_id = project.id;
     }
 #define MATCHING " FROM training_runs r WHERE r.organization_id = $1 AND ($2 IS NULL OR r.project_id = $2) AND ($3 IS NULL OR r.status = $3)"
-    out->total = db_get_int(db, &rq->error, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(wanted));
+    Status status = db_read_int(db, &rq->error, &out->total, 0, "SELECT count(*)" MATCHING, DB_TEXT(organization), DB_TEXT(project_id), DB_TEXT(wanted));
+    if (status != STATUS_OK) return status;
     out->training_runs.items = arena_new_array(&rq->arena, TrainingRun, (size_t)in->limit);
     DbRows rows = db_query(db, &rq->error, "SELECT " TRAINING_COLUMNS MATCHING " ORDER BY r.created_at DESC, r.id LIMIT $4 OFFSET $5", DB_TEXT(organization),
                            DB_TEXT(project_id), DB_TEXT(wanted), DB_INT(in->limit), DB_INT(in->offset));

@@ -105,8 +105,10 @@ static Status insert_extraction(DbSession *tx, void *context, Error *err) {
     const char *organization = rq->principal.organization_id;
     Status status = organization_require_room(rq, tx, new->expected, 0);
     if (status != STATUS_OK) return error_set(err, status, "%s", rq->error.message);
-    if (!db_get_int(tx, err, 0, "SELECT 1 FROM projects WHERE id = $1", DB_TEXT(new->project->id)))
-        return error_set(err, STATUS_NOT_FOUND, "Dataset not found"); /* deleted meanwhile */
+    int64_t there;
+    status = db_read_int(tx, err, &there, 0, "SELECT 1 FROM projects WHERE id = $1", DB_TEXT(new->project->id));
+    if (status != STATUS_OK) return status;
+    if (!there) return error_set(err, STATUS_NOT_FOUND, "Dataset not found"); /* deleted meanwhile */
     status = db_exec(tx, err,
                      "INSERT INTO frame_extractions (id, organization_id, project_id, folder, object, filename, fps, start_seconds, end_seconds, max_frames, "
                      "total_frames, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",

@@ -74,8 +74,7 @@ static Status upsert_video(DbSession *tx, void *context, Error *err) {
                             "folder = excluded.folder, filename = excluded.filename, mime_type = excluded.mime_type",
                             DB_TEXT(v->id), DB_TEXT(r->rq->principal.organization_id), DB_TEXT(v->project_id), DB_TEXT(v->folder), DB_TEXT(v->filename),
                             DB_TEXT(v->mime_type), DB_TEXT(v->object), DB_INT(v->file_size), DB_TEXT(request_creator(r->rq)), DB_INT(clock_now_ms()));
-    r->created_at = db_get_int(tx, err, 0, "SELECT created_at FROM videos WHERE id = $1", DB_TEXT(v->id));
-    return status;
+    return status == STATUS_OK ? db_read_int(tx, err, &r->created_at, 0, "SELECT created_at FROM videos WHERE id = $1", DB_TEXT(v->id)) : status;
 }
 
 Status register_video(Request *rq, const RegisterVideoInput *in, VideoRegisterResponse *out) {
