@@ -43,11 +43,6 @@ struct Batch {
 
 /* ---- the frame ---- */
 
-static const char *normal_folder(Arena *arena, const char *folder) {
-    size_t length = strlen(folder);
-    return length > 1 && folder[length - 1] == '/' ? arena_strndup(arena, folder, length - 1) : folder;
-}
-
 static void touch_folder(Batch *batch, const char *folder) {
     StringArray *folders = &batch->out->affected_folders;
     size_t before = batch->folders.count;
@@ -157,7 +152,7 @@ static Status move(Batch *batch, DbSession *tx, const ImageRecord *image, Error 
 
 Status batch_move_images(Request *rq, const BatchMoveImagesInput *in, BatchResult *out) {
     return run(&(Batch){.rq = rq, .dataset_name = in->body->dataset_name, .ids = &in->body->image_ids, .step = move, .out = out,
-                        .folder = normal_folder(&rq->arena, in->body->target_folder_path)});
+                        .folder = in->body->target_folder_path});
 }
 
 /* ---- copy ---- */
@@ -227,7 +222,7 @@ static Status copy(Batch *batch, DbSession *tx, const ImageRecord *image, Error 
 
 Status batch_copy_images(Request *rq, const BatchCopyImagesInput *in, BatchResult *out) {
     return run(&(Batch){.rq = rq, .dataset_name = in->body->dataset_name, .ids = &in->body->image_ids, .step = copy, .out = out, .copy = in->body,
-                        .folder = normal_folder(&rq->arena, in->body->target_folder_path)});
+                        .folder = in->body->target_folder_path});
 }
 
 /* ---- delete ---- */

@@ -38,12 +38,6 @@ static bool mime_type_is_known(const char *mime_type) {
     return false;
 }
 
-static const char *normal_folder(Arena *arena, const char *folder) {
-    size_t length = folder ? strlen(folder) : 0;
-    if (length <= 1) return "/";
-    return folder[length - 1] == '/' ? arena_strndup(arena, folder, length - 1) : folder;
-}
-
 static Status name_taken(Request *rq, const char *folder, const char *filename) {
     return request_fail(rq, STATUS_ALREADY_EXISTS, "Image '%s' already exists in folder '%s'", filename, folder);
 }
@@ -79,7 +73,6 @@ static Status insert_upload(DbSession *tx, void *context, Error *err) {
 
 Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in, UploadTarget *out) {
     const ImageUploadUrlRequest *body = in->body;
-    const char *folder = normal_folder(&rq->arena, body->folder_path);
     if (!mime_type_is_known(body->content_type))
         return request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "%s: unsupported content type '%s'", body->filename, body->content_type);
     if (body->has_file_size && body->file_size > IMAGE_MAXIMUM_BYTES)
@@ -89,10 +82,10 @@ Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in,
     if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, body->has_file_size ? body->file_size : 0);
     if (status != STATUS_OK) return status;
     const char *name = image_stored_name(&rq->arena, body->filename);
-    if (name_is_taken(request_db(rq), project.id, folder, name)) return name_taken(rq, folder, name);
+    if (name_is_taken(request_db(rq), project.id, body->folder_path, name)) return name_taken(rq, body->folder_path, name);
 
     char *id = arena_alloc(&rq->arena, UUID_SIZE);
-    NewUpload upload = {.id = uuid_new(id), .organization_id = rq->principal.organization_id, .project_id = project.id, .folder = folder,
+    NewUpload upload = {.id = uuid_new(id), .organization_id = rq->principal.organization_id, .project_id = project.id, .folder = body->folder_path,
                         .filename = body->filename, .content_type = body->content_type, .expires_at = clock_now_ms() + UPLOAD_TTL_MS};
     status = request_write(rq, insert_upload, &upload);
     if (status != STATUS_OK) return status;
@@ -168,7 +161,7 @@ static Status find_upload(Request *rq, const ImageRegisterRequest *body, const c
 
 Status register_image(Request *rq, const RegisterImageInput *in, ImageRegisterResponse *out) {
     const ImageRegisterRequest *body = in->body;
-    Registration r = {.rq = rq, .image.folder = normal_folder(&rq->arena, body->folder_path)};
+    Registration r = {.rq = rq, .image.folder = body->folder_path};
     Status status = refuse_early(rq, body->dataset_id, body->filename, &r.project);
     if (status == STATUS_OK) status = find_upload(rq, body, r.project.id, &r.image.object);
     return status == STATUS_OK ? add_image(&r, body->filename, out) : status;
@@ -183,7 +176,7 @@ Status upload_image_direct(Request *rq, const UploadImageDirectInput *in, ImageR
         request_field_error(rq, "value_error", "A base name of at most 255 characters is needed", "body", "filename", NULL);
         return request_fail(rq, STATUS_VALIDATION_ERROR, "The file has no usable name");
     }
-    Registration r = {.rq = rq, .image.folder = normal_folder(&rq->arena, body->folder_path)};
+    Registration r = {.rq = rq, .image.folder = body->folder_path};
     Status status = refuse_early(rq, body->dataset_id, filename, &r.project);
     ObjectWriter *writer = NULL;
     if (status == STATUS_OK) status = object_writer_begin(&writer, rq->server->objects, IMAGE_MAXIMUM_BYTES, &rq->error);

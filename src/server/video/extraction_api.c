@@ -31,7 +31,7 @@ static Status wrong_field(Request *rq, const char *field, const char *message) {
 
 /* The folder "parent/name" of the spelling by names. */
 static Status join_folder(Request *rq, const FrameExtractionByNameRequest *body, const char **out) {
-    const char *parent = video_folder(&rq->arena, body->parent_folder_path), *name = body->folder_name;
+    const char *parent = body->parent_folder_path, *name = body->folder_name;
     if (text_equal(name, ".") || text_equal(name, "..")) return wrong_field(rq, "folder_name", "A folder cannot be called '.' or '..'");
     *out = arena_printf(&rq->arena, "%s/%s", parent[1] ? parent : "", name);
     return text_length(*out) <= FOLDER_MAXIMUM ? STATUS_OK : wrong_field(rq, "folder_name", "The whole folder path is longer than 1024 characters");
@@ -42,7 +42,7 @@ static Status read_body(Request *rq, const StartFrameExtractionBody *body, Wante
     const FrameExtractionRequest *by_id = body->frame_extraction_request;
     const FrameExtractionByNameRequest *by_name = body->frame_extraction_by_name_request;
     if (by_id) {
-        *out = (Wanted){.gcs_path = by_id->gcs_path, .folder = video_folder(&rq->arena, by_id->folder_path), .fps = by_id->fps, .start = by_id->start_seconds,
+        *out = (Wanted){.gcs_path = by_id->gcs_path, .folder = by_id->folder_path, .fps = by_id->fps, .start = by_id->start_seconds,
                         .end = by_id->end_seconds, .has_end = by_id->has_end_seconds, .max_frames = by_id->max_frames};
         return project_load_by_id(request_db(rq), &rq->arena, organization, by_id->dataset_id, project, &rq->error);
     }

@@ -27,6 +27,3 @@ typedef struct VideoProbe {
 
 /* Asks the media worker. count false: frames are estimated rather than counted where the file does not say. */
 Status video_probe(Request *rq, const VideoRecord *video, bool count, VideoProbe *out);
-
-/* "/" for nothing and for "/", else without a slash at the end. */
-const char *video_folder(Arena *arena, const char *folder);

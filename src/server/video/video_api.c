@@ -28,12 +28,11 @@ typedef struct NewUpload {
 
 static Status insert_upload(DbSession *tx, void *context, Error *err) {
     const NewUpload *u = context;
-    Arena *arena = &u->rq->arena;
     return db_exec(tx, err,
                    "INSERT INTO uploads (id, organization_id, project_id, kind, folder, filename, content_type, maximum_bytes, expires_at, created_at) "
                    "VALUES ($1, $2, $3, 'video', $4, $5, $6, $7, $8, $9)",
                    DB_TEXT(u->id), DB_TEXT(u->rq->principal.organization_id), DB_TEXT(u->body->dataset_id ? u->body->dataset_id : ""),
-                   DB_TEXT(video_folder(arena, u->body->folder_path)), DB_TEXT(u->body->filename), DB_TEXT(u->body->content_type), DB_INT(VIDEO_MAXIMUM_BYTES),
+                   DB_TEXT(u->body->folder_path), DB_TEXT(u->body->filename), DB_TEXT(u->body->content_type), DB_INT(VIDEO_MAXIMUM_BYTES),
                    DB_INT(u->expires_at), DB_INT(clock_now_ms()));
 }
 
@@ -88,7 +87,7 @@ Status register_video(Request *rq, const RegisterVideoInput *in, VideoRegisterRe
     if (status != STATUS_OK) return status;
     if (body->dataset_id) {
         video->project_id = body->dataset_id;
-        video->folder = video_folder(&rq->arena, body->folder_path);
+        video->folder = body->folder_path;
     }
     if (body->filename) video->filename = body->filename;
     if (body->mime_type) video->mime_type = body->mime_type;

@@ -62,8 +62,3 @@ Status video_probe(Request *rq, const VideoRecord *video, bool count, VideoProbe
     return status;
 }
 
-const char *video_folder(Arena *arena, const char *folder) {
-    size_t length = folder ? strlen(folder) : 0;
-    if (length <= 1) return "/";
-    return folder[length - 1] == '/' ? arena_strndup(arena, folder, length - 1) : folder;
-}
