@@ -36,19 +36,15 @@ static Status mark_processing(DbSession *tx, void *context, Error *err) {
 
 static Status mark_completed(DbSession *tx, void *context, Error *err) {
     const Build *b = context;
-    int64_t now = clock_now_ms();
-    Status status = db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING",
-                            DB_TEXT(b->object.sha256), DB_TEXT(b->object.md5), DB_INT(b->object.size), DB_INT(now));
+    Status status = object_insert(tx, &b->object, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
                          "UPDATE exports SET status = 'completed', object = $1, file_size = $2, md5 = $3, image_count = $4, annotation_count = $5, "
                          "annotated_image_count = $6, completed_at = $7 WHERE id = $8 AND status = 'processing'",
                          DB_TEXT(b->object.sha256), DB_INT(b->object.size), DB_TEXT(b->object.md5), DB_INT((int64_t)b->written.images),
-                         DB_INT((int64_t)b->written.annotations), DB_INT(b->annotated), DB_INT(now), DB_TEXT(b->record.id));
+                         DB_INT((int64_t)b->written.annotations), DB_INT(b->annotated), DB_INT(clock_now_ms()), DB_TEXT(b->record.id));
     if (status != STATUS_OK || db_changes(tx) > 0) return status;
-    /* deleted meanwhile: nobody wants these bytes */
-    return db_exec(tx, err, "INSERT INTO discarded_objects (sha256, discarded_at) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING", DB_TEXT(b->object.sha256),
-                   DB_INT(now));
+    return object_discard(tx, b->object.sha256, err); /* deleted meanwhile: nobody wants these bytes */
 }
 
 static Status drop_slice(DbSession *tx, void *context, Error *err) {

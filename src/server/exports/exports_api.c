@@ -180,9 +180,7 @@ static Status remove_export(DbSession *tx, void *context, Error *err) {
     if (!request_owns(rq, row.created_by) && request_require_role(rq, ACCESS_ADMIN) != STATUS_OK)
         return error_set(err, STATUS_NOT_OWNER, "Only its creator or an admin may delete this export");
     status = job_cancel(tx, rq->server->jobs, row.id, err);
-    if (status == STATUS_OK && row.object)
-        status = db_exec(tx, err, "INSERT INTO discarded_objects (sha256, discarded_at) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING", DB_TEXT(row.object),
-                         DB_INT(clock_now_ms()));
+    if (status == STATUS_OK && row.object) status = object_discard(tx, row.object, err);
     return status == STATUS_OK ? db_exec(tx, err, "DELETE FROM exports WHERE id = $1", DB_TEXT(row.id)) : status;
 }
 

@@ -1,7 +1,6 @@
 /* Rows of images. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "server/images/images.h"
 #include "server/projects/projects.h"
 #include "base/banned.h"
@@ -82,8 +81,7 @@ Status image_remove(DbSession *tx, const ImageRecord *image, Error *err) {
     Status status = db_exec(tx, err, "DELETE FROM images WHERE id = $1", DB_TEXT(image->id));
     if (status != STATUS_OK) return status;
     if (db_changes(tx) == 0) return error_set(err, STATUS_NOT_FOUND, "Image not found");
-    status = db_exec(tx, err, "INSERT INTO discarded_objects (sha256, discarded_at) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING", DB_TEXT(image->object),
-                     DB_INT(clock_now_ms()));
+    status = object_discard(tx, image->object, err);
     if (status != STATUS_OK) return status;
     ProjectDelta delta = {.organization_images = -1, .organization_bytes = -image->file_size};
     if (image->is_archived) {

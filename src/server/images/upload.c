@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -16,10 +15,8 @@
 #include "server/objects/objects.h"
 #include "server/organizations/organizations.h"
 #include "server/projects/projects.h"
+#include "server/system/system.h"
 #include "base/banned.h"
-
-enum { UPLOAD_TTL_MS = 3600 * 1000 }; /* limits.yaml signed_urls.upload_ttl_seconds */
-#define BUCKET "pictograph"
 
 typedef struct ImageKind {
     const char *mime_type, *other_mime_type;
@@ -57,20 +54,6 @@ static Status refuse_early(Request *rq, const char *dataset_id, const char *file
 
 /* ---- step 1 ---- */
 
-typedef struct NewUpload {
-    const char *id, *organization_id, *project_id, *folder, *filename, *content_type, *object;
-    int64_t expires_at;
-} NewUpload;
-
-static Status insert_upload(DbSession *tx, void *context, Error *err) {
-    const NewUpload *u = context;
-    return db_exec(tx, err,
-                   "INSERT INTO uploads (id, organization_id, project_id, folder, filename, content_type, maximum_bytes, expires_at, created_at) "
-                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                   DB_TEXT(u->id), DB_TEXT(u->organization_id), DB_TEXT(u->project_id), DB_TEXT(u->folder), DB_TEXT(u->filename), DB_TEXT(u->content_type),
-                   DB_INT(IMAGE_MAXIMUM_BYTES), DB_INT(u->expires_at), DB_INT(clock_now_ms()));
-}
-
 Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in, UploadTarget *out) {
     const ImageUploadUrlRequest *body = in->body;
     if (!mime_type_is_known(body->content_type))
@@ -84,16 +67,14 @@ Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in,
     const char *name = image_stored_name(&rq->arena, body->filename);
     if (name_is_taken(request_db(rq), project.id, body->folder_path, name)) return name_taken(rq, body->folder_path, name);
 
-    char *id = arena_alloc(&rq->arena, UUID_SIZE);
-    NewUpload upload = {.id = uuid_new(id), .organization_id = rq->principal.organization_id, .project_id = project.id, .folder = body->folder_path,
-                        .filename = body->filename, .content_type = body->content_type, .expires_at = clock_now_ms() + UPLOAD_TTL_MS};
-    status = request_write(rq, insert_upload, &upload);
+    Upload upload = {.kind = "image", .project_id = project.id, .folder = body->folder_path, .filename = body->filename, .content_type = body->content_type,
+                     .maximum_bytes = IMAGE_MAXIMUM_BYTES};
+    status = upload_open(rq, &upload);
     if (status != STATUS_OK) return status;
-    ObjectClaim claim = {.action = OBJECT_PUT, .subject = id, .content_type = body->content_type, .expires_at = upload.expires_at};
-    const char *path = arena_printf(&rq->arena, "uploads/%s/%s", id, body->filename);
+    const char *path = arena_printf(&rq->arena, "uploads/%s/%s", upload.id, body->filename);
     *out = (UploadTarget){
-        .upload_url = object_sign(rq->server->objects, rq->base_url, &claim, &rq->arena), .gcs_bucket = BUCKET, .gcs_path = path,
-        .gcs_uri = arena_printf(&rq->arena, "gs://" BUCKET "/%s", path), .content_type = body->content_type, .max_bytes = IMAGE_MAXIMUM_BYTES,
+        .upload_url = upload.url, .gcs_bucket = UPLOAD_BUCKET, .gcs_path = path,
+        .gcs_uri = arena_printf(&rq->arena, "gs://" UPLOAD_BUCKET "/%s", path), .content_type = body->content_type, .max_bytes = IMAGE_MAXIMUM_BYTES,
         .has_max_bytes = true, .expires_at = upload.expires_at,
     };
     return STATUS_OK;

@@ -6,13 +6,12 @@
 #include "server/api/api_handlers.h"
 #include "server/imports/import_rows.h"
 #include "server/imports/imports.h"
-#include "server/objects/objects.h"
 #include "server/organizations/organizations.h"
+#include "server/system/system.h"
 #include "base/banned.h"
 
-/* limits.yaml imports.max_archive_bytes, signed_urls.upload_ttl_seconds */
+/* limits.yaml imports.max_archive_bytes */
 #define ARCHIVE_MAXIMUM_BYTES (INT64_C(10) << 30)
-#define UPLOAD_TTL_MS (INT64_C(3600) * 1000)
 #define CONTENT_TYPE "application/zip"
 
 static ZipImport zip_import_reply(const ZipImportRecord *row) {
@@ -26,32 +25,15 @@ static ZipImport zip_import_reply(const ZipImportRecord *row) {
 
 /* --- upload ------------------------------------------------------------------------------------------------------------------ */
 
-typedef struct NewUpload {
-    Request *rq;
-    const char *id, *filename;
-    int64_t expires_at;
-} NewUpload;
-
-static Status insert_upload(DbSession *tx, void *context, Error *err) {
-    const NewUpload *u = context;
-    return db_exec(tx, err,
-                   "INSERT INTO uploads (id, organization_id, project_id, kind, folder, filename, content_type, maximum_bytes, expires_at, created_at) "
-                   "VALUES ($1, $2, '', 'import', '', $3, $4, $5, $6, $7)",
-                   DB_TEXT(u->id), DB_TEXT(u->rq->principal.organization_id), DB_TEXT(u->filename), DB_TEXT(CONTENT_TYPE), DB_INT(ARCHIVE_MAXIMUM_BYTES),
-                   DB_INT(u->expires_at), DB_INT(clock_now_ms()));
-}
-
 Status create_zip_import_upload_url(Request *rq, const CreateZipImportUploadUrlInput *in, ZipImportUploadTarget *out) {
     const ZipImportUploadUrlRequest *body = in->body;
     if (body->has_file_size && body->file_size > ARCHIVE_MAXIMUM_BYTES)
         return request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "%s: %lld bytes exceed 10 GB", body->filename, (long long)body->file_size);
-    NewUpload upload = {.rq = rq, .id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE)), .filename = body->filename, .expires_at = clock_now_ms() + UPLOAD_TTL_MS};
-    Status status = request_write(rq, insert_upload, &upload);
-    if (status != STATUS_OK) return status;
-    ObjectClaim claim = {.action = OBJECT_PUT, .subject = upload.id, .content_type = CONTENT_TYPE, .expires_at = upload.expires_at};
-    *out = (ZipImportUploadTarget){.upload_id = upload.id, .upload_url = object_sign(rq->server->objects, rq->base_url, &claim, &rq->arena),
-                                .content_type = CONTENT_TYPE, .max_bytes = ARCHIVE_MAXIMUM_BYTES, .expires_at = upload.expires_at};
-    return STATUS_OK;
+    Upload upload = {.kind = "import", .project_id = "", .folder = "", .filename = body->filename, .content_type = CONTENT_TYPE, .maximum_bytes = ARCHIVE_MAXIMUM_BYTES};
+    Status status = upload_open(rq, &upload);
+    *out = (ZipImportUploadTarget){.upload_id = upload.id, .upload_url = upload.url, .content_type = CONTENT_TYPE, .max_bytes = ARCHIVE_MAXIMUM_BYTES,
+                                   .expires_at = upload.expires_at};
+    return status;
 }
 
 /* --- starting ---------------------------------------------------------------------------------------------------------------- */

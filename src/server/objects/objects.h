@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "server/store/db.h"
 
 typedef struct Objects Objects;
 
@@ -54,6 +55,11 @@ char *objects_work_directory(Objects *objects, const char *name, Arena *arena, E
 char *objects_work_path(const Objects *objects, const char *name, Arena *arena);
 /* At a start, before anything works: removes what processes that were killed left in DATA/work, but for the folders of which wanted() says true. */
 Status objects_sweep_work(Objects *objects, bool (*wanted)(const char *name, void *context), void *context, Error *err);
+
+/* The row of an object that is there; one with a row already keeps it. */
+Status object_insert(DbSession *tx, const ObjectInfo *object, Error *err);
+/* A row that named the object goes: the sweep removes it once none does. */
+Status object_discard(DbSession *tx, const char *sha256, Error *err);
 
 /* What a signed address allows. */
 typedef enum ObjectAction { OBJECT_GET = 'g', OBJECT_PUT = 'p', OBJECT_ANNOTATIONS = 'a' } ObjectAction;

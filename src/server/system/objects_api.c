@@ -8,8 +8,11 @@
 #include "base/text.h"
 #include "server/api/api_handlers.h"
 #include "server/objects/objects.h"
+#include "server/system/system.h"
 
 #include "base/banned.h"
+
+enum { UPLOAD_TTL_MS = 3600 * 1000 }; /* limits.yaml signed_urls.upload_ttl_seconds */
 
 static Status check_claim(Request *rq, ObjectClaim *out, const char *token, int64_t expires, const char *signature) {
     Status status = object_verify(rq->server->objects, out, token, expires, signature, &rq->arena, &rq->error);
@@ -60,6 +63,24 @@ Status get_object(Request *rq, const GetObjectInput *in) {
 
 /* --- in --- */
 
+static Status insert_upload(DbSession *tx, void *context, Error *err) {
+    const Upload *u = context;
+    return db_exec(tx, err,
+                   "INSERT INTO uploads (id, organization_id, project_id, kind, folder, filename, content_type, maximum_bytes, expires_at, created_at) "
+                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                   DB_TEXT(u->id), DB_TEXT(u->organization_id), DB_TEXT(u->project_id), DB_TEXT(u->kind), DB_TEXT(u->folder), DB_TEXT(u->filename),
+                   DB_TEXT(u->content_type), DB_INT(u->maximum_bytes), DB_INT(u->expires_at), DB_INT(clock_now_ms()));
+}
+
+Status upload_open(Request *rq, Upload *u) {
+    u->organization_id = rq->principal.organization_id;
+    u->id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE));
+    u->expires_at = clock_now_ms() + UPLOAD_TTL_MS;
+    ObjectClaim claim = {.action = OBJECT_PUT, .subject = u->id, .content_type = u->content_type, .expires_at = u->expires_at};
+    u->url = object_sign(rq->server->objects, rq->base_url, &claim, &rq->arena);
+    return request_write(rq, insert_upload, u);
+}
+
 /* The media type without parameters, compared without case. */
 static bool same_type(const char *sent, const char *signed_type) {
     size_t length = sent ? strcspn(sent, "; \t") : 0;
@@ -108,9 +129,7 @@ Status begin_put_object(Request *rq, const PutObjectInput *in) {
 
 static Status record_object(DbSession *tx, void *context, Error *err) {
     const ArrivedObject *arrived = context;
-    const ObjectInfo *info = &arrived->info;
-    Status status = db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING",
-                            DB_TEXT(info->sha256), DB_TEXT(info->md5), DB_INT(info->size), DB_INT(clock_now_ms()));
+    Status status = object_insert(tx, &arrived->info, err);
     if (status != STATUS_OK) return status;
     bool registered = false, known = false;
     DbRows rows = db_query(tx, err, UPLOAD_STATE, DB_TEXT(arrived->upload_id));
@@ -119,7 +138,7 @@ static Status record_object(DbSession *tx, void *context, Error *err) {
     if (status != STATUS_OK) return status;
     if (!known) return error_set(err, STATUS_NOT_FOUND, "Upload not found");
     if (registered) return registered_already(err);
-    return db_exec(tx, err, "UPDATE uploads SET object = $1 WHERE id = $2", DB_TEXT(info->sha256), DB_TEXT(arrived->upload_id));
+    return db_exec(tx, err, "UPDATE uploads SET object = $1 WHERE id = $2", DB_TEXT(arrived->info.sha256), DB_TEXT(arrived->upload_id));
 }
 
 Status put_object(Request *rq, const PutObjectInput *in, PutObjectReply *out) {

@@ -1,4 +1,4 @@
-/* System: what the rest of the server asks of this feature: the sweep, and which rows name objects.
+/* System: what the rest of the server asks of this feature: addresses for uploads, the sweep, and which rows name objects.
  *
  * What nobody needs any more goes. Called about once a minute; each round is short.
  *
@@ -7,7 +7,18 @@
  * Files that no row names, left by a crash between rename and commit, go within two days: each call looks at one of OBJECTS_PARTS parts of the store.
  */
 #pragma once
-#include "server/server.h"
+#include "server/api/request.h"
+
+#define UPLOAD_BUCKET "pictograph"
+typedef struct Upload {
+    const char *kind;                                           /* "image", "video", "import" */
+    const char *project_id, *folder, *filename, *content_type; /* project_id and folder "" for none */
+    int64_t maximum_bytes;
+    const char *organization_id, *id, *url; /* from here on upload_open fills in */
+    int64_t expires_at;
+} Upload;
+/* An address that takes these bytes for an hour. */
+Status upload_open(Request *rq, Upload *upload);
 
 void sweep_discarded(Server *server);
 void sweep_uploads(Server *server);

@@ -1,15 +1,12 @@
 /* Handlers of videos: a signed address, the registration of what arrived there, and what it is. */
 #include "base/clock.h"
-#include "base/hash.h"
 #include "server/api/api_handlers.h"
-#include "server/objects/objects.h"
 #include "server/projects/projects.h"
+#include "server/system/system.h"
 #include "server/video/video.h"
 #include "base/banned.h"
 
 #define VIDEO_MAXIMUM_BYTES INT64_C(10737418240) /* limits.yaml videos.max_bytes */
-enum { UPLOAD_TTL_MS = 3600 * 1000 };            /* limits.yaml signed_urls.upload_ttl_seconds */
-#define BUCKET "pictograph"
 
 /* A dataset that the caller named, or none. */
 static Status require_dataset(Request *rq, const char *dataset_id) {
@@ -19,37 +16,20 @@ static Status require_dataset(Request *rq, const char *dataset_id) {
 
 /* ---- step 1 ---- */
 
-typedef struct NewUpload {
-    Request *rq;
-    const VideoUploadUrlRequest *body;
-    const char *id;
-    int64_t expires_at;
-} NewUpload;
-
-static Status insert_upload(DbSession *tx, void *context, Error *err) {
-    const NewUpload *u = context;
-    return db_exec(tx, err,
-                   "INSERT INTO uploads (id, organization_id, project_id, kind, folder, filename, content_type, maximum_bytes, expires_at, created_at) "
-                   "VALUES ($1, $2, $3, 'video', $4, $5, $6, $7, $8, $9)",
-                   DB_TEXT(u->id), DB_TEXT(u->rq->principal.organization_id), DB_TEXT(u->body->dataset_id ? u->body->dataset_id : ""),
-                   DB_TEXT(u->body->folder_path), DB_TEXT(u->body->filename), DB_TEXT(u->body->content_type), DB_INT(VIDEO_MAXIMUM_BYTES),
-                   DB_INT(u->expires_at), DB_INT(clock_now_ms()));
-}
-
 Status create_video_upload_url(Request *rq, const CreateVideoUploadUrlInput *in, VideoUploadInfo *out) {
     const VideoUploadUrlRequest *body = in->body;
     Status status = require_dataset(rq, body->dataset_id);
     if (status != STATUS_OK) return status;
     if (body->has_file_size && body->file_size > VIDEO_MAXIMUM_BYTES)
         return request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "%s: %lld bytes exceed 10 GB", body->filename, (long long)body->file_size);
-    NewUpload upload = {.rq = rq, .body = body, .id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE)), .expires_at = clock_now_ms() + UPLOAD_TTL_MS};
-    status = request_write(rq, insert_upload, &upload);
+    Upload upload = {.kind = "video", .project_id = body->dataset_id ? body->dataset_id : "", .folder = body->folder_path, .filename = body->filename,
+                     .content_type = body->content_type, .maximum_bytes = VIDEO_MAXIMUM_BYTES};
+    status = upload_open(rq, &upload);
     if (status != STATUS_OK) return status;
-    ObjectClaim claim = {.action = OBJECT_PUT, .subject = upload.id, .content_type = body->content_type, .expires_at = upload.expires_at};
     const char *path = video_gcs_path(&rq->arena, upload.id, body->filename);
     *out = (VideoUploadInfo){
-        .video_id = upload.id, .upload_url = object_sign(rq->server->objects, rq->base_url, &claim, &rq->arena), .gcs_bucket = BUCKET, .gcs_path = path,
-        .gcs_uri = arena_printf(&rq->arena, "gs://" BUCKET "/%s", path), .content_type = body->content_type, .max_bytes = VIDEO_MAXIMUM_BYTES,
+        .video_id = upload.id, .upload_url = upload.url, .gcs_bucket = UPLOAD_BUCKET, .gcs_path = path,
+        .gcs_uri = arena_printf(&rq->arena, "gs://" UPLOAD_BUCKET "/%s", path), .content_type = body->content_type, .max_bytes = VIDEO_MAXIMUM_BYTES,
         .has_max_bytes = true, .expires_at = upload.expires_at,
     };
     return STATUS_OK;
