@@ -93,22 +93,26 @@ static void json_written_reads_back(void **state) {
     Error err = {0};
     yyjson_doc *doc = json_parse(out.data, out.size, &err);
     assert_non_null(doc);
-    Buffer again;
-    JsonWriter w2;
-    buffer_init(&again, 1000);
-    json_writer_init(&w2, &again);
-    json_value(&w2, yyjson_doc_get_root(doc));
-    assert_string_equal(again.data, out.data);
+    Arena arena;
+    arena_init(&arena, 10000);
+    assert_string_equal(json_text(&arena, yyjson_doc_get_root(doc)), out.data);
     yyjson_doc_free(doc);
     static const char INTEGERS[] = "[9007199254740993,18446744073709551615,9223372036854775807,-9223372036854775808,-9007199254740993,0]";
-    buffer_reset(&again);
-    json_writer_init(&w2, &again);
     doc = json_parse(INTEGERS, sizeof INTEGERS - 1, &err);
-    json_value(&w2, yyjson_doc_get_root(doc));
-    assert_string_equal(again.data, INTEGERS);
+    assert_string_equal(json_text(&arena, yyjson_doc_get_root(doc)), INTEGERS);
     yyjson_doc_free(doc);
-    buffer_clear(&again);
     buffer_clear(&out);
+
+    assert_string_equal(json_list_text(&arena, (const char *const[]){"a\"", "b"}, 2), "[\"a\\\"\",\"b\"]");
+    assert_string_equal(json_list_text(&arena, NULL, 0), "[]");
+    static const char NULLS[] = "{\"a\":null,\"b\":[null,{\"c\":null,\"d\":1}]}";
+    doc = json_parse(NULLS, sizeof NULLS - 1, &err);
+    json_writer_init(&w, &out);
+    json_value_without_nulls(&w, yyjson_doc_get_root(doc));
+    assert_string_equal(out.data, "{\"b\":[null,{\"d\":1}]}");
+    yyjson_doc_free(doc);
+    buffer_clear(&out);
+    arena_clear(&arena);
 }
 
 static void json_is_strict_and_shallow(void **state) {

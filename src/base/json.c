@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/banned.h"
 
+enum { TEXT_MAXIMUM = 64 << 20 };
+
 /* Depth by one pass over the bytes, before anything recursive sees them. */
 static bool depth_within(const char *text, size_t size, int limit) {
     int depth = 0;
@@ -277,6 +279,26 @@ void json_value(JsonWriter *w, yyjson_val *value) {
     else json_null(w);
 }
 
+void json_value_without_nulls(JsonWriter *w, yyjson_val *value) {
+    size_t index, count;
+    yyjson_val *key, *item;
+    if (yyjson_is_obj(value)) {
+        json_begin_object(w);
+        yyjson_obj_foreach(value, index, count, key, item) {
+            if (yyjson_is_null(item)) continue;
+            json_key(w, yyjson_get_str(key));
+            json_value_without_nulls(w, item);
+        }
+        json_end_object(w);
+    } else if (yyjson_is_arr(value)) {
+        json_begin_array(w);
+        yyjson_arr_foreach(value, index, count, item) json_value_without_nulls(w, item);
+        json_end_array(w);
+    } else {
+        json_value(w, value);
+    }
+}
+
 void json_field_string(JsonWriter *w, const char *key, const char *text) {
     json_key(w, key);
     json_string(w, text);
@@ -295,4 +317,30 @@ void json_field_number(JsonWriter *w, const char *key, double value) {
 void json_field_bool(JsonWriter *w, const char *key, bool value) {
     json_key(w, key);
     json_bool(w, value);
+}
+
+static char *take_text(Arena *arena, Buffer *text) {
+    char *copy = arena_strndup(arena, buffer_text(text), text->size);
+    buffer_clear(text);
+    return copy;
+}
+
+char *json_text(Arena *arena, yyjson_val *value) {
+    Buffer text;
+    JsonWriter w;
+    buffer_init(&text, TEXT_MAXIMUM);
+    json_writer_init(&w, &text);
+    json_value(&w, value);
+    return take_text(arena, &text);
+}
+
+char *json_list_text(Arena *arena, const char *const *items, size_t count) {
+    Buffer text;
+    JsonWriter w;
+    buffer_init(&text, TEXT_MAXIMUM);
+    json_writer_init(&w, &text);
+    json_begin_array(&w);
+    for (size_t i = 0; i < count; i++) json_string(&w, items[i]);
+    json_end_array(&w);
+    return take_text(arena, &text);
 }

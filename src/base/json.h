@@ -58,9 +58,15 @@ void json_null(JsonWriter *writer);
 void json_raw(JsonWriter *writer, const char *json, size_t size);
 /* Any parsed value, written again. */
 void json_value(JsonWriter *writer, yyjson_val *value);
+/* The same without members that are null. */
+void json_value_without_nulls(JsonWriter *writer, yyjson_val *value);
 
 /* key and value in one go */
 void json_field_string(JsonWriter *writer, const char *key, const char *text);
 void json_field_int(JsonWriter *writer, const char *key, int64_t value);
 void json_field_number(JsonWriter *writer, const char *key, double value);
 void json_field_bool(JsonWriter *writer, const char *key, bool value);
+
+/* Text of a value, and of a list of strings, in the arena. */
+char *json_text(Arena *arena, yyjson_val *value);
+char *json_list_text(Arena *arena, const char *const *items, size_t count);

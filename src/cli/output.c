@@ -16,27 +16,6 @@ enum { JSON_MAXIMUM = 1 << 30, TABLE_COLUMNS = 12, FAILURES_SHOWN = 10 };
 
 /* ---- JSON ---- */
 
-static void write_without_nulls(JsonWriter *writer, yyjson_val *value) {
-    size_t i, count;
-    yyjson_val *key, *member;
-    if (yyjson_is_obj(value)) {
-        json_begin_object(writer);
-        yyjson_obj_foreach(value, i, count, key, member)
-        {
-            if (yyjson_is_null(member)) continue;
-            json_key(writer, yyjson_get_str(key));
-            write_without_nulls(writer, member);
-        }
-        json_end_object(writer);
-    } else if (yyjson_is_arr(value)) {
-        json_begin_array(writer);
-        yyjson_arr_foreach(value, i, count, member) write_without_nulls(writer, member);
-        json_end_array(writer);
-    } else {
-        json_value(writer, value);
-    }
-}
-
 void output_begin(OutputObject *object) {
     buffer_init(&object->text, JSON_MAXIMUM);
     json_writer_init(&object->writer, &object->text);
@@ -62,7 +41,7 @@ void output_result(const PictographResult *result) {
     json_writer_init(&writer, &text);
     writer.indent = 2;
     yyjson_val *root = result_at(result, "");
-    if (root) write_without_nulls(&writer, root);
+    if (root) json_value_without_nulls(&writer, root);
     else json_null(&writer);
     print_text(&text);
 }

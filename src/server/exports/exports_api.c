@@ -24,19 +24,6 @@ static StringArray strings_of(Arena *arena, const char *json) {
     return strings;
 }
 
-static const char *text_of(Arena *arena, const StringArray *strings) {
-    Buffer out;
-    JsonWriter w;
-    buffer_init(&out, (size_t)64 << 20);
-    json_writer_init(&w, &out);
-    json_begin_array(&w);
-    for (size_t i = 0; i < strings->count; i++) json_string(&w, strings->items[i]);
-    json_end_array(&w);
-    const char *text = arena_strndup(arena, buffer_text(&out), out.size);
-    buffer_clear(&out);
-    return text;
-}
-
 static const char *file_name(Arena *arena, const ExportRecord *row) { return arena_printf(arena, "%s.zip", row->name); }
 
 static const char *sign_download(Request *rq, const ExportRecord *row, int64_t expires_at) {
@@ -127,7 +114,7 @@ static Status insert_export(DbSession *tx, void *context, Error *err) {
                          "INSERT INTO exports (id, organization_id, project_id, name, format, include_images, class_filter, status_filter, created_by, created_at) "
                          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                          DB_TEXT(new->id), DB_TEXT(organization), DB_TEXT(project.id), DB_TEXT(body->name), DB_TEXT(export_format_name(body->format)),
-                         DB_INT(body->include_images), DB_TEXT(body->has_class_filter ? text_of(arena, &body->class_filter) : NULL), DB_TEXT(status_filter),
+                         DB_INT(body->include_images), DB_TEXT(body->has_class_filter ? json_list_text(arena, body->class_filter.items, body->class_filter.count) : NULL), DB_TEXT(status_filter),
                          DB_TEXT(request_creator(new->rq)), DB_INT(clock_now_ms()));
     if (status == STATUS_ALREADY_EXISTS) return error_set(err, status, "Export '%s' already exists in this dataset", body->name);
     if (status == STATUS_OK)

@@ -49,16 +49,9 @@ static Project project_reply(Arena *arena, const ProjectRecord *row) {
 /* ---- from request to row ---- */
 
 static const char *kinds_text(Arena *arena, const AnnotationKindArray *kinds) {
-    Buffer out;
-    JsonWriter w;
-    buffer_init(&out, 1000);
-    json_writer_init(&w, &out);
-    json_begin_array(&w);
-    for (size_t i = 0; i < kinds->count; i++) json_string(&w, annotation_kind_name(kinds->items[i]));
-    json_end_array(&w);
-    char *text = arena_strndup(arena, buffer_text(&out), out.size);
-    buffer_clear(&out);
-    return text;
+    const char **names = arena_new_array(arena, const char *, kinds->count);
+    for (size_t i = 0; i < kinds->count; i++) names[i] = annotation_kind_name(kinds->items[i]);
+    return json_list_text(arena, names, kinds->count);
 }
 
 static int compare_classes(const void *a, const void *b) {

@@ -66,22 +66,15 @@ Status search_similar(Request *rq, const SearchSimilarInput *in, SimilarSearchRe
 
 /* A category's words as a JSON array in the spelling of the store; NULL when none was given. */
 static const char *words_text(Request *rq, bool given, const StringArray *words) {
-    Buffer text;
-    JsonWriter w;
     if (!given || words->count == 0) return NULL;
-    buffer_init(&text, 1 << 20);
-    json_writer_init(&w, &text);
-    json_begin_array(&w);
+    const char **plain = arena_new_array(&rq->arena, const char *, words->count);
     for (size_t i = 0; i < words->count; i++) {
         char *word = arena_strdup(&rq->arena, words->items[i] + strspn(words->items[i], " "));
         for (char *c = word; *c; c++) *c = (char)tolower((unsigned char)*c);
         for (size_t n = strlen(word); n > 0 && word[n - 1] == ' ';) word[--n] = '\0';
-        json_string(&w, word);
+        plain[i] = word;
     }
-    json_end_array(&w);
-    const char *copy = arena_strdup(&rq->arena, buffer_text(&text));
-    buffer_clear(&text);
-    return copy;
+    return json_list_text(&rq->arena, plain, words->count);
 }
 
 /* $1 organization, $2 project or NULL, $3 to $5 the words of each category as JSON arrays, NULL where none were given. The index of tags answers; images

@@ -210,30 +210,10 @@ bool tool_call_wait(ToolCall *call, const char *target, const char *envelope, co
 
 /* --- results --- */
 
-void tool_write_value(JsonWriter *out, yyjson_val *value) {
-    size_t index, count;
-    yyjson_val *key, *one;
-    if (yyjson_is_obj(value)) {
-        json_begin_object(out);
-        yyjson_obj_foreach(value, index, count, key, one) {
-            if (yyjson_is_null(one)) continue;
-            json_key(out, yyjson_get_str(key));
-            tool_write_value(out, one);
-        }
-        json_end_object(out);
-    } else if (yyjson_is_arr(value)) {
-        json_begin_array(out);
-        yyjson_arr_foreach(value, index, count, one) tool_write_value(out, one);
-        json_end_array(out);
-    } else {
-        json_value(out, value);
-    }
-}
-
 static void write_list(JsonWriter *out, const char *name, yyjson_val *list) {
     json_begin_object(out);
     json_key(out, name);
-    tool_write_value(out, list);
+    json_value_without_nulls(out, list);
     json_field_int(out, "count", (int64_t)yyjson_arr_size(list));
     json_end_object(out);
 }
@@ -271,6 +251,6 @@ bool tool_call_run(ToolCall *call) {
     if (!tool_call_operation(call, row->method, make_target(call, row), make_body(call, row), &reply)) return false;
     if (row->deleted) write_deleted(call, row->deleted);
     else if (row->list) write_list(call->out, row->as ? row->as : row->list, yyjson_obj_get(reply, row->list));
-    else tool_write_value(call->out, row->take ? yyjson_obj_get(reply, row->take) : reply);
+    else json_value_without_nulls(call->out, row->take ? yyjson_obj_get(reply, row->take) : reply);
     return true;
 }

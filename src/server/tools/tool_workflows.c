@@ -66,7 +66,7 @@ bool tool_create_export(ToolCall *call) {
     JsonWriter *w = body_begin(&body);
     for (size_t i = 0; i < sizeof ARGUMENTS / sizeof ARGUMENTS[0]; i++) body_argument(w, call, ARGUMENTS[i], ARGUMENTS[i]);
     if (!make_export(call, tool_argument(call, "name"), body_end(&body, &call->rq->arena), &made)) return false;
-    tool_write_value(call->out, made);
+    json_value_without_nulls(call->out, made);
     return true;
 }
 
@@ -124,11 +124,11 @@ bool tool_train_pipeline(ToolCall *call) {
     const char *model = json_get_string(run, "model_id", NULL);
     json_begin_object(call->out);
     json_key(call->out, "training_run");
-    tool_write_value(call->out, run);
+    json_value_without_nulls(call->out, run);
     if (model && text_equal(json_get_string(run, "status", ""), "completed")) {
         if (!tool_call_operation(call, HTTP_GET, arena_printf(arena, "/models/%s", model), NULL, &reply)) return false;
         json_key(call->out, "model");
-        tool_write_value(call->out, yyjson_obj_get(reply, "model"));
+        json_value_without_nulls(call->out, yyjson_obj_get(reply, "model"));
     }
     json_end_object(call->out);
     return true;
@@ -147,7 +147,7 @@ bool tool_import_from_connector(ToolCall *call) {
     if (!tool_call_operation(call, HTTP_POST, "/connectors/import/start", body_end(&body, arena), &started)) return false;
     const char *target = arena_printf(arena, "/connectors/import/status/%s", json_get_string(started, "import_id", ""));
     if (!tool_call_wait(call, target, NULL, IMPORT_GOES_ON, &job)) return false;
-    tool_write_value(call->out, job);
+    json_value_without_nulls(call->out, job);
     return true;
 }
 
@@ -204,7 +204,7 @@ static void write_report(const ToolCall *call, const Report *report) {
     json_field_int(w, "images_skipped", (int64_t)report->chosen->skipped);
     json_field_int(w, "annotations_added", report->added);
     json_key(w, "failures");
-    if (report->failures) tool_write_value(w, report->failures);
+    if (report->failures) json_value_without_nulls(w, report->failures);
     else json_raw(w, "[]", 2);
     if (report->job_id) json_field_string(w, "job_id", report->job_id);
     if (report->status) json_field_string(w, "status", report->status);

@@ -45,8 +45,6 @@ char *tool_call_path(const ToolCall *call, const char *template);
 char *tool_escape(Arena *arena, const char *text);
 const char *tool_argument(const ToolCall *call, const char *name);
 bool tool_call_fail(ToolCall *call, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* A value without its nulls. */
-void tool_write_value(JsonWriter *out, yyjson_val *value);
 /* Repeats an operation until the member `status` of its reply (inside `envelope`, when not NULL) is none of `going` (ended by NULL), or patience ends:
  * then the last reply is returned as it is, and the caller's tool shows how far it is. */
 bool tool_call_wait(ToolCall *call, const char *target, const char *envelope, const char *const *going, yyjson_val **out);

@@ -24,17 +24,6 @@ yyjson_val *tools_find(yyjson_val *registry, const char *name) {
     return NULL;
 }
 
-static const char *json_text(Arena *arena, yyjson_val *value) {
-    Buffer text;
-    JsonWriter w;
-    buffer_init(&text, API_TOOLS_SIZE);
-    json_writer_init(&w, &text);
-    json_value(&w, value);
-    const char *copy = arena_strndup(arena, buffer_text(&text), text.size);
-    buffer_clear(&text);
-    return copy;
-}
-
 static ToolDescriptor describe(Arena *arena, yyjson_val *tool) {
     ToolDescriptor out = {
         .name = json_get_string(tool, "name", ""),

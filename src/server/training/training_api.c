@@ -118,18 +118,6 @@ static const char *default_name(Arena *arena, const char *pipeline) {
     return arena_printf(arena, "%s-run-%s", pipeline, text);
 }
 
-static const char *config_text(Arena *arena, const TrainingConfig *config) {
-    if (!config || !config->json) return "{}";
-    Buffer out;
-    JsonWriter w;
-    buffer_init(&out, 1 << 20);
-    json_writer_init(&w, &out);
-    json_value(&w, config->json);
-    const char *text = arena_strndup(arena, buffer_text(&out), out.size);
-    buffer_clear(&out);
-    return text;
-}
-
 static Status insert_run(DbSession *tx, void *context, Error *err) {
     NewRun *run = context;
     Request *rq = run->rq;
@@ -163,7 +151,7 @@ Status create_training_run(Request *rq, const CreateTrainingRunInput *in, Traini
     if (status == STATUS_OK) status = check_trainer(rq);
     if (status != STATUS_OK) return status;
     run.name = body->name ? body->name : default_name(&rq->arena, pipeline_type_name(body->pipeline_type));
-    run.config = config_text(&rq->arena, body->config);
+    run.config = body->config && body->config->json ? json_text(&rq->arena, body->config->json) : "{}";
     run.minutes = training_estimated_minutes(run.annotated_images, body->config && body->config->has_epochs ? body->config->epochs : 0,
                                              body->config && body->config->has_image_size ? body->config->image_size : 0);
     status = request_write(rq, insert_run, &run);
