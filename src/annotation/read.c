@@ -276,8 +276,7 @@ typedef struct IdSet {
 
 /* false when it was in already */
 static bool id_set_add(IdSet *set, const char *id) {
-    size_t hash = 14695981039346656037u; /* FNV-1a */
-    for (const char *p = id; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+    size_t hash = text_hash(id, strlen(id));
     size_t at = (hash ^ hash >> 32) & set->mask;
     for (; set->slots[at]; at = (at + 1) & set->mask) {
         if (strcmp(set->slots[at], id) == 0) return false;

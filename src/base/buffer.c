@@ -50,6 +50,16 @@ bool buffer_append_text(Buffer *buffer, const char *text) { return buffer_append
 
 bool buffer_append_byte(Buffer *buffer, char byte) { return buffer_append(buffer, &byte, 1); }
 
+void buffer_append_escaped(Buffer *buffer, const char *text) {
+    static const char HEX[] = "0123456789ABCDEF";
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || strchr("-._~", byte);
+        if (plain) buffer_append_byte(buffer, *text);
+        else buffer_append(buffer, (char[]){'%', HEX[byte >> 4], HEX[byte & 15]}, 3);
+    }
+}
+
 bool buffer_printf(Buffer *buffer, const char *format, ...) {
     va_list args;
     va_start(args, format);

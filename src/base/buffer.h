@@ -25,6 +25,8 @@ void buffer_reset(Buffer *buffer);
 bool buffer_append(Buffer *buffer, const void *bytes, size_t size);
 bool buffer_append_text(Buffer *buffer, const char *text);
 bool buffer_append_byte(Buffer *buffer, char byte);
+/* Text percent-encoded: all but letters, digits and -._~ . */
+void buffer_append_escaped(Buffer *buffer, const char *text);
 bool buffer_printf(Buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Room for size more bytes at data + size (the caller then adds to size), or NULL. */
 char *buffer_reserve(Buffer *buffer, size_t size);

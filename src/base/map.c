@@ -4,14 +4,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/banned.h"
 
 void string_map_init(StringMap *map, Arena *arena) { *map = (StringMap){.arena = arena}; }
 
 /* Slot of key, or the free one where it belongs. */
 static StringMapSlot *find(const StringMap *map, const char *key) {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (const char *p = key; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+    uint64_t hash = text_hash(key, strlen(key));
     size_t mask = map->capacity - 1, at = (size_t)(hash ^ hash >> 32) & mask;
     while (map->slots[at].key && strcmp(map->slots[at].key, key) != 0) at = (at + 1) & mask;
     return &map->slots[at];

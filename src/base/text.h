@@ -17,5 +17,7 @@ bool text_is_blank(const char *text);
 /* Whole-string number parsers: false on rubbish, trailing bytes or overflow. */
 bool text_to_int(const char *text, int64_t *out);
 bool text_to_number(const char *text, double *out);
+/* FNV-1a */
+uint64_t text_hash(const char *text, size_t size);
 /* Names in the order that people expect: by Unicode code point, as strcmp; for qsort over const char *. */
 int text_compare(const void *a, const void *b);

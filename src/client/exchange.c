@@ -44,16 +44,6 @@ void exchange_clear(Exchange *exchange) {
     *exchange = (Exchange){0};
 }
 
-void url_append_encoded(Buffer *url, const char *text) {
-    static const char hex[] = "0123456789ABCDEF";
-    for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || strchr("-._~", byte);
-        if (plain) buffer_append_byte(url, *text);
-        else buffer_append(url, (char[]){'%', hex[byte >> 4], hex[byte & 15]}, 3);
-    }
-}
-
 void exchange_set_path(Exchange *exchange, const char *pattern, const char *const *names) {
     Buffer *url = &exchange->url;
     buffer_reset(url);
@@ -61,7 +51,7 @@ void exchange_set_path(Exchange *exchange, const char *pattern, const char *cons
     buffer_append_text(url, API_PREFIX);
     for (const char *at; (at = strstr(pattern, "{}")); pattern = at + 2) {
         buffer_append(url, pattern, (size_t)(at - pattern));
-        url_append_encoded(url, *names++);
+        buffer_append_escaped(url, *names++);
     }
     buffer_append_text(url, pattern);
 }
@@ -71,7 +61,7 @@ void exchange_add_query(Exchange *exchange, const char *key, const char *value) 
     buffer_append_byte(&exchange->url, strchr(buffer_text(&exchange->url), '?') ? '&' : '?');
     buffer_append_text(&exchange->url, key);
     buffer_append_byte(&exchange->url, '=');
-    url_append_encoded(&exchange->url, value);
+    buffer_append_escaped(&exchange->url, value);
 }
 
 void exchange_set_signed_url(Exchange *exchange, const char *url) {

@@ -62,6 +62,3 @@ PictographStatus exchange_perform(Exchange *exchange, PictographError *error);
 /* The body as a result that starts at member `envelope` (NULL: the whole). An empty body gives an empty result. NULL with
  * PICTOGRAPH_SERVER when it is no JSON or lacks the member. */
 PictographResult *exchange_result(Exchange *exchange, const char *envelope, PictographError *error);
-
-/* Appends text percent-encoded: all but letters, digits and -._~ . */
-void url_append_encoded(Buffer *url, const char *text);

@@ -115,6 +115,6 @@ void upload_describe_register(const Upload *upload, PictographClient *client, Ex
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (!fields[i].value) continue;
         buffer_printf(&exchange->body, "%s%s=", exchange->body.size ? "&" : "", fields[i].key);
-        url_append_encoded(&exchange->body, fields[i].value);
+        buffer_append_escaped(&exchange->body, fields[i].value);
     }
 }

@@ -24,12 +24,6 @@ bool name_is_safe_path(const char *path) {
 
 enum { PART_MAX = 240, PATH_BYTES_MAX = 1800 }; /* of 255 and 4096: room for ".json", "_jpeg" and the folder where it is unpacked */
 
-static uint64_t hash_of(const char *text) {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash;
-}
-
 /* "Long nam~0123456789abcdef.jpg" */
 static char *shortened(Arena *arena, const char *part) {
     if (strlen(part) <= PART_MAX) return arena_strdup(arena, part);
@@ -37,14 +31,14 @@ static char *shortened(Arena *arena, const char *part) {
     if (strlen(extension) > 16) extension = "";
     size_t keep = PART_MAX - 17 - strlen(extension);
     while (keep && ((unsigned char)part[keep] & 0xc0) == 0x80) keep--; /* not within a character */
-    return arena_printf(arena, "%.*s~%016llx%s", (int)keep, part, (unsigned long long)hash_of(part), extension);
+    return arena_printf(arena, "%.*s~%016llx%s", (int)keep, part, (unsigned long long)text_hash(part, strlen(part)), extension);
 }
 
 const char *name_in_archive(Arena *arena, const char *folder, const char *filename) {
     char *path = name_join(arena, folder, filename);
     if (!name_is_safe_path(path)) return NULL;
     if (strlen(path) <= PART_MAX) return path;
-    if (strlen(path) > PATH_BYTES_MAX) path = arena_printf(arena, "~%016llx/%s", (unsigned long long)hash_of(folder), filename);
+    if (strlen(path) > PATH_BYTES_MAX) path = arena_printf(arena, "~%016llx/%s", (unsigned long long)text_hash(folder, strlen(folder)), filename);
     char *result = NULL;
     for (char *rest = path, *part; (part = strsep(&rest, "/"));) {
         char *cut = shortened(arena, part);

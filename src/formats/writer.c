@@ -87,13 +87,8 @@ Status writer_pixels(Writer *w, const char *folder, const char *name, const Data
 
 /* ---- stems ---- */
 
-static uint64_t hash_of(const char *text, size_t length) {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a; two stems of one hash would only be renamed without need */
-    for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
-    return hash;
-}
-
-static uint64_t stem_hash(const char *path) { return hash_of(path, strlen(path) - strlen(file_extension(path))); }
+/* Two stems of one hash would only be renamed without need. */
+static uint64_t stem_hash(const char *path) { return text_hash(path, strlen(path) - strlen(file_extension(path))); }
 
 static int by_hash(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -148,7 +143,7 @@ Status writer_pixels_of_all(Writer *w, const char *folder, Error *err) {
 
 void stem_table_reserve(StemTable *table, const char *stem) {
     table->hashes = xrealloc(table->hashes, (table->count + 1) * sizeof *table->hashes);
-    table->hashes[table->count++] = hash_of(stem, strlen(stem));
+    table->hashes[table->count++] = text_hash(stem, strlen(stem));
     table->capacity = table->count;
     qsort(table->hashes, table->count, sizeof *table->hashes, by_hash);
 }
@@ -159,7 +154,7 @@ void stem_table_clear(StemTable *table) {
 }
 
 static bool is_stem(const StemTable *table, const char *stem) {
-    uint64_t hash = hash_of(stem, strlen(stem));
+    uint64_t hash = text_hash(stem, strlen(stem));
     return table->count && bsearch(&hash, table->hashes, table->count, sizeof hash, by_hash);
 }
 

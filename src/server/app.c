@@ -93,9 +93,8 @@ static Status open_parts(Server *server, Error *err) {
     server->search = search_new();
     server->access_log = access_log_new(server->config.access_log ? STDERR_FILENO : -1);
     status = rate_limiter_load(server->rate_limiter, server->store, clock_now_ms() / 1000, err);
-    if (status == STATUS_OK) status = jobs_open(&server->jobs, server, err);
-    for (size_t i = 0; i < sizeof JOB_KINDS / sizeof JOB_KINDS[0] && status == STATUS_OK; i++)
-        jobs_register(server->jobs, JOB_KINDS[i]);
+    server->jobs = jobs_new(server);
+    for (size_t i = 0; i < sizeof JOB_KINDS / sizeof JOB_KINDS[0]; i++) jobs_register(server->jobs, JOB_KINDS[i]);
     if (status == STATUS_OK) status = jobs_start(server->jobs, err);
     if (status != STATUS_OK) return status;
     server->upkeep = upkeep_start(server, UPKEEP, sizeof UPKEEP / sizeof UPKEEP[0]);

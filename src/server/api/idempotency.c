@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/condition.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "server/api/pipeline.h"
@@ -49,11 +49,7 @@ struct Idempotency {
 Idempotency *idempotency_new(void) {
     Idempotency *map = xcalloc(1, sizeof *map);
     pthread_mutex_init(&map->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&map->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&map->changed);
     return map;
 }
 
@@ -128,7 +124,7 @@ static Scope scope_of(const Request *rq, const char *key) {
 
 /* Of query and body. */
 static void hash_input(const Request *rq, char out[SHA256_HEX_SIZE]) {
-    Hasher *hasher = hasher_new();
+    Hasher *hasher = hasher_new_sha256();
     hasher_update(hasher, rq->query, strlen(rq->query) + 1);
     hasher_update(hasher, rq->body, rq->body_size);
     hasher_finish(hasher, out, NULL);
@@ -198,9 +194,8 @@ static IdempotencyVerdict look_up_row(Request *rq, const char *key, const char *
 /* Waits for a try under way to end. False when it takes too long, or too many wait. */
 static bool wait_for_change(Idempotency *map, double deadline) {
     if (map->waiters >= IDEMPOTENCY_WAITERS_MAXIMUM) return false;
-    struct timespec until = {.tv_sec = (time_t)deadline, .tv_nsec = (long)((deadline - (double)(time_t)deadline) * 1e9)};
     map->waiters++;
-    int result = pthread_cond_timedwait(&map->changed, &map->lock, &until);
+    int result = condition_wait(&map->changed, &map->lock, deadline);
     map->waiters--;
     return result != ETIMEDOUT;
 }

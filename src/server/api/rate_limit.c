@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/text.h"
 
 #include "base/banned.h"
 
@@ -57,9 +58,7 @@ void rate_limiter_free(RateLimiter *limiter) {
 }
 
 static Window **bucket_of(RateLimiter *limiter, const char *key_id) {
-    uint32_t h = 2166136261u; /* FNV-1a; ids are random and ours */
-    for (const char *p = key_id; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u;
-    return &limiter->buckets[h % BUCKETS];
+    return &limiter->buckets[text_hash(key_id, strlen(key_id)) % BUCKETS]; /* ids are random and ours */
 }
 
 static void unlink_use(RateLimiter *limiter, Window *window) {

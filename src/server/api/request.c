@@ -126,6 +126,14 @@ Status request_require_role(Request *rq, AccessRole role) {
     return request_fail(rq, STATUS_INSUFFICIENT_ROLE, "This operation needs the %s role", access_role_name(role));
 }
 
+Status request_require_at_most_own(Request *rq, AccessRole role, Error *err) {
+    if (role <= rq->principal.role) return STATUS_OK;
+    JsonWriter *w = request_error_context(rq);
+    json_field_string(w, "required_role", access_role_name(role));
+    json_field_string(w, "role", access_role_name(rq->principal.role));
+    return error_set(err, STATUS_INSUFFICIENT_ROLE, "The role %s is above your own", access_role_name(role));
+}
+
 /* --- database --- */
 
 DbSession *request_db(Request *rq) {
@@ -196,10 +204,7 @@ static const char *content_disposition(Arena *arena, const char *name) {
     buffer_append_text(&text, "attachment; filename=\"");
     for (const char *p = name; *p; p++) buffer_append_byte(&text, strchr(PLAIN, *p) || *p == ' ' ? *p : '_');
     buffer_append_text(&text, "\"; filename*=UTF-8''");
-    for (const char *p = name; *p; p++) {
-        if (strchr(PLAIN, *p)) buffer_append_byte(&text, *p);
-        else buffer_printf(&text, "%%%02X", (unsigned char)*p);
-    }
+    buffer_append_escaped(&text, name);
     const char *value = text.failed ? "attachment" : arena_strdup(arena, text.data);
     buffer_clear(&text);
     return value;

@@ -109,6 +109,8 @@ bool request_owns(const Request *rq, const char *created_by);
 const char *request_creator(const Request *rq);
 /* STATUS_OK, or a 403 whose context says which role this very request needs. */
 Status request_require_role(Request *rq, AccessRole role);
+/* STATUS_OK, or a 403: nobody hands out or handles a role above their own. */
+Status request_require_at_most_own(Request *rq, AccessRole role, Error *err);
 
 /* The reply holds a secret: it is kept out of the idempotency table, replayed from memory for ten minutes and afterwards answered with
  * 409 already_exists, whose context names what was made by {name: id}. */

@@ -3,10 +3,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/condition.h"
 
 #include "base/banned.h"
 
@@ -35,8 +35,7 @@ static void *serve(void *argument) {
             }
             if (upkeep->due[i] < next) next = upkeep->due[i];
         }
-        struct timespec until = {.tv_sec = (time_t)next, .tv_nsec = (long)((next - (double)(time_t)next) * 1e9)};
-        if (!upkeep->stopping) pthread_cond_timedwait(&upkeep->stop_asked, &upkeep->lock, &until);
+        if (!upkeep->stopping) condition_wait(&upkeep->stop_asked, &upkeep->lock, next);
     }
     pthread_mutex_unlock(&upkeep->lock);
     for (size_t i = 0; i < upkeep->count; i++) upkeep->tasks[i].run(upkeep->server);
@@ -49,11 +48,7 @@ Upkeep *upkeep_start(Server *server, const UpkeepTask *tasks, size_t count) {
     upkeep->tasks = tasks;
     upkeep->count = count;
     pthread_mutex_init(&upkeep->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&upkeep->stop_asked, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&upkeep->stop_asked);
     if (pthread_create(&upkeep->thread, NULL, serve, upkeep) != 0) abort(); /* a machine without room for one thread */
     return upkeep;
 }

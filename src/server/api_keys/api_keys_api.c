@@ -36,14 +36,6 @@ static Status load_key(Request *rq, DbSession *session, const char *id, ApiKey *
 }
 
 /* Role and AccessRole count alike. */
-static Status require_at_most_own(Request *rq, Role role, Error *err) {
-    if ((AccessRole)role <= rq->principal.role) return STATUS_OK;
-    JsonWriter *w = request_error_context(rq);
-    json_field_string(w, "required_role", role_name(role));
-    json_field_string(w, "role", access_role_name(rq->principal.role));
-    return error_set(err, STATUS_INSUFFICIENT_ROLE, "A key of role %s is above your own role", role_name(role));
-}
-
 static Status require_own_organization(Request *rq, const char *organization_id) {
     return !organization_id || text_equal(organization_id, rq->principal.organization_id) ? STATUS_OK : request_not_found(rq, "Organization");
 }
@@ -88,7 +80,7 @@ static Status insert_key(DbSession *tx, void *context, Error *err) { return api_
 Status create_api_key(Request *rq, const CreateApiKeyInput *in, CreatedApiKey *out) {
     const ApiKeyCreateRequest *body = in->body;
     Status status = require_own_organization(rq, body->organization_id);
-    if (status == STATUS_OK) status = require_at_most_own(rq, body->role, &rq->error);
+    if (status == STATUS_OK) status = request_require_at_most_own(rq, (AccessRole)body->role, &rq->error);
     if (status == STATUS_OK) status = check_facts(rq, body->has_rate_limit, body->rate_limit, body->has_expires_at, body->expires_at);
     if (status != STATUS_OK) return status;
     KeySecret *secret = arena_new(&rq->arena, KeySecret);
@@ -122,14 +114,14 @@ typedef struct KeyChange {
 /* The caller may touch this key at all. */
 static Status load_changeable(DbSession *tx, KeyChange *change, Error *err) {
     Status status = load_key(change->rq, tx, change->id, &change->key, err);
-    return status == STATUS_OK ? require_at_most_own(change->rq, change->key.role, err) : status;
+    return status == STATUS_OK ? request_require_at_most_own(change->rq, (AccessRole)change->key.role, err) : status;
 }
 
 static Status update_key(DbSession *tx, void *context, Error *err) {
     KeyChange *change = context;
     const ApiKeyUpdateRequest *body = change->body;
     Status status = load_changeable(tx, change, err);
-    if (status == STATUS_OK && body->role) status = require_at_most_own(change->rq, body->role, err);
+    if (status == STATUS_OK && body->role) status = request_require_at_most_own(change->rq, (AccessRole)body->role, err);
     if (status != STATUS_OK) return status;
     bool sets_expiry = body->has_expires_at || body->expires_at_is_null;
     status = db_exec(tx, err,

@@ -23,7 +23,6 @@ typedef struct SetWrite {
     SetImport *set;
     const char *status, *text, *name;
     int64_t total;
-    Arena *arena;
 } SetWrite;
 
 static Status write_begin(DbSession *tx, void *context, Error *err) {

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "formats/names.h"
 #include "server/images/images.h"
 #include "base/banned.h"
 
@@ -33,7 +34,7 @@ const char *place_filename(Arena *arena, const char *name, const char *content_t
     char *base = arena_strdup(arena, name);
     for (char *p = base; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == '/' || *p == '\\') *p = '_';
-    bool known = image_extension_is_known(base);
+    bool known = name_is_image(base);
     const char *extension = known ? arena_strdup(arena, file_extension(base)) : extension_of_type(content_type);
     if (!extension) return NULL;
     if (known) base[strlen(base) - strlen(extension)] = '\0';

@@ -211,12 +211,19 @@ static bool worth_another_try(const Call *call, Status status) {
 }
 
 /* Sleeps before the next try; false when there is to be none. */
-static bool pause_before(const Remote *remote, const Call *call, int attempt) {
+static bool pause_before(const Call *call, int attempt) {
+    const Remote *remote = call->remote;
     double pause = call->retry_after >= 0 ? call->retry_after : 0.5 * (1 << attempt);
     if (attempt + 1 >= (call->answer ? CALL_TRIES : DOWNLOAD_TRIES) || pause > LONGEST_PAUSE_SECONDS || pause >= seconds_left(remote)) return false;
     for (double until = clock_monotonic() + pause; clock_monotonic() < until; clock_sleep(0.1))
         if (stop_asked(remote)) return false;
     return true;
+}
+
+static bool try_again(const Call *call, int attempt, Status *status, Error *err) {
+    if (worth_another_try(call, *status) && pause_before(call, attempt)) return true;
+    if (*status != STATUS_OK && stop_asked(call->remote)) *status = error_set(err, STATUS_CANCELLED, "Cancelled");
+    return false;
 }
 
 /* --- calls ----------------------------------------------------------------------------------------------------------------- */
@@ -291,12 +298,11 @@ Status remote_call(Remote *remote, Arena *arena, const char *path, const char *b
     buffer_init(&answer, ANSWER_MAXIMUM);
     Status status;
     *out = NULL;
-    for (int attempt = 0;; attempt++) {
+    int attempt = 0;
+    do {
         buffer_reset(&answer);
         status = exchange(&call, err);
-        if (!worth_another_try(&call, status) || !pause_before(remote, &call, attempt)) break;
-    }
-    if (status != STATUS_OK && stop_asked(remote)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
+    } while (try_again(&call, attempt++, &status, err));
     key_wipe(url);
     if (status == STATUS_OK) {
         *out = json_parse_in(arena, answer.data ? answer.data : "", answer.size, NULL);
@@ -340,15 +346,14 @@ Status remote_download(Remote *remote, Objects *objects, const char *url, int64_
     arena_init(&arena, 1 << 20);
     *out = (RemoteFile){0};
     url = absolute(remote, &arena, url);
-    for (int attempt = 0;; attempt++) {
+    int attempt = 0;
+    do {
         call = (Call){.remote = remote, .fd = -1, .left = maximum};
         status = object_writer_begin(&call.writer, objects, maximum, err);
         if (status == STATUS_OK) status = follow(&call, url, &arena, out->content_type, err);
         if (status == STATUS_OK) status = object_writer_commit(call.writer, &out->object, err);
         else if (call.writer) object_writer_abort(call.writer);
-        if (!worth_another_try(&call, status) || !pause_before(remote, &call, attempt)) break;
-    }
-    if (status != STATUS_OK && stop_asked(remote)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
+    } while (try_again(&call, attempt++, &status, err));
     arena_clear(&arena);
     return status;
 }
@@ -360,13 +365,12 @@ Status remote_download_to(Remote *remote, const char *url, int64_t maximum, cons
     Status status;
     arena_init(&arena, 1 << 20);
     url = absolute(remote, &arena, url);
-    for (int attempt = 0;; attempt++) {
+    int attempt = 0;
+    do {
         call = (Call){.remote = remote, .fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), .left = maximum};
         status = call.fd < 0 ? error_set_errno(err, errno, "Cannot make %s", file_base_name(path)) : follow(&call, url, &arena, content_type, err);
         if (call.fd >= 0) close(call.fd);
-        if (!worth_another_try(&call, status) || !pause_before(remote, &call, attempt)) break;
-    }
-    if (status != STATUS_OK && stop_asked(remote)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
+    } while (try_again(&call, attempt++, &status, err));
     arena_clear(&arena);
     return status;
 }

@@ -105,7 +105,7 @@ static Status order(Fixture *f, const char *id, const char *format, const char *
 }
 
 static void start_jobs(Fixture *f) {
-    assert_int_equal(jobs_open(&f->server.jobs, &f->server, &f->err), STATUS_OK);
+    f->server.jobs = jobs_new(&f->server);
     jobs_register(f->server.jobs, &EXPORT_JOB);
     assert_int_equal(jobs_start(f->server.jobs, &f->err), STATUS_OK);
 }
@@ -264,7 +264,7 @@ static void pages_hold_still_while_images_move(void **state) {
     static const JobKind PROBE = {"export", "export", 1, 1, probe, probe_ended};
     write_many(f);
     assert_int_equal(order(f, "e", "coco", "new", NULL), STATUS_OK);
-    assert_int_equal(jobs_open(&f->server.jobs, &f->server, &f->err), STATUS_OK);
+    f->server.jobs = jobs_new(&f->server);
     jobs_register(f->server.jobs, &PROBE);
     assert_int_equal(jobs_start(f->server.jobs, &f->err), STATUS_OK);
     assert_int_equal(finished(f, "e").status, EXPORT_STATUS_COMPLETED);

@@ -64,7 +64,6 @@ typedef struct NewImage {
     int64_t width, height; /* pixels after EXIF rotation */
 } NewImage;
 
-bool image_extension_is_known(const char *filename);
 /* The name under which it will lie: HEIC becomes PNG. */
 const char *image_stored_name(Arena *arena, const char *filename);
 /* Has the media worker decode the whole object and fills the second part, in the arena. STATUS_UNDECODABLE_MEDIA, STATUS_IMAGE_TOO_LARGE; stop as

@@ -16,13 +16,6 @@ static bool is_heic(const char *filename) {
     return text_equal_ignoring_case(extension, ".heic") || text_equal_ignoring_case(extension, ".heif");
 }
 
-bool image_extension_is_known(const char *filename) {
-    static const char *const EXTENSIONS[] = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"};
-    for (size_t i = 0; i < sizeof EXTENSIONS / sizeof *EXTENSIONS; i++)
-        if (text_equal_ignoring_case(file_extension(filename), EXTENSIONS[i])) return true;
-    return false;
-}
-
 const char *image_stored_name(Arena *arena, const char *filename) {
     if (!is_heic(filename)) return filename;
     return arena_printf(arena, "%.*s.png", (int)(file_extension(filename) - filename), filename);

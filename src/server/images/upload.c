@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "formats/names.h"
 #include "server/api/api_handlers.h"
 #include "server/api/patterns.h"
 #include "server/images/images.h"
@@ -46,7 +47,7 @@ static bool name_is_taken(DbSession *session, const char *project_id, const char
 
 /* What both ways of uploading refuse before any byte is looked at. */
 static Status refuse_early(Request *rq, const char *dataset_id, const char *filename, ProjectRecord *project) {
-    if (!image_extension_is_known(filename))
+    if (!name_is_image(filename))
         return request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "%s: unsupported image type '%s'; known are .jpg .jpeg .png .webp .bmp .tif .tiff .gif .heic", filename,
                             file_extension(filename));
     return project_load_by_id(request_db(rq), &rq->arena, rq->principal.organization_id, dataset_id, project, &rq->error);

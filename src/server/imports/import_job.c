@@ -171,7 +171,7 @@ static bool has_control(const char *text) {
 /* Why an image cannot have this name in a project; NULL when it can. */
 static const char *name_fault(const char *folder, const char *filename) {
     if (!filename || !*filename || strpbrk(filename, "/\\") || has_control(filename) || text_length(filename) > FILENAME_CHARACTERS) return "its name cannot be used";
-    if (!image_extension_is_known(filename)) return "no image type that is known";
+    if (!name_is_image(filename)) return "no image type that is known";
     bool usable = folder[0] == '/' && (!folder[1] || name_is_safe_path(folder + 1)) && text_length(folder) <= FOLDER_CHARACTERS;
     return usable ? NULL : "the name of its folder cannot be used";
 }

@@ -2,9 +2,9 @@
 #include "server/jobs/jobs.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/condition.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -15,19 +15,13 @@
 
 enum { BUSY_PAUSE_MS = 500, IDLE_PAUSE_MS = 2000, CONCLUDE_TRIES = 5 };
 
-Status jobs_open(Jobs **out, Server *server, Error *err) {
-    (void)err;
+Jobs *jobs_new(Server *server) {
     Jobs *jobs = xcalloc(1, sizeof *jobs);
     jobs->server = server;
     uuid_new(jobs->instance);
     pthread_mutex_init(&jobs->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&jobs->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    *out = jobs;
-    return STATUS_OK;
+    condition_init(&jobs->changed);
+    return jobs;
 }
 
 void jobs_register(Jobs *jobs, const JobKind *kind) {
@@ -177,13 +171,9 @@ static bool listen_for_cancellations(Jobs *jobs) {
 }
 
 static void pause_keeper(Jobs *jobs, int ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    double until = clock_monotonic() + ms / 1000.0;
     pthread_mutex_lock(&jobs->mutex);
-    while (!jobs->woken && pthread_cond_timedwait(&jobs->changed, &jobs->mutex, &until) == 0) {}
+    while (!jobs->woken && condition_wait(&jobs->changed, &jobs->mutex, until) == 0) {}
     jobs->woken = false;
     pthread_mutex_unlock(&jobs->mutex);
 }

@@ -46,7 +46,7 @@ typedef struct JobKind {
     Status (*ended)(DbSession *tx, const Job *job, Status why, const char *message, Error *err);
 } JobKind;
 
-Status jobs_open(Jobs **out, Server *server, Error *err);
+Jobs *jobs_new(Server *server);
 /* Before jobs_start. The row must outlive jobs. */
 void jobs_register(Jobs *jobs, const JobKind *kind);
 /* Takes up what an earlier process left, then runs. The caller holds the lock of the data folder: nobody else runs its jobs. */

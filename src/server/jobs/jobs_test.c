@@ -78,7 +78,7 @@ static const JobKind SIBLING = {"sibling", "one", 1, 2, work, work_ended};
 static const JobKind DOUBLE = {"double", "two", 2, 2, work, work_ended};
 
 static void start(Fixture *f) {
-    assert_int_equal(jobs_open(&f->server.jobs, &f->server, &f->err), STATUS_OK);
+    f->server.jobs = jobs_new(&f->server);
     jobs_register(f->server.jobs, &SINGLE);
     jobs_register(f->server.jobs, &SIBLING);
     jobs_register(f->server.jobs, &DOUBLE);
@@ -349,7 +349,7 @@ static void a_cancellation_outlives_kill_9(void **state) {
     f->server.store = NULL;
     run_and_kill(f);
     assert_int_equal(store_open(&f->server.store, f->path, &f->err), STATUS_OK);
-    assert_int_equal(jobs_open(&f->server.jobs, &f->server, &f->err), STATUS_OK);
+    f->server.jobs = jobs_new(&f->server);
     jobs_register(f->server.jobs, &SINGLE);
     cancel(f, "a"); /* its row still says running */
     assert_int_equal(noted(f, "cancelled", "a"), 0);

@@ -6,11 +6,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "server/jobs/exchange.h"
@@ -54,12 +54,7 @@ struct WorkerPool {
 /* --- under the mutex ------------------------------------------------------------------------------------------------------- */
 
 static void wait_changed(WorkerPool *pool, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(seconds * 1e9) % 1000000000;
-    until.tv_sec += (time_t)seconds + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&pool->changed, &pool->mutex, &until);
+    condition_wait(&pool->changed, &pool->mutex, clock_monotonic() + seconds);
 }
 
 static void push_idle(WorkerPool *pool, Worker *worker) {
@@ -198,11 +193,7 @@ Status workers_open(WorkerPool **out, const WorkerProgram *program, Error *err) 
         pool->argv[i + 1] = arena_strdup(&pool->arena, program->arguments[i]);
     pool->program.arguments = pool->argv + 1;
     pthread_mutex_init(&pool->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&pool->changed);
     int code = pthread_create(&pool->keeper, NULL, keeper_main, pool);
     if (code != 0) {
         arena_clear(&pool->arena);

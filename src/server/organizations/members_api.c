@@ -31,14 +31,6 @@ typedef struct MemberChange {
     OrganizationMember member;
 } MemberChange;
 
-static Status require_at_most_own(Request *rq, Role role, Error *err) {
-    if ((AccessRole)role <= rq->principal.role) return STATUS_OK;
-    JsonWriter *w = request_error_context(rq);
-    json_field_string(w, "required_role", role_name(role));
-    json_field_string(w, "role", access_role_name(rq->principal.role));
-    return error_set(err, STATUS_INSUFFICIENT_ROLE, "The role %s is above your own", role_name(role));
-}
-
 /* The member, when the caller may handle it and the organization keeps an owner. */
 static Status load_changeable(DbSession *tx, MemberChange *change, Error *err) {
     Request *rq = change->rq;
@@ -48,8 +40,8 @@ static Status load_changeable(DbSession *tx, MemberChange *change, Error *err) {
     if (found) change->member = read_member(&rows, &rq->arena);
     Status status = db_finish(&rows);
     if (status == STATUS_OK && !found) status = error_set(err, STATUS_NOT_FOUND, "Member not found");
-    if (status == STATUS_OK) status = require_at_most_own(rq, change->member.role, err);
-    if (status == STATUS_OK && change->role) status = require_at_most_own(rq, change->role, err);
+    if (status == STATUS_OK) status = request_require_at_most_own(rq, (AccessRole)change->member.role, err);
+    if (status == STATUS_OK && change->role) status = request_require_at_most_own(rq, (AccessRole)change->role, err);
     if (status != STATUS_OK || change->member.role != ROLE_OWNER || change->role == ROLE_OWNER) return status;
     int64_t others;
     status = db_read_int(tx, err, &others, 0, "SELECT count(*) FROM members WHERE organization_id = $1 AND role = 'owner' AND id <> $2", DB_TEXT(organization), DB_TEXT(change->id));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "base/banned.h"
 
 /* Waiting for another process (a server command beside a running server) before SERVICE_UNAVAILABLE. */
@@ -81,15 +82,9 @@ Status session_script(DbSession *session, const char *sql, Error *err) {
     return STATUS_OK;
 }
 
-static uint64_t hash_text(const char *text) {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) hash = (hash ^ *at) * 1099511628211u;
-    return hash;
-}
-
 /* The idle statement of that text, else the slot to prepare it in: an empty one, the idle one not used for longest, or a loose one. */
 static Statement *find_statement(DbSession *session, const char *sql) {
-    uint64_t hash = hash_text(sql);
+    uint64_t hash = text_hash(sql, strlen(sql));
     Statement *oldest = NULL;
     for (int i = 0; i < STATEMENT_CACHE; i++) {
         Statement *s = &session->statements[i];

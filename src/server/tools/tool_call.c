@@ -64,14 +64,6 @@ static const ToolRow *row_of(const ToolCall *call) {
 
 /* --- requests --- */
 
-static void escape(Buffer *out, const char *text) {
-    for (const char *p = text; *p; p++) {
-        bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || strchr("-._~", *p);
-        if (plain) buffer_append_byte(out, *p);
-        else buffer_printf(out, "%%%02X", (unsigned char)*p);
-    }
-}
-
 static char *keep(Arena *arena, Buffer *text) {
     char *copy = arena_strndup(arena, buffer_text(text), text->size);
     buffer_clear(text);
@@ -81,7 +73,7 @@ static char *keep(Arena *arena, Buffer *text) {
 char *tool_escape(Arena *arena, const char *text) {
     Buffer out;
     buffer_init(&out, TEXT_MAXIMUM);
-    escape(&out, text);
+    buffer_append_escaped(&out, text);
     return keep(arena, &out);
 }
 
@@ -95,7 +87,7 @@ char *tool_call_path(const ToolCall *call, const char *template) {
         buffer_append(&out, template, plain);
         template += plain;
         if (!*template) break;
-        escape(&out, tool_argument(call, arena_strndup(&call->rq->arena, template + 1, length - 1)));
+        buffer_append_escaped(&out, tool_argument(call, arena_strndup(&call->rq->arena, template + 1, length - 1)));
         template += length + 1;
     }
     return keep(&call->rq->arena, &out);
@@ -114,7 +106,7 @@ static void add_to_query(Buffer *out, const char *name, yyjson_val *value) {
         return;
     }
     buffer_printf(out, "%s%s=", strchr(buffer_text(out), '?') ? "&" : "?", name);
-    if (yyjson_is_str(value)) escape(out, yyjson_get_str(value));
+    if (yyjson_is_str(value)) buffer_append_escaped(out, yyjson_get_str(value));
     else {
         JsonWriter w;
         json_writer_init(&w, out);

@@ -304,7 +304,7 @@ static void end_steps(ToolCall *call) {
     json_end_object(call->out);
 }
 
-/* A command of the `pictograph` command line; words ends with NULL, a NULL flag's value drops both. */
+/* A command of the `pictograph` command line; words ends with NULL. */
 static void write_command(ToolCall *call, const char *const *words) {
     json_begin_object(call->out);
     json_key(call->out, "command");

@@ -2,7 +2,7 @@
  *
  * A tool is a name over operations of the contract. Its call becomes requests of those operations, run as the caller by pipeline_nested, so that
  * roles, validation, credits and logs are the ones of any other request. What needs the caller's own disk (folders, files to upload) cannot run
- * here: such a call is answered with the steps that the caller takes, see tool_call_hand_over.
+ * here: such a call is answered with the steps that the caller takes.
  */
 #pragma once
 #include <stdbool.h>
