@@ -60,8 +60,8 @@ def large(bench, row, fill_store, rss_mb):
     begin = time.monotonic()
     client.post("/exports/", {"dataset_name": project["name"], "name": "all", "format": "coco", "include_images": False}, 202)
     item, seconds = completed(client, f"/exports/{project['name']}/all", "export"), time.monotonic() - begin
-    assert item["image_count"] == IMAGES + 1, item
-    row("there: COCO export of all of it, no pixels", f"{seconds:.0f} s, {item['file_size'] / 1e9:.2f} GB, peak {rss_mb(server.process.pid, True):.0f} MB", "", "memory flat")
+    assert item["annotation_count"] >= IMAGES * BOXES - BOXES, item
+    row("there: COCO export of all of them, no pixels", f"{seconds:.0f} s, {item['file_size'] / 1e9:.2f} GB, peak {rss_mb(server.process.pid, True):.0f} MB", "", "memory flat")
 
 
 def exports(bench, row, rss_mb):
