@@ -1,3 +1,5 @@
+import random
+import sqlite3
 import uuid
 
 import pytest
@@ -98,3 +100,61 @@ def test_update(owner, three):
     call(owner, "update", project, ids, 422, updates={})
     call(owner, "update", project, [], 422, updates={"status": "new"})
     call(owner, "update", {"name": "nope"}, ids, 404, updates={"status": "new"})
+
+
+def rows(server, project):
+    """{id: (folder, filename, archived, stage)} as they are stored."""
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+        return {row[0]: row[1:] for row in db.execute("SELECT id, folder, filename, is_archived, stage FROM images WHERE project_id = ?", (project["id"],))}
+
+
+def check_effect(verb, more, before, after, reply):
+    """What is said to have worked is so, and what failed is as it was."""
+    worked, failed = reply["succeeded"], [f["id"] for f in reply["failed"] if f["id"] in before]
+    if more.get("permanent"):
+        assert not set(worked) & set(after)
+    elif verb == "delete":
+        assert all(after[i][2] for i in worked)
+    elif verb == "move":
+        assert all(after[i][0] == "/b" for i in worked)
+    elif verb == "update":
+        assert all(after[i][2:] == (more["updates"]["is_archived"], "review") for i in worked)
+    else:
+        created = [c["image_id"] for c in reply["created"]]
+        assert [c["source_id"] for c in reply["created"]] == worked and len(set(created)) == len(created) and not set(created) & set(before)
+        assert all(after[i][0] == "/b" and not after[i][2] for i in created)
+    if more.get("duplicate_handling") != "overwrite":  # which removes what lies in the way
+        assert all(after[i] == before[i] for i in failed)
+        assert all(after[i] == before[i] for i in set(before) - set(worked))
+
+
+@pytest.mark.parametrize("verb, more", [("move", {"target_folder_path": "/b"}), *(("copy", {"target_folder_path": "/b", "duplicate_handling": d}) for d in ("rename", "skip", "overwrite")),
+                                        ("delete", {}), ("delete", {"permanent": True}), *(("update", {"updates": {"is_archived": a, "status": "review"}}) for a in (False, True))])
+def test_each_id_either_works_or_fails(owner, server, verb, more):
+    rng, project, other = random.Random(str((verb, more))), owner.project(), owner.project()
+    places = [(folder, f"{n}.jpg") for folder in ("/a", "/b", "/c") for n in range(3)]
+    ids = [owner.upload(project, name, picture(colour=(n, 0, 0)), folder=folder)["id"] for n, (folder, name) in enumerate(places)]
+    archived = rng.sample(ids, 4)
+    call(owner, "delete", project, archived)
+    for image in archived[:2]:  # their names are taken meanwhile
+        folder, name = places[ids.index(image)]
+        ids.append(owner.upload(project, name, picture(), folder=folder)["id"])
+    foreign = [owner.upload(other, "0.jpg", picture(), folder=folder)["id"] for folder in ("/a", "/b")]
+    untouched = rows(server, other)
+    for _ in range(4):
+        asked = [*rng.choices(ids, k=6), *rng.choices(foreign, k=2), str(uuid.uuid4())] * 2
+        rng.shuffle(asked)
+        before = rows(server, project)
+        if not set(asked) & set(before):
+            call(owner, verb, project, asked, 404, **more)
+            continue
+        reply = call(owner, verb, project, asked, **more)
+        after = rows(server, project)
+        assert sorted(reply["succeeded"] + [f["id"] for f in reply["failed"]]) == sorted(set(asked))
+        assert set(reply["succeeded"]) <= set(before) and all(f["reason"] and f["image_id"] == f["id"] for f in reply["failed"])
+        assert (reply["processed"], reply["failed_count"], reply["success"]) == (len(reply["succeeded"]), len(reply["failed"]), False)
+        check_effect(verb, more, before, after, reply)
+        state = owner.get(f"/projects/{project['name']}").json()["project"]
+        hidden = sum(row[2] for row in after.values())
+        assert (state["image_count"], state["archived_images"]) == (len(after) - hidden, hidden)
+        assert rows(server, other) == untouched

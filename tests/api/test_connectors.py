@@ -6,6 +6,7 @@ import pytest
 from conftest import contract
 from server import Client, Server
 from sources import ROBOFLOW_KEY, V7_KEY, Sources, coco_archive
+from test_tools import use
 
 FINAL = ("completed", "error", "cancelled")
 
@@ -93,6 +94,18 @@ def test_validate_roboflow(owner, sources):
     reply = owner.post("/connectors/validate", {"provider": "roboflow", "api_key": ROBOFLOW_KEY}).json()
     assert reply["valid"] and reply["workspace"] == "the-workspace"
     assert {"id": "the-workspace/looked", "name": "Looked At", "slug": "looked", "image_count": 2, "version": None} in reply["datasets"]
+
+
+def test_tools(owner, sources):
+    """The same by an agent, over MCP."""
+    sources.v7_set(110, "By an agent", 2)
+    told = use(owner, "validate_connector", {"provider": "v7", "api_key": V7_KEY})
+    row = next(d for d in told["datasets"] if d["id"] == "110")
+    assert told["valid"] and row == {"id": "110", "name": "By an agent", "slug": "by-an-agent", "image_count": 2}
+    done = use(owner, "import_from_connector", {"provider": "v7", "api_key": V7_KEY, "datasets": [row]})
+    assert (done["status"], done["imported_images"]) == ("completed", 2) and len(images_of(owner, "By an agent")) == 2
+    assert [d["loc"] for d in use(owner, "validate_connector", {"provider": "x", "api_key": V7_KEY}, failed=True)["detail"]] == [["arguments", "provider"]]
+    assert use(owner, "import_from_connector", {"provider": "v7", "api_key": "wrong", "datasets": [row]}, failed=True)["error_code"] == "provider_auth_failed"
 
 
 @pytest.mark.parametrize("provider", ["v7", "roboflow"])

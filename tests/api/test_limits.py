@@ -49,6 +49,7 @@ def test_constants_of_the_code():
     """Figures that no answer shows."""
     values = {"src/server/api/attempts.h": ("FAILED_ATTEMPTS_PER_MINUTE", LIMITS["rate_limit"]["unauthenticated_per_minute_per_address"]["value"]),
               "src/server/api/idempotency.h": ("IDEMPOTENCY_HOURS", LIMITS["idempotency"]["window_hours"]["value"]),
+              "src/server/api/idempotency.c": ("KEEP_SECRET_MS", f"{LIMITS['auth']['created_key_replay_seconds']['value']} * 1000"),
               "src/server/api/rate_limit.h": ("RATE_WINDOW_SECONDS", LIMITS["rate_limit"]["window_seconds"]["value"])}
     for path, (name, value) in values.items():
         assert f"{name} = {value}" in (pathlib.Path(ROOT) / path).read_text(), f"{path}: {name} is not {value}"

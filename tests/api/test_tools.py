@@ -8,7 +8,9 @@ import yaml
 from mcp import ClientSession
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
+from conftest import picture
 from server import ROOT
+from test_search import facts, wait_described
 
 TOOLS = yaml.safe_load((ROOT / "api" / "tools.yaml").read_text())["x-tools"]
 BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
@@ -107,6 +109,27 @@ def test_mcp_prompts(owner, image):
     project, shown = image
     told = use(owner, "auto_annotate_box", {"dataset_name": project["name"], "image_filename": shown["filename"], "name": "cell", "box": {"x": 4, "y": 4, "w": 30, "h": 30}})
     assert told["credits_charged"] == 3 and told["image_id"] == shown["id"]
+    where = {"dataset_name": project["name"], "image_filename": shown["filename"]}
+    told = use(owner, "auto_annotate_point", {**where, "x": 20, "y": 20, "positive_points": [[22, 20]], "negative_points": [[1, 1]], "score_threshold": 0})
+    assert told["credits_charged"] == 1 and told["image_id"] == shown["id"] and told["status"] in ("success", "no_detection")
+    told = use(owner, "auto_annotate_text", {**where, "text_prompt": "cat", "output_type": "bbox"})
+    assert told["credits_charged"] == 1 and told["image_id"] == shown["id"] and told["status"] in ("no_detection", "below_threshold")
+    told = use(owner, "auto_annotate_point", {**where, "x": "left", "y": 20, "positive_points": [[1]]}, failed=True)
+    assert [d["loc"] for d in told["detail"]] == [["arguments", "x"], ["arguments", "positive_points", 0]]
+    assert use(owner, "auto_annotate_text", {**where, "image_filename": "other.jpg", "text_prompt": "cat"}, failed=True)["error_code"] == "not_found"
+
+
+def test_mcp_search(owner, image):
+    project, shown = image
+    other = owner.upload(project, "b.jpg", picture(colour=(9, 200, 9)))
+    wait_described(owner, [shown["id"], other["id"]])
+    tag = facts(owner, other["id"])["image_auto_tags"]["attributes"][0]
+    told = use(owner, "search_by_tag", {"dataset_name": project["name"], "attributes": [tag]})
+    assert told["count"] == len(told["images"]) and other["id"] in [i["id"] for i in told["images"]]
+    told = use(owner, "search_by_similarity", {"image_id": shown["id"], "threshold": 0, "folder_path": "/"})
+    assert told["count"] == 1 and told["images"][0]["id"] == other["id"]
+    assert use(owner, "search_by_tag", {"dataset_name": project["name"]}, failed=True)["error_code"] == "empty_filter"
+    assert use(owner, "search_by_similarity", {"image_id": project["id"]}, failed=True)["error_code"] == "not_found"
 
 
 def test_mcp_training_needs_annotated_images(owner, image):

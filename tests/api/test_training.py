@@ -14,6 +14,7 @@ import pytest
 from conftest import contract
 from PIL import Image, ImageDraw
 from server import BIN, Client, Server
+from test_tools import use
 import io
 
 SMALL = {"epochs": 8, "batch_size": 4, "image_size": 64, "model_size": "nano"}
@@ -124,6 +125,19 @@ def test_a_public_model_serves_every_organization(server, owner, stranger, train
     hidden()
     owner.get(f"/models/{model}/download")
     assert "There is no model" in server.command("model", "publish", "--model", project["id"], check=False).stderr
+
+
+def test_tools(owner, filled, trained):
+    """Watching, stopping and fetching by an agent, over MCP."""
+    assert use(owner, "get_training_status", {"run_id": trained["id"]})["model_id"] == trained["model_id"]
+    got = use(owner, "download_model", {"model_id": trained["model_id"], "output_path": "~/m.onnx"})
+    assert got["output_path"] == "~/m.onnx" and hashlib.md5(owner.fetch(got["download_url"]).content).hexdigest() == got["md5"]
+    run = start(owner, filled, config={**SMALL, "epochs": 10000})
+    assert use(owner, "cancel_training", {"run_id": run["id"]})["status"] == "cancelled"
+    assert owner.get(f"/training/{run['id']}").json()["training_run"]["status"] == "cancelled"
+    for name, arguments in (("get_training_status", {"run_id": filled["id"]}), ("cancel_training", {"run_id": "first"}), ("download_model", {"model_id": filled["id"], "output_path": "m"})):
+        assert use(owner, name, arguments, failed=True)["error_code"] == "not_found"
+    assert [d["loc"] for d in use(owner, "download_model", {"model_id": trained["model_id"]}, failed=True)["detail"]] == [["arguments", "output_path"]]
 
 
 def test_what_a_batch_refuses(owner, with_role, filled, trained):
