@@ -72,7 +72,7 @@ def no_project(client, project):
 @pytest.fixture
 def filled(owner):
     made = owner.post("/projects/", {"name": name(), "annotation_types": ["bbox", "polygon"],
-                                     "classes": [{"name": "cell", "color": "#112233"}, {"name": "straße", "type": "polygon"}]}, 201).json()["project"]
+                                     "classes": [{"name": "cell", "color": "#112233"}, {"name": "straße", "type": "polygon", "color": "rgba(173, 255, 47, 1.0)"}]}, 201).json()["project"]
     for i, (folder, filename) in enumerate([("/", "i0.jpg"), ("/night/rain", DECOMPOSED), ("/日本", "i2.jpg")]):
         image = owner.upload(made, filename, picture(colour=(i * 50, 9, 9)), folder=folder)
         if i < 2:
