@@ -25,6 +25,15 @@ typedef struct DatasetClass {
     const char *color; /* CSS; NULL when unknown */
 } DatasetClass;
 
+/* The kinds of annotations that a dataset is meant for: in its order, each once; none when that is unknown. */
+typedef struct DatasetKinds {
+    AnnotationType items[ANNOTATION_TYPE_COUNT];
+    size_t count;
+} DatasetKinds;
+/* A JSON list of names; what names no kind is passed over. */
+DatasetKinds dataset_kinds_read(yyjson_val *list);
+void dataset_kinds_write(const DatasetKinds *kinds, JsonWriter *w);
+
 /* The names of splits, wherever a format spells them otherwise. */
 enum { SPLIT_COUNT = 3 };
 extern const char *const SPLITS[SPLIT_COUNT]; /* "train", "val", "test" */
@@ -35,6 +44,7 @@ typedef struct DatasetImage {
     const char *id;     /* of the server; NULL when there is none */
     const char *folder; /* virtual folder: "/" or "/a/b" */
     const char *filename;
+    const char *display_name; /* for people; NULL when there is none */
     uint32_t width, height; /* pixels, after EXIF rotation; 0 when unknown */
     const char *status;     /* stage: "new", "annotate", "review", "complete"; NULL when unknown */
     const char *split;      /* "train", "val", "test"; NULL when the dataset says nothing */
@@ -93,7 +103,8 @@ typedef struct DatasetWarning {
 /* Start it with dataset_report_init; all it points to lies in the arena. */
 typedef struct DatasetReport {
     Arena *arena;
-    const char *name; /* of the dataset, where the format has one; else NULL */
+    const char *name, *description; /* of the dataset, where the format has them; else NULL */
+    DatasetKinds kinds;
     DatasetClass *classes; /* in the order of the format, else of first appearance */
     size_t class_count, class_capacity;
     size_t images, labelled_images, annotations;
@@ -123,6 +134,8 @@ typedef struct DatasetInfo {
     size_t class_count;
     bool include_images;  /* with pixels, of those images that have a path */
     bool voc_zero_based;
+    const char *description; /* NULL when there is none */
+    DatasetKinds kinds;
 } DatasetInfo;
 
 enum { DATASET_LOSSES_MAX = 16 };

@@ -101,6 +101,7 @@ static Status gather(void *context, const DatasetImage *image, Error *err) {
     copy->id = arena_strdup(&g->arena, image->id);
     copy->folder = arena_strdup(&g->arena, image->folder);
     copy->filename = arena_strdup(&g->arena, image->filename);
+    copy->display_name = arena_strdup(&g->arena, image->display_name);
     copy->status = arena_strdup(&g->arena, image->status);
     copy->path = arena_strdup(&g->arena, image->path);
     copy->annotations = copy_annotations(&g->arena, &image->annotations);
@@ -173,7 +174,8 @@ static void print_written(const Gathered *g, const DatasetWritten *written, Buff
 
 static Status convert(Gathered *g, const DatasetReport *report, const char *format_name, const char *out, Buffer *text, Error *err) {
     const DatasetFormat *format = dataset_format_find(format_name);
-    DatasetInfo info = {report->name ? report->name : "converted", report->classes, report->class_count, true, false};
+    DatasetInfo info = {.name = report->name ? report->name : "converted", .classes = report->classes, .class_count = report->class_count, .include_images = true,
+                        .description = report->description, .kinds = report->kinds};
     DatasetSource source = {g, gathered_next, gathered_rewind};
     DatasetWritten written;
     if (!format) return error_set(err, STATUS_BAD_REQUEST, "no format %s", format_name);
@@ -257,7 +259,7 @@ static int bench(char **argv) {
     Made made = {.images = (size_t)images, .per_image = (size_t)(annotations / images)};
     arena_init(&made.arena, SIZE_MAX);
     DatasetClass classes[] = {{.name = "person"}, {.name = "car"}};
-    DatasetInfo info = {"bench", classes, 2, false, false};
+    DatasetInfo info = {.name = "bench", .classes = classes, .class_count = 2};
     DatasetWritten written;
     double start = clock_monotonic();
     Status status = dataset_write(format, &info, &(DatasetSource){&made, made_next, made_rewind}, argv[4], &written, &err);

@@ -31,6 +31,26 @@ const DatasetFormat *dataset_format_find(const char *name) {
     return NULL;
 }
 
+DatasetKinds dataset_kinds_read(yyjson_val *list) {
+    DatasetKinds kinds = {.count = 0};
+    bool seen[ANNOTATION_TYPE_COUNT] = {0};
+    size_t index, count;
+    yyjson_val *name;
+    yyjson_arr_foreach(list, index, count, name) {
+        AnnotationType type;
+        if (!yyjson_is_str(name) || !annotation_type_from_name(yyjson_get_str(name), &type) || seen[type]) continue;
+        seen[type] = true;
+        kinds.items[kinds.count++] = type;
+    }
+    return kinds;
+}
+
+void dataset_kinds_write(const DatasetKinds *kinds, JsonWriter *w) {
+    json_begin_array(w);
+    for (size_t i = 0; i < kinds->count; i++) json_string(w, annotation_type_name(kinds->items[i]));
+    json_end_array(w);
+}
+
 /* ---- reading ---- */
 
 static Status open_zip(Dataset *d, const char *path, Error *err) {

@@ -1,6 +1,6 @@
 /* The pictograph format: nothing is lost.
  *
- * dataset.json holds name, classes and counts; annotations/<folder>/<filename>.json the facts of one image and, under "annotations", its
+ * dataset.json holds name, description, kinds, classes and counts; annotations/<folder>/<filename>.json the facts of one image and, under "annotations", its
  * annotation document; images/<folder>/<filename> the pixels.
  */
 #include <string.h>
@@ -102,6 +102,7 @@ static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Erro
     }
     image.id = json_get_string(root, "id", NULL);
     image.status = json_get_string(root, "status", NULL);
+    image.display_name = json_get_string(root, "display_name", NULL);
     const char *split = json_get_string(root, "split", NULL);
     image.split = split ? name_split(split, strlen(split)) : NULL;
     image.labelled = true;
@@ -131,8 +132,11 @@ static bool is_label(const TreeFile *file, const TreeFile *head) {
 Status pictograph_read(Reader *r, Error *err) {
     yyjson_doc *doc = open_head(r->dataset, r->arena, err);
     if (!doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json is missing or cannot be read");
-    r->report->name = arena_strdup(r->report->arena, json_get_string(yyjson_doc_get_root(doc), "name", NULL));
-    read_classes(r, yyjson_obj_get(yyjson_doc_get_root(doc), "classes"));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    r->report->name = arena_strdup(r->report->arena, json_get_string(root, "name", NULL));
+    r->report->description = arena_strdup(r->report->arena, json_get_string(root, "description", NULL));
+    r->report->kinds = dataset_kinds_read(yyjson_obj_get(root, "annotation_types"));
+    read_classes(r, yyjson_obj_get(root, "classes"));
     yyjson_doc_free(doc);
     const TreeFile *head = find_head(r->dataset);
     for (size_t i = 0; i < r->tree->count; i++) {
@@ -156,6 +160,7 @@ static void write_image(const DatasetImage *image, JsonWriter *w) {
     json_field_int(w, "width", image->width);
     json_field_int(w, "height", image->height);
     json_field_string(w, "status", image->status);
+    if (image->display_name) json_field_string(w, "display_name", image->display_name);
     if (image->split) json_field_string(w, "split", image->split);
     json_key(w, "annotations");
     annotation_list_write(&image->annotations, w);
@@ -168,6 +173,9 @@ static void write_head(const Writer *w, JsonWriter *j) {
     json_field_string(j, "format", "pictograph");
     json_field_int(j, "version", 1);
     json_field_string(j, "name", w->info->name);
+    json_field_string(j, "description", w->info->description);
+    json_key(j, "annotation_types");
+    dataset_kinds_write(&w->info->kinds, j);
     json_field_int(j, "image_count", (int64_t)w->written->images);
     json_field_int(j, "annotation_count", (int64_t)w->written->annotations);
     json_key(j, "classes");

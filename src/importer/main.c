@@ -1,8 +1,9 @@
 /* pictograph-import: the one process that opens datasets which strangers upload. libformats, sandboxed, one request at a time on a channel.
  *
  *   read {path, folder, format?}
- *     -> {format, name, classes: [{name, type, color}], images, annotations, left_out, notes: [{file, text, left_out}], note_total}
- *     Unpacks the zip at path into folder/files and writes folder/images.jsonl: a line an image, {file, folder, filename, status, id, annotations},
+ *     -> {format, name, description, annotation_types, classes: [{name, type, color}], images, annotations, left_out, notes: [{file, text, left_out}], note_total}
+ *     Unpacks the zip at path into folder/files and writes folder/images.jsonl: a line an image, {file, folder, filename, display_name, status, id,
+ *     annotations},
  *     where file is the path below folder/files and null when the archive lacks the pixels. format null: recognised by looking.
  *
  * What it writes is text in the one form of the annotation document; whoever reads it checks it again. No decoder of pictures runs here.
@@ -54,6 +55,7 @@ static Status write_line(void *context, const DatasetImage *image, Error *err) {
     json_field_string(&w, "file", image->path ? image->path + lines->root_length : NULL);
     json_field_string(&w, "folder", image->folder);
     json_field_string(&w, "filename", image->filename);
+    json_field_string(&w, "display_name", image->display_name);
     json_field_string(&w, "status", image->status);
     json_field_string(&w, "id", image->id);
     json_key(&w, "annotations");
@@ -70,6 +72,9 @@ static Status write_summary(const DatasetFormat *format, const DatasetReport *re
     json_begin_object(w);
     json_field_string(w, "format", format ? dataset_format_name(format) : NULL);
     json_field_string(w, "name", report->name);
+    json_field_string(w, "description", report->description);
+    json_key(w, "annotation_types");
+    dataset_kinds_write(&report->kinds, w);
     json_key(w, "classes");
     json_begin_array(w);
     for (size_t i = 0; i < report->class_count; i++) {

@@ -71,13 +71,15 @@ def no_project(client, project):
 
 @pytest.fixture
 def filled(owner):
-    made = owner.post("/projects/", {"name": name(), "annotation_types": ["bbox", "polygon"],
+    made = owner.post("/projects/", {"name": name(), "description": "Cells, at night", "annotation_types": ["polygon", "keypoint", "bbox"],
                                      "classes": [{"name": "cell", "color": "#112233"}, {"name": "straße", "type": "polygon", "color": "rgba(173, 255, 47, 1.0)"}]}, 201).json()["project"]
     for i, (folder, filename) in enumerate([("/", "i0.jpg"), ("/night/rain", DECOMPOSED), ("/日本", "i2.jpg")]):
         image = owner.upload(made, filename, picture(colour=(i * 50, 9, 9)), folder=folder)
         if i < 2:
             outline = {"paths": [[{"x": 1, "y": 1}, {"x": 30.25, "y": 1}, {"x": 15, "y": 20.5}]]}
             owner.post(f"/annotations/{image['id']}", {"annotations": [{**BOX, "confidence": 0.5}, {"id": "p", "name": "straße", "type": "polygon", "polygon": outline}]})
+        else:
+            owner.call("PATCH", "/batch/images/update", 200, json={"dataset_name": made["name"], "image_ids": [image["id"]], "updates": {"display_name": "Der dritte"}})
     return made
 
 
@@ -108,6 +110,12 @@ def test_export_import_export_gives_equal_bytes(owner, filled):
     done, _ = bring_in(owner, first, name=filled["name"])
     assert done["status"] == "completed"
     assert export(owner, filled["name"], "e") == first
+    project = owner.get(f"/projects/{filled['name']}").json()["project"]
+    assert (project["description"], project["annotation_types"]) == (filled["description"], filled["annotation_types"])
+    images = owner.get(f"/datasets/{project['id']}?include_images=true").json()["dataset"]["images"]
+    assert {i["filename"]: owner.get(f"/images/{i['id']}/metadata").json()["image"]["display_name"] for i in images} == {"i0.jpg": None, DECOMPOSED: None, "i2.jpg": "Der dritte"}
+    named, _ = bring_in(owner, first, description="Mine")
+    assert owner.get(f"/projects/{named['name']}").json()["project"]["description"] == "Mine"
     again, _ = bring_in(owner, first)  # beside it: the images' ids are taken, all else is equal
     second = export(owner, again["name"], "e")
 

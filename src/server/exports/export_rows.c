@@ -76,6 +76,9 @@ char *export_payload(Arena *arena, const char *export_id, const ProjectRecord *p
     json_begin_object(&w);
     json_field_string(&w, "export_id", export_id);
     json_field_string(&w, "dataset_name", project->name);
+    json_field_string(&w, "description", project->description);
+    json_key(&w, "annotation_types");
+    json_raw(&w, project->annotation_types, strlen(project->annotation_types));
     json_key(&w, "classes");
     json_begin_array(&w);
     for (size_t i = 0; i < project->classes.count; i++) {
@@ -102,5 +105,6 @@ DatasetInfo export_info(Arena *arena, yyjson_val *payload, bool include_images) 
         classes[index] = (DatasetClass){.name = json_get_string(item, "name", ""), .type = json_get_string(item, "type", NULL),
                                         .color = json_get_string(item, "color", NULL)};
     }
-    return (DatasetInfo){.name = json_get_string(payload, "dataset_name", ""), .classes = classes, .class_count = yyjson_arr_size(list), .include_images = include_images};
+    return (DatasetInfo){.name = json_get_string(payload, "dataset_name", ""), .classes = classes, .class_count = yyjson_arr_size(list), .include_images = include_images,
+                         .description = json_get_string(payload, "description", NULL), .kinds = dataset_kinds_read(yyjson_obj_get(payload, "annotation_types"))};
 }

@@ -35,7 +35,7 @@ Status export_require_images(DbSession *session, Arena *arena, const char *proje
 /* At most `most` rows that were kept for an export go; *out_removed tells how many did. */
 Status export_drop_snapshot(DbSession *tx, const char *export_id, int64_t most, int64_t *out_removed, Error *err);
 
-/* What else must stay as it was at creation, for the job: JSON {"export_id", "dataset_name", "classes": […]}. class_filter NULL: all classes. */
+/* What else must stay as it was at creation, for the job: JSON {"export_id", "dataset_name", "description", "annotation_types", "classes": […]}. class_filter NULL: all classes. */
 char *export_payload(Arena *arena, const char *export_id, const ProjectRecord *project, const StringArray *class_filter);
 /* The reading of it; texts are borrowed from the payload. */
 DatasetInfo export_info(Arena *arena, yyjson_val *payload, bool include_images);

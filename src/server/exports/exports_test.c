@@ -132,6 +132,7 @@ static ExportRecord finished(Fixture *f, const char *id) {
 
 static void a_snapshot_keeps_what_changes_after_it(void **state) {
     Fixture *f = *state;
+    sql(f, "UPDATE images SET display_name = 'old'");
     assert_int_equal(order(f, "before", "coco", NULL, NULL), STATUS_OK);
     sql(f, "INSERT INTO annotation_documents (image_id, document, updated_at) VALUES ('i0', '[]', 1) "
            "ON CONFLICT (image_id) DO UPDATE SET document = excluded.document");                                     /* a save over a document */
@@ -141,6 +142,8 @@ static void a_snapshot_keeps_what_changes_after_it(void **state) {
     add_image(f, "i4", "complete", TWO); /* too late for this export */
     sql(f, "UPDATE images SET filename = 'renamed.jpg' WHERE id = 'i4'");
     sql(f, "DELETE FROM images WHERE id = 'i3'"); /* its document goes by the foreign key */
+    sql(f, "UPDATE images SET display_name = 'new'");
+    assert_int_equal(number(f, "SELECT count(*) FROM export_snapshots WHERE is_member = 1 AND display_name = 'old'"), 4);
     sql(f, "UPDATE projects SET classes = '[]'");
     start_jobs(f);
     ExportRecord row = finished(f, "before");

@@ -12,7 +12,7 @@
 enum { PAGE = 256 };
 
 typedef struct SnapshotRow {
-    const char *image_id, *folder, *filename, *stage, *object, *document;
+    const char *image_id, *folder, *filename, *stage, *object, *document, *display_name;
     int64_t width, height;
 } SnapshotRow;
 
@@ -32,11 +32,11 @@ struct SnapshotReader {
 /* Images that nobody touched since, and the old states of those that somebody did: each comes in the order of an index, so they are merged.
  * An image that moves while pages are read is found once: its old state keeps the old place. */
 #define UNTOUCHED                                                                                                                             \
-    "SELECT m.id, m.folder, m.filename, m.width, m.height, m.stage, m.object, d.document FROM images m "                                     \
+    "SELECT m.id, m.folder, m.filename, m.width, m.height, m.stage, m.object, d.document, m.display_name FROM images m "                     \
     "LEFT JOIN annotation_documents d ON d.image_id = m.id WHERE m.project_id = $1 AND m.is_archived = 0 AND (m.folder, m.filename) > ($3, $4) " \
     "AND NOT EXISTS (SELECT 1 FROM export_snapshots s WHERE s.export_id = $2 AND s.image_id = m.id)"
 #define KEPT                                                                                                                                  \
-    "SELECT s.image_id, s.folder, s.filename, s.width, s.height, s.stage, s.object, s.document FROM export_snapshots s "                     \
+    "SELECT s.image_id, s.folder, s.filename, s.width, s.height, s.stage, s.object, s.document, s.display_name FROM export_snapshots s "     \
     "WHERE s.export_id = $2 AND s.is_member = 1 AND (s.folder, s.filename) > ($3, $4)"
 
 SnapshotReader *snapshot_reader_new(const Job *job, const ExportRecord *record, const DatasetInfo *info) {
@@ -80,7 +80,7 @@ static Status read_page(SnapshotReader *r, Error *err) {
     while (r->count < PAGE && db_next(&rows))
         r->rows[r->count++] = (SnapshotRow){.image_id = db_text(&rows, 0, arena), .folder = db_text(&rows, 1, arena), .filename = db_text(&rows, 2, arena),
                                             .width = db_int(&rows, 3), .height = db_int(&rows, 4), .stage = db_text(&rows, 5, arena),
-                                            .object = db_text(&rows, 6, arena), .document = db_text(&rows, 7, arena)};
+                                            .object = db_text(&rows, 6, arena), .document = db_text(&rows, 7, arena), .display_name = db_text(&rows, 8, arena)};
     Status status = db_finish(&rows);
     db_session_release(store, db);
     if (r->count) remember_place(r, r->rows[r->count - 1].folder, r->rows[r->count - 1].filename);
@@ -119,7 +119,7 @@ static Status next_image(void *context, DatasetImage *out, bool *more, Error *er
     const SnapshotRow *row = &r->rows[r->next++];
     arena_reset(&r->image_arena);
     *out = (DatasetImage){.id = row->image_id, .folder = row->folder, .filename = row->filename, .width = (uint32_t)row->width, .height = (uint32_t)row->height,
-                          .status = row->stage};
+                          .status = row->stage, .display_name = row->display_name};
     if (r->info->include_images) out->path = objects_path(r->job->server->objects, row->object, &r->image_arena);
     return take_annotations(r, row, &out->annotations, err);
 }

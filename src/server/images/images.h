@@ -59,6 +59,7 @@ enum { IMAGE_MAXIMUM_BYTES = 52428800 }; /* limits.yaml images.max_bytes */
  * which it asks organizations.h for room. */
 typedef struct NewImage {
     const char *project_id, *folder, *sent_name, *created_by; /* folder "/" or "/a/b"; sent_name: a base name with a known extension */
+    const char *display_name;                                 /* may be NULL */
     ObjectInfo object; /* the bytes; HEIC's are replaced by those of its PNG */
     const char *id, *filename, *mime_type;
     int64_t width, height; /* pixels after EXIF rotation */

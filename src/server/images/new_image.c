@@ -57,11 +57,11 @@ Status image_insert(DbSession *tx, const NewImage *image, Error *err) {
     Status status = object_insert(tx, &image->object, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
-                         "INSERT INTO images (id, project_id, folder, filename, object, file_size, md5, mime_type, width, height, created_by, created_at, updated_at) "
-                         "SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12 FROM projects WHERE id = $2",
+                         "INSERT INTO images (id, project_id, folder, filename, object, file_size, md5, mime_type, width, height, created_by, created_at, updated_at, "
+                         "display_name) SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13 FROM projects WHERE id = $2",
                          DB_TEXT(image->id), DB_TEXT(image->project_id), DB_TEXT(image->folder), DB_TEXT(image->filename), DB_TEXT(image->object.sha256),
                          DB_INT(image->object.size), DB_TEXT(image->object.md5), DB_TEXT(image->mime_type), DB_INT(image->width), DB_INT(image->height),
-                         DB_TEXT(image->created_by), DB_INT(clock_now_ms()));
+                         DB_TEXT(image->created_by), DB_INT(clock_now_ms()), DB_TEXT(image->display_name));
     if (status != STATUS_OK) return status;
     if (db_changes(tx) == 0) return error_set(err, STATUS_NOT_FOUND, "Dataset not found"); /* deleted meanwhile */
     ProjectDelta delta = {.images = 1, .bytes = image->object.size, .organization_images = 1, .organization_bytes = image->object.size};

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/text.h"
+#include "formats/dataset.h"
 #include "formats/names.h"
 #include "server/imports/import_rows.h"
 #include "server/imports/imports.h"
@@ -25,7 +26,7 @@
 #include "base/banned.h"
 
 enum { SLICE = 64, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
-enum { CLASS_NAME_CHARACTERS = 120, COLOR_CHARACTERS = 64, FOLDER_CHARACTERS = 1024, FILENAME_CHARACTERS = 255 }; /* limits.yaml, the contract */
+enum { CLASS_NAME_CHARACTERS = 120, COLOR_CHARACTERS = 64, FOLDER_CHARACTERS = 1024, FILENAME_CHARACTERS = 255, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
 #define SLICE_SECONDS 0.5
 
 typedef struct Run {
@@ -45,7 +46,7 @@ typedef struct Run {
     int64_t images;   /* taken */
     double written_at;
     Arena slice_arena;
-    const char *types;  /* for the last step */
+    const char *types, *description; /* for the last step */
     int64_t removed;
 } Run;
 
@@ -227,12 +228,19 @@ static Status take_pixels(Run *r, const char *file, NewImage *image, const char 
     return STATUS_OK;
 }
 
+/* NULL where the contract does not let it be. */
+static const char *display_name_of(Arena *arena, yyjson_val *line) {
+    const char *name = json_get_string(line, "display_name", NULL);
+    return name && *name && text_length(name) <= FILENAME_CHARACTERS ? arena_strdup(arena, name) : NULL;
+}
+
 static Status take_image(Run *r, yyjson_val *line, Error *err) {
     Arena *arena = &r->slice_arena;
     const char *folder = arena_strdup(arena, json_get_string(line, "folder", "/")), *filename = arena_strdup(arena, json_get_string(line, "filename", ""));
     const char *file = json_get_string(line, "file", NULL), *fault = name_fault(folder, filename), *id = json_get_string(line, "id", NULL);
     ZipImportItem item = {.file = name_join(arena, folder, filename), .outcome = ZIP_IMPORT_OUTCOME_LEFT_OUT, .stage = stage_of(line)};
-    NewImage image = {.project_id = r->record.id, .folder = folder, .sent_name = filename, .created_by = r->record.created_by};
+    NewImage image = {.project_id = r->record.id, .folder = folder, .sent_name = filename, .display_name = display_name_of(arena, line),
+                      .created_by = r->record.created_by};
     const char *place = fault ? NULL : arena_printf(r->job->arena, "%s\n%s", folder, image_stored_name(arena, filename));
     if (!fault && !file) fault = "the archive does not hold its pixels";
     if (!fault && string_map_get(&r->places, place) != STRING_MAP_NONE) fault = "another image of this name was taken";
@@ -296,14 +304,18 @@ static Status take_images(Run *r, Error *err) {
 
 static Status publish(DbSession *tx, void *context, Error *err) {
     Run *r = context;
-    return zip_import_publish(tx, &r->slice_arena, &r->record, r->types, &r->classes, err);
+    return zip_import_publish(tx, &r->slice_arena, &r->record, r->description, r->types, &r->classes, err);
 }
 
-/* What the archive left open: the kind of a class is that of its first annotation. */
-static void complete_classes(Run *r) {
-    const char *types = "";
-    for (size_t t = 0; t < ANNOTATION_TYPE_COUNT; t++)
-        if (r->kinds[t]) types = arena_printf(r->job->arena, "%s%s\"%s\"", types, *types ? "," : "", annotation_type_name((AnnotationType)t));
+/* What the archive left open: the kind of a class is that of its first annotation, and the kinds of the project are those that occur. */
+static void complete_project(Run *r) {
+    const char *types = "", *description = json_get_string(r->summary, "description", NULL);
+    if (description && text_length(description) <= DESCRIPTION_CHARACTERS) r->description = description;
+    DatasetKinds kinds = dataset_kinds_read(yyjson_obj_get(r->summary, "annotation_types"));
+    bool told = kinds.count > 0;
+    for (size_t t = 0; t < ANNOTATION_TYPE_COUNT && !told; t++)
+        if (r->kinds[t]) kinds.items[kinds.count++] = (AnnotationType)t;
+    for (size_t i = 0; i < kinds.count; i++) types = arena_printf(r->job->arena, "%s%s\"%s\"", types, *types ? "," : "", annotation_type_name(kinds.items[i]));
     r->types = arena_printf(r->job->arena, "[%s]", *types ? types : "\"bbox\"");
     for (size_t i = 0; i < r->classes.count; i++)
         if (!r->classes.items[i].type) r->classes.items[i].type = r->class_kinds[i] ? r->class_kinds[i] : "bbox";
@@ -318,7 +330,7 @@ static Status build(Run *r, Error *err) {
     if (status == STATUS_OK) status = take_summary(r, err);
     if (status == STATUS_OK) status = take_images(r, err);
     if (status == STATUS_OK) {
-        complete_classes(r);
+        complete_project(r);
         status = db_write(store, publish, r, err);
     }
     yyjson_doc_free(reply);

@@ -90,7 +90,8 @@ static Status count_in(DbSession *tx, Arena *arena, const char *sign, const char
     return db_exec(tx, err, sql, DB_TEXT(project_id), DB_TEXT(organization_id));
 }
 
-Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *record, const char *annotation_types, const ClassList *classes, Error *err) {
+Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *record, const char *description, const char *annotation_types, const ClassList *classes,
+                          Error *err) {
     int64_t images, bytes, now = clock_now_ms();
     Status status = db_read_int(tx, err, &images, 0, "SELECT image_count FROM projects WHERE id = $1", DB_TEXT(record->id));
     if (status == STATUS_OK) status = db_read_int(tx, err, &bytes, 0, "SELECT total_size FROM projects WHERE id = $1", DB_TEXT(record->id));
@@ -99,9 +100,10 @@ Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *re
     if (status == STATUS_OK) status = count_in(tx, arena, "+", record->organization_id, record->id, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
-                         "UPDATE projects SET organization_id = $1, name = $2, annotation_types = $3, classes = $4, created_at = $5, updated_at = $5 WHERE id = $6",
+                         "UPDATE projects SET organization_id = $1, name = $2, annotation_types = $3, classes = $4, created_at = $5, updated_at = $5, "
+                         "description = COALESCE(description, $7) WHERE id = $6",
                          DB_TEXT(record->organization_id), DB_TEXT(record->name), DB_TEXT(annotation_types), DB_TEXT(class_list_text(arena, classes)), DB_INT(now),
-                         DB_TEXT(record->id));
+                         DB_TEXT(record->id), DB_TEXT(description));
     if (status == STATUS_ALREADY_EXISTS) return error_set(err, status, "Project '%s' already exists", record->name);
     if (status == STATUS_OK)
         status = db_exec(tx, err, "UPDATE zip_imports SET status = 'completed', progress = 100, completed_at = $1 WHERE id = $2", DB_INT(now), DB_TEXT(record->id));

@@ -46,8 +46,9 @@ typedef struct ZipImportItem {
 Status zip_import_begin(DbSession *tx, const ZipImportRecord *record, Error *err);
 /* Rows of the items; sequence is the number of the first line. Counts and progress follow. */
 Status zip_import_add(DbSession *tx, Arena *arena, const ZipImportRecord *record, ZipImportItem *items, size_t count, int64_t sequence, int64_t progress, Error *err);
-/* The project becomes visible. STATUS_ALREADY_EXISTS when its name is taken, STATUS_TIER_LIMIT_EXCEEDED when the plan has no room. */
-Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *record, const char *annotation_types, const ClassList *classes, Error *err);
+/* The project becomes visible; description, which may be NULL, counts where the request brought none. STATUS_ALREADY_EXISTS when its name is taken, STATUS_TIER_LIMIT_EXCEEDED when the plan has no room. */
+Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *record, const char *description, const char *annotation_types, const ClassList *classes,
+                          Error *err);
 /* Takes at most `most` images of the hidden project away, and with the last ones the project; *out_removed counts images. */
 Status zip_import_drop(DbSession *tx, const char *id, int64_t most, int64_t *out_removed, Error *err);
 /* The archive's bytes may go. */
