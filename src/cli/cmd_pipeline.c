@@ -11,8 +11,6 @@
 
 #include "base/banned.h"
 
-enum { FEWEST_TRAINING_IMAGES = 5 }; /* limits.yaml training.min_images */
-
 /* Settings of the training: what the user gave; the rest is the trainer's own choice. */
 static const char *make_config(Cli *cli) {
     Buffer text;
@@ -44,7 +42,7 @@ static int read_folder(Pipeline *pipeline) {
     if (report->left_out > 0) fprintf(stderr, "; %zu annotations left out", report->left_out);
     fprintf(stderr, "\ntrain on %zu images, held out: %zu val, %zu test%s\n", labels_count_part(&pipeline->labels, PART_TRAIN),
             labels_count_part(&pipeline->labels, PART_VAL), labels_count_part(&pipeline->labels, PART_TEST),
-            pipeline->labels.split_by_hash ? " (one in five, chosen by the hash of its path)" : "");
+            pipeline->labels.split_by_hash ? " (about one in five, by the hash of its path)" : "");
     return CLI_OK;
 }
 
@@ -56,7 +54,7 @@ static int explain_next_step(const Pipeline *pipeline) {
            "  pictograph auto-annotate batch %s -m MODEL_ID        by a model that is there already\n"
            "  pictograph annotations save IMAGE_ID -f FILE         one image at a time\n"
            "Then: pictograph train start %s -p yolox\n",
-           FEWEST_TRAINING_IMAGES, name, name, name);
+           LABELS_FEWEST_TO_TRAIN, name, name, name);
     return CLI_OK;
 }
 
@@ -65,7 +63,7 @@ static int run_steps(Pipeline *pipeline) {
                                                pipeline_coco,   pipeline_model,  pipeline_evaluate, pipeline_report};
     int code = read_folder(pipeline);
     if (code == CLI_OK) code = pipeline_upload(pipeline);
-    if (code == CLI_OK && labels_count_part(&pipeline->labels, PART_TRAIN) < FEWEST_TRAINING_IMAGES) return explain_next_step(pipeline);
+    if (code == CLI_OK && labels_count_part(&pipeline->labels, PART_TRAIN) < LABELS_FEWEST_TO_TRAIN) return explain_next_step(pipeline);
     for (size_t i = 0; i < sizeof steps / sizeof *steps && code == CLI_OK; i++) code = steps[i](pipeline);
     return code;
 }

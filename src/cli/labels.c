@@ -95,7 +95,7 @@ void labels_clear(Labels *labels) {
     *labels = (Labels){0};
 }
 
-/* A number that depends on the place of an image alone, so that adding images moves none to the other part. */
+/* A number that depends on the place of an image alone. */
 static unsigned place_hash(const LabelsImage *image) {
     unsigned char digest[SHA256_SIZE];
     Buffer place;
@@ -106,18 +106,53 @@ static unsigned place_hash(const LabelsImage *image) {
     return (unsigned)digest[0] << 8 | digest[1];
 }
 
+typedef struct Candidate {
+    LabelsImage *image;
+    unsigned rank; /* the fifth that is held out comes first */
+} Candidate;
+
+static int compare_candidates(const void *a, const void *b) {
+    unsigned x = ((const Candidate *)a)->rank, y = ((const Candidate *)b)->rank;
+    return x < y ? -1 : x > y;
+}
+
+/* Whose hash says so is held out, whatever else is there: an image that joins or leaves moves no other. Chance may give a small set too much or too
+ * little of that, and only there is the number bounded, to a tenth and three tenths, and by what must be left to train on. */
+static void split_by_hash(Candidate *candidates, size_t count) {
+    size_t chosen = 0, annotated = 0, held_out = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned hash = place_hash(candidates[i].image);
+        candidates[i].rank = hash % HELD_OUT_ONE_IN << 16 | hash;
+        chosen += hash % HELD_OUT_ONE_IN == 0;
+        annotated += candidates[i].image->annotation_count > 0;
+    }
+    qsort(candidates, count, sizeof *candidates, compare_candidates);
+    size_t least = (count + 9) / 10, most = (3 * count + 9) / 10;
+    size_t wanted = chosen < least ? least : chosen > most ? most : chosen;
+    for (size_t i = 0; i < count; i++) {
+        LabelsImage *image = candidates[i].image;
+        bool held = held_out < wanted && (image->annotation_count == 0 || annotated > LABELS_FEWEST_TO_TRAIN);
+        image->part = held ? PART_VAL : PART_TRAIN;
+        held_out += held;
+        annotated -= held && image->annotation_count > 0;
+    }
+}
+
 void labels_split(Labels *labels) {
-    size_t train = labels_count_part(labels, PART_TRAIN), held_out = labels_count_part(labels, PART_VAL) + labels_count_part(labels, PART_TEST);
+    size_t train = labels_count_part(labels, PART_TRAIN), held_out = labels_count_part(labels, PART_VAL) + labels_count_part(labels, PART_TEST), count = 0;
     /* Whoever names a split decides for all images; but something must be held out to measure on. */
     bool named = train + held_out > 0;
     labels->split_by_hash = held_out == 0 || train == 0;
+    Candidate *candidates = xcalloc(labels->count + 1, sizeof *candidates);
     for (size_t i = 0; i < labels->count; i++) {
         LabelsImage *image = &labels->images[i];
         if (!image->labelled || !image->path)
             image->part = PART_NONE;
         else if (labels->split_by_hash && (!named || image->part != PART_NONE))
-            image->part = place_hash(image) % HELD_OUT_ONE_IN == 0 ? PART_VAL : PART_TRAIN;
+            candidates[count++].image = image;
     }
+    split_by_hash(candidates, count);
+    free(candidates);
 }
 
 size_t labels_count_part(const Labels *labels, LabelsPart part) {

@@ -9,7 +9,7 @@
 #include "formats/dataset.h"
 
 typedef enum LabelsPart { PART_NONE, PART_TRAIN, PART_VAL, PART_TEST } LabelsPart;
-enum { PART_COUNT = PART_TEST + 1 };
+enum { PART_COUNT = PART_TEST + 1, LABELS_FEWEST_TO_TRAIN = 5 /* limits.yaml training.min_images */ };
 
 typedef struct LabelsImage {
     const char *path;          /* file here; NULL: a label file names it but it is not here */
@@ -28,13 +28,14 @@ typedef struct Labels {
     LabelsImage *images;
     size_t count, capacity;
     DatasetReport report; /* classes, warnings */
-    bool split_by_hash;   /* the folder names no held-out part: a fifth was chosen by the hash of its path */
+    bool split_by_hash;   /* the folder names no held-out part: about a fifth was chosen by the hash of its path */
 } Labels;
 
 /* Reads path (a folder, a zip with labels only for `datasets import`, or one label file). Clear it in either case. */
 Status labels_read(Labels *labels, const char *path, Error *err);
 void labels_clear(Labels *labels);
-/* Gives each labelled image its part: the splits that the folder names, else four fifths train and one fifth val by hash. */
+/* Gives each labelled image its part: the splits that the folder names, else about a fifth val, by the hash of its path, and the rest train: at
+ * least one is held out, unless fewer than LABELS_FEWEST_TO_TRAIN with annotations would be left. */
 void labels_split(Labels *labels);
 size_t labels_count_part(const Labels *labels, LabelsPart part);
 /* Index of a class; -1 when there is none. */

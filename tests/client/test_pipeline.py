@@ -97,17 +97,37 @@ def test_worse_boxes_measure_worse(server, run, drawn):
     assert 0 < figures["mAP"] < figures["mAP50"] <= 1 and figures["mAP"] < 0.9
 
 
-def test_a_fifth_is_held_out_where_nobody_says_which(server, run, drawn, tmp_path):
-    folder = tmp_path / "plain"
-    subprocess.run([DRAW, folder, "60", "4"], check=True)
-    subprocess.run(["rm", "-r", folder / "ImageSets"], check=True)
-    done = run(folder)
-    held_out = [i for i in server.answers.images.values() if i["status"] == "review"]
-    assert 5 <= len(held_out) <= 20 and "hash" in done.stderr
-    first = {i["filename"] for i in held_out}
-    server.answers = Service(server.url)
-    run(folder)
-    assert {i["filename"] for i in server.answers.images.values() if i["status"] == "review"} == first
+@pytest.fixture
+def split(server, run, drawn, tmp_path):
+    """(names trained on, names held out) of a folder with so many labelled images and no word of splits."""
+    def split(names):
+        folder = tmp_path / "plain"
+        subprocess.run(["rm", "-rf", folder], check=True)
+        for part in ("JPEGImages", "Annotations"):
+            (folder / part).mkdir(parents=True)
+        for i, name in enumerate(names):
+            scene = f"scene_{i % 20:05}"
+            (folder / "JPEGImages" / f"{name}.jpg").symlink_to(drawn / "JPEGImages" / f"{scene}.jpg")
+            label = (drawn / "Annotations" / f"{scene}.xml").read_text()
+            (folder / "Annotations" / f"{name}.xml").write_text(label.replace(f"{scene}.jpg", f"{name}.jpg"))
+        server.answers = Service(server.url)
+        assert "about one in five, by the hash" in run(folder).stderr
+        images = server.answers.images.values()
+        return [{pathlib.Path(i["filename"]).stem for i in images if i["status"] == status} for status in ("complete", "review")]
+    return split
+
+
+def test_about_a_fifth_is_held_out_where_nobody_says_which(split):
+    names = [f"a{i}" for i in range(60)]
+    trained, held_out = split(names)
+    assert 6 <= len(held_out) <= 18 and len(trained) + len(held_out) == 60
+    fewer = split(names[:40])
+    assert fewer[0] <= trained and fewer[1] <= held_out  # more images move none
+
+
+@pytest.mark.parametrize("prefix", "ad")
+def test_of_few_images_five_are_trained_on_and_one_measures(split, prefix):
+    assert [len(part) for part in split([f"{prefix}{i}" for i in range(6)])] == [5, 1]
 
 
 def test_finished_held_out_images_are_warned_of(server, run, drawn):
