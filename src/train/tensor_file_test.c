@@ -1,4 +1,4 @@
-/* Tensor files: what is written is read back, a checkpoint made by PyTorch reads (PTH_FILE, see make_pth.py), and broken files are refused. */
+/* Tensor files: what is written is read back, a checkpoint made by PyTorch reads (PTH_FILE), and broken files are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
