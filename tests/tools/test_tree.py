@@ -1,5 +1,6 @@
 """The tree keeps its own rules, and the check that says so finds each kind of slip."""
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,11 @@ GOOD = '#include "base/text.h"\n\n#include "base/banned.h"\n\nint one(void) {\n 
 def test_tree_keeps_its_rules():
     found = check_tree.violations(ROOT)
     assert not found, "\n" + "\n".join(found)
+
+
+def test_the_tour_lists_the_rooms_in_their_order():
+    listed = (ROOT / "ARCHITECTURE.md").read_text().split("## Rooms")[1].split("```")[1]
+    assert re.findall(r"src/([a-z]+)/ ", listed) == check_tree.rooms_in_order(ROOT)
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-/* The store: SQL on one database, written once for SQLite and PostgreSQL ($1 parameters, upserts, RETURNING).
+/* The store: SQL on one SQLite database, in what PostgreSQL understands too ($1 parameters, upserts, RETURNING).
+ *
+ * But for these, which a port to PostgreSQL has to write anew. In migrations: the bodies of triggers, strftime in some of them, WITHOUT ROWID,
+ * AUTOINCREMENT and keys that SQLite counts up by itself, the type BLOB. In statements: json_each (search), max() of two values (video), PRAGMA
+ * (data_version in api, the checks of maintenance and doctor), VACUUM INTO and how a session is opened (store).
  *
  * Reading: a session is borrowed, used by one thread at a time and given back. It sees what was committed when its statement began.
  *     DbSession *db = db_session(store);  ...  db_session_release(store, db);
