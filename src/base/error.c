@@ -129,3 +129,8 @@ Status error_prefix(Error *err, const char *format, ...) {
     if (length + (size_t)n >= sizeof err->message) trim_partial_utf8(err->message, sizeof err->message - 1);
     return err->status;
 }
+
+const char *error_outward(Status status, const char *message) {
+    if (status == STATUS_IO) return "The server could not read or write one of its files; its log says which";
+    return status == STATUS_STORAGE_FULL ? "The server's disk is full" : message;
+}

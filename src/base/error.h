@@ -92,6 +92,8 @@ Status status_from_slug(const char *slug);
 Status error_set(Error *err, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As error_set with ": " and the text of errno_value appended; ENOSPC and EDQUOT become STATUS_STORAGE_FULL. */
+/* What a stranger may read of a failure: the text of a system call names a file of ours. A constant, or message. */
+const char *error_outward(Status status, const char *message);
 Status error_set_errno(Error *err, int errno_value, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " before the present text, so that callers add what they know (a file, an image). Returns the status. */

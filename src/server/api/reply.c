@@ -52,9 +52,10 @@ static void write_payment(JsonWriter *w, Request *rq, const StatusInfo *info) {
 
 /* What went wrong inside is for the log, not for the caller. */
 static void hide_internal(Request *rq, const StatusInfo *info) {
-    if (info->http != 500) return;
+    if (info->http != 500 && info->http != 507) return;
     log_event(LOG_ERROR, "request_failed", "request_id", rq->id, "operation", rq->route ? rq->route->operation : "", "error", rq->error.message, NULL);
-    error_set(&rq->error, STATUS_INTERNAL_ERROR, "Internal error");
+    if (info->http == 507) error_set(&rq->error, STATUS_STORAGE_FULL, "%s", error_outward(STATUS_STORAGE_FULL, NULL));
+    else error_set(&rq->error, STATUS_INTERNAL_ERROR, "Internal error");
 }
 
 static void add_failure_headers(Request *rq, const StatusInfo *info) {

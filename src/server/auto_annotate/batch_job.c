@@ -144,7 +144,7 @@ static Status annotate_image(Batch *batch, int64_t position, const char *image_i
         arena_clear(&arena);
         return error_set(err, status, "Cancelled");
     }
-    if (status != STATUS_OK) item.reason = failure.message; /* this image's trouble, not the batch's */
+    if (status != STATUS_OK) item.reason = error_outward(status, failure.message); /* this image's trouble, not the batch's */
     status = db_write(batch->job->server->store, write_image, &item, err);
     arena_clear(&arena);
     return status;

@@ -140,30 +140,14 @@ Status list_zip_import_files(Request *rq, const ListZipImportFilesInput *in, Zip
 
 /* --- cancelling -------------------------------------------------------------------------------------------------------------- */
 
-typedef struct Cancellation {
-    Request *rq;
-    const char *id;
-} Cancellation;
-
-static Status cancel(DbSession *tx, void *context, Error *err) {
-    const Cancellation *c = context;
-    ZipImportRecord row;
-    Status status = zip_import_load(tx, &c->rq->arena, c->rq->principal.organization_id, c->id, &row, err);
-    if (status != STATUS_OK) return status;
-    if (!request_owns(c->rq, row.created_by) && request_require_role(c->rq, ACCESS_ADMIN) != STATUS_OK)
-        return error_set(err, STATUS_NOT_OWNER, "Only its creator or an admin may cancel this import");
-    return row.has_completed_at ? STATUS_OK : job_cancel(tx, c->rq->server->jobs, c->id, err);
-}
-
 Status cancel_zip_import(Request *rq, const CancelZipImportInput *in, ZipImportEnvelope *out) {
-    ZipImportRecord row = {0};
-    Status status = request_write(rq, cancel, &(Cancellation){rq, in->import_id});
-    if (status == STATUS_OK) jobs_wake(rq->server->jobs);
-    /* What runs ends within two seconds; the answer is the import as it then stands. */
-    for (double deadline = clock_monotonic() + 5; status == STATUS_OK; clock_sleep(0.05)) {
-        status = zip_import_load(request_db(rq), &rq->arena, rq->principal.organization_id, in->import_id, &row, &rq->error);
-        if (row.has_completed_at || clock_monotonic() > deadline) break;
-    }
+    ZipImportRecord row;
+    Status status = zip_import_load(request_db(rq), &rq->arena, rq->principal.organization_id, in->import_id, &row, &rq->error);
+    if (status != STATUS_OK) return status;
+    if (!request_owns(rq, row.created_by) && request_require_role(rq, ACCESS_ADMIN) != STATUS_OK)
+        return request_fail(rq, STATUS_NOT_OWNER, "Only its creator or an admin may cancel this import");
+    status = request_cancel_job(rq, in->import_id);
+    if (status == STATUS_OK) status = zip_import_load(request_db(rq), &rq->arena, rq->principal.organization_id, in->import_id, &row, &rq->error);
     if (status == STATUS_OK) out->import = zip_import_reply(&row);
     return status;
 }

@@ -72,12 +72,6 @@ static void note_end(const JobRun *run) {
     job_ended_add(ended);
 }
 
-/* What a user may read of a failure: a system call's names a file of the server. */
-static const char *outward(Status why, const char *message) {
-    if (why == STATUS_IO) return "The server could not read or write one of its files; its log says which";
-    return why == STATUS_STORAGE_FULL ? "The server's disk is full" : message;
-}
-
 /* Removes the row and lets the feature finish its own, in the caller's transaction. */
 static Status end_job(DbSession *tx, const JobRun *run, Status why, const char *message, Error *err) {
     Status status = db_exec(tx, err, "DELETE FROM jobs WHERE id = $1", DB_TEXT(run->job.id));
@@ -85,7 +79,7 @@ static Status end_job(DbSession *tx, const JobRun *run, Status why, const char *
     log_event(why == STATUS_CANCELLED ? LOG_INFO : LOG_WARNING, why == STATUS_CANCELLED ? "job_cancelled" : "job_failed", "job", run->job.id, "kind",
               run->job.kind, "reason", message, NULL);
     note_end(run);
-    return run->kind ? run->kind->ended(tx, &run->job, why, outward(why, message), err) : STATUS_OK;
+    return run->kind ? run->kind->ended(tx, &run->job, why, error_outward(why, message), err) : STATUS_OK;
 }
 
 static Status cancel_rows(DbSession *tx, Jobs *jobs, const char *select_sql, const char *value, Error *err) {
