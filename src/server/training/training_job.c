@@ -121,10 +121,25 @@ static Status prepare(Run *run, Error *err) {
 
 /* ---- what the trainer says ---- */
 
+static Status write_queued(DbSession *tx, void *context, Error *err) {
+    const Run *run = context;
+    return db_exec(tx, err, "UPDATE training_runs SET status = 'queued' WHERE id = $1 AND status = 'pending'", DB_TEXT(run->id));
+}
+
+/* When the epoch ended from which a run goes on; 0 when it begins anew. */
+static int64_t checkpoint_ms(const Run *run) {
+    struct stat facts;
+    if (stat(arena_printf(run->job->arena, "%s/checkpoint.safetensors", run->folder), &facts) != 0) return 0;
+    return (int64_t)facts.st_mtim.tv_sec * 1000 + facts.st_mtim.tv_nsec / 1000000;
+}
+
+/* A run that is taken up again starts so much later: neither the pause nor what it lost is billed. */
 static Status write_start(DbSession *tx, void *context, Error *err) {
     const Run *run = context;
-    return db_exec(tx, err, "UPDATE training_runs SET status = 'running', started_at = coalesce(started_at, $1) WHERE id = $2 AND status IN ('pending', 'queued', 'running')",
-                   DB_INT(clock_now_ms()), DB_TEXT(run->id));
+    int64_t now = clock_now_ms(), kept = checkpoint_ms(run);
+    return db_exec(tx, err,
+                   "UPDATE training_runs SET status = 'running', started_at = $1 - coalesce(CASE WHEN $2 > started_at THEN $2 - started_at END, 0) "
+                   "WHERE id = $3 AND status IN ('pending', 'queued', 'running')", DB_INT(now), DB_INT(kept < now ? kept : now), DB_TEXT(run->id));
 }
 
 static Status write_progress(DbSession *tx, void *context, Error *err) {
@@ -229,7 +244,8 @@ static Status write_model(DbSession *tx, void *context, Error *err) {
 static Status train(Run *run, Error *err) {
     Job *job = run->job;
     Server *server = job->server;
-    Status status = prepare(run, err);
+    Status status = db_write(server->store, write_queued, run, err);
+    if (status == STATUS_OK) status = prepare(run, err);
     if (status == STATUS_OK) status = db_write(server->store, write_start, run, err);
     if (status != STATUS_OK) return status;
 
