@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import onnxruntime
 import pytest
+import yaml
 from PIL import Image, ImageFilter
 
 from tools import BUILD, ROOT
@@ -85,6 +86,9 @@ def test_words_are_listed():
     listed = page[page.index("## The vocabulary"):page.index("## The model")]
     assert set(re.findall(r"`([^`]+)`", listed)) == {word for words in vocabulary.values() for word in words}
     assert f"**Objects** ({len(vocabulary['objects'])})" in page
+    counts = {category: len(words) for category, words in vocabulary.items()}
+    assert yaml.safe_load((ROOT / "api" / "limits.yaml").read_text())["search"]["labels"] == {**counts, "src": "ours"}
+    assert "{objects} objects, {scenes} scenes and {attributes} attributes".format(**counts) in (ROOT / "api" / "common.yaml").read_text()
     for words in vocabulary.values():
         assert len(set(words)) == len(words) and all(word == word.lower().strip() for word in words)
 
