@@ -1,4 +1,5 @@
 """A zip becomes a project, whole or not at all: all seven formats, hostile archives, cancelling, kill -9."""
+import contextlib
 import io
 import json
 import os
@@ -9,8 +10,9 @@ import uuid
 import zipfile
 
 import pytest
+import yaml
 from conftest import contract, picture, refuse_as_not_owner
-from server import Client, Server
+from server import ROOT, Client, Server
 
 FORMATS = ["pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"]
 BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
@@ -303,3 +305,22 @@ def test_kill_9_leaves_no_half_project(victim):
     project = owner.get(f"/projects/{made['name']}").json()["project"]
     assert project["image_count"] == 150 and project["id"] == made["id"]
     assert len(owner.get("/projects/").json()["projects"]) == 1
+
+
+def test_a_plan_without_room_for_a_project(tmp_path):
+    server = Server(tmp_path / "data").start()
+    try:
+        client = Client(server.url, server.key, contract())
+        cap = yaml.safe_load((ROOT / "api" / "limits.yaml").read_text())["tier_caps"]["enterprise"]["max_projects"]
+        with contextlib.closing(sqlite3.connect(server.folder / "pictograph.db", timeout=60)) as db, db:
+            db.execute("WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO projects (id, organization_id, name, annotation_types, "
+                       "classes, created_at, updated_at) SELECT 'p' || i, o.id, 'p' || i, '[]', '[]', 0, 0 FROM n, organizations o WHERE o.name = 'Acme'", [cap])
+        last = client.post("/projects/", {"name": "last"}, 201).json()["project"]
+        refused = client.post("/projects/", {"name": "last"}, 402).json()  # before 409
+        assert refused["error_code"] == "tier_limit_exceeded" and refused["detail"]["limit"] == "projects"
+        done, _ = bring_in(client, many(2))
+        assert done["status"] == "failed" and "projects" in done["error_message"]
+        client.delete(f"/projects/{last['name']}")
+        assert bring_in(client, many(2))[0]["status"] == "completed"
+    finally:
+        server.stop()

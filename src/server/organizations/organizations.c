@@ -33,6 +33,14 @@ Status organization_check_room(DbSession *session, const char *organization_id, 
     return status == STATUS_OK && limit ? limit_reached(err, limit) : status;
 }
 
+Status organization_check_projects(DbSession *tx, const char *organization_id, Error *err) {
+    bool full = false;
+    DbRows rows = db_query(tx, err, "SELECT tier, (SELECT count(*) FROM projects WHERE organization_id = $1) FROM organizations WHERE id = $1", DB_TEXT(organization_id));
+    if (db_next(&rows)) full = db_int(&rows, 1) >= tier_find(db_text_borrowed(&rows, 0))->max_projects;
+    Status status = db_finish(&rows);
+    return status == STATUS_OK && full ? limit_reached(err, "projects") : status;
+}
+
 Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes) {
     const char *limit;
     Status status = organization_find_limit(session, rq->principal.organization_id, images, bytes, &limit, &rq->error);

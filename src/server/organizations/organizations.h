@@ -15,6 +15,9 @@ Status organization_find_limit(DbSession *session, const char *organization_id, 
 /* STATUS_TIER_LIMIT_EXCEEDED in words where organization_find_limit finds one. */
 Status organization_check_room(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, Error *err);
 
+/* Inside a transaction: STATUS_TIER_LIMIT_EXCEEDED when the plan has no room for one more project. */
+Status organization_check_projects(DbSession *tx, const char *organization_id, Error *err);
+
 /* What organization_create fills in. */
 typedef struct NewOrganization {
     const char *name;  /* unique */

@@ -9,6 +9,7 @@
 #include "server/annotations/annotations.h"
 #include "server/api/api_handlers.h"
 #include "server/jobs/jobs.h"
+#include "server/organizations/organizations.h"
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
@@ -128,12 +129,15 @@ static Status insert_project(DbSession *tx, void *context, Error *err) {
     ClassList classes = class_list_of(arena, &body->classes, &(ClassList){0}, annotation_kind_name(body->annotation_types.items[0]));
     char *id = arena_alloc(arena, UUID_SIZE);
     int64_t now = clock_now_ms();
-    Status status = db_exec(tx, err,
-                            "INSERT INTO projects (id, organization_id, name, description, annotation_types, classes, created_by, created_at, updated_at) "
-                            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
-                            DB_TEXT(uuid_new(id)), DB_TEXT(organization), DB_TEXT(body->name), DB_TEXT(body->description),
-                            DB_TEXT(kinds_text(arena, &body->annotation_types)), DB_TEXT(class_list_text(arena, &classes)),
-                            DB_TEXT(request_creator(c->rq)), DB_INT(now));
+    Status status = organization_check_projects(tx, organization, err);
+    if (status == STATUS_TIER_LIMIT_EXCEEDED) json_field_string(request_error_context(c->rq), "limit", "projects");
+    if (status == STATUS_OK)
+        status = db_exec(tx, err,
+                         "INSERT INTO projects (id, organization_id, name, description, annotation_types, classes, created_by, created_at, updated_at) "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+                         DB_TEXT(uuid_new(id)), DB_TEXT(organization), DB_TEXT(body->name), DB_TEXT(body->description),
+                         DB_TEXT(kinds_text(arena, &body->annotation_types)), DB_TEXT(class_list_text(arena, &classes)),
+                         DB_TEXT(request_creator(c->rq)), DB_INT(now));
     return status == STATUS_OK ? project_load_by_id(tx, arena, organization, id, &c->row, err) : status;
 }
 
