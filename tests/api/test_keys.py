@@ -206,13 +206,45 @@ def test_files_without_a_row_are_swept(alone):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"left by a crash")
         os.utime(path, (time.time() - 2 * 86400,) * 2)
-        planted.append(path)
+        preview = alone.folder / "thumbnails" / name[:2] / f"{name}-64.jpg"
+        preview.parent.mkdir(parents=True, exist_ok=True)
+        preview.write_bytes(b"of what was left")
+        planted.append((path, preview))
     for path in (alone.folder / "objects").glob("*/*/*"):
-        if path not in planted:
+        if path not in [p for p, _ in planted]:
             os.utime(path, (time.time() - 2 * 86400,) * 2)
     alone.start()
     deadline = time.monotonic() + 10
-    while all(p.exists() for p in planted) and time.monotonic() < deadline:
+    while not any(not p.exists() and not preview.exists() for p, preview in planted) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not all(p.exists() for p in planted)
+    assert any(not p.exists() and not preview.exists() for p, preview in planted)
     owner.get(f"/images/{image['id']}")
+
+
+def test_previews_go_with_what_they_show(alone):
+    """Of an image that was deleted for good and of a project's; those of bytes that another image has stay."""
+    alone.start()
+    owner = Client(alone.url, alone.key, contract())
+    stays, goes = owner.project(), owner.project()
+    images = [owner.upload(p, f"{n}.jpg", picture(colour=(n * 60, 9, 9))) for n, p in enumerate([stays, stays, goes, goes])] + [owner.upload(goes, "4.jpg", picture(colour=(0, 9, 9)))]
+    for image in images:
+        for size in (32, 64):
+            owner.get(f"/images/{image['id']}/thumbnail?size={size}")
+    kept = {p.name.partition("-")[0] for p in alone.folder.glob("thumbnails/*/*")}
+    assert len(kept) == 4
+    owner.delete(f"/images/{images[1]['id']}?permanent=true")
+    owner.delete(f"/projects/{goes['name']}")
+    alone.stop()
+    with sqlite3.connect(alone.folder / "pictograph.db") as db:
+        first = db.execute("SELECT object FROM images").fetchone()[0]
+        assert db.execute("UPDATE discarded_objects SET discarded_at = 0").rowcount == 4
+        db.execute("DELETE FROM uploads")  # as after a day
+    for path in (alone.folder / "objects").glob("*/*/*"):
+        os.utime(path, (time.time() - 3600,) * 2)
+    alone.start()
+    deadline = time.monotonic() + 10
+    while len(list(alone.folder.glob("thumbnails/*/*"))) > 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {p.name.partition("-")[0] for p in alone.folder.glob("thumbnails/*/*")} == {first}
+    assert [p.name for p in alone.folder.glob("objects/*/*/*")] == [first]
+    owner.get(f"/images/{images[0]['id']}/thumbnail?size=32")

@@ -1,7 +1,14 @@
 #include "server/system/system.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "server/objects/objects.h"
 #include "server/store/db.h"
@@ -9,6 +16,26 @@
 #include "base/banned.h"
 
 enum { ROUND = 500, QUIET_MS = 15 * 60 * 1000, UPLOAD_AGE_MS = 24 * 3600 * 1000 };
+
+/* Previews lie in thumbnails/ab as <sha256>-<size>.<type> of the bytes that they show. Those of which unused() says true go; part begins with ab. */
+static Status sweep_previews(const Server *server, const char *part, bool (*unused)(const char *sha256, void *context), void *context, Error *err) {
+    Arena arena;
+    arena_init(&arena, 1 << 16);
+    const char *folder = arena_printf(&arena, "%s/thumbnails/%.2s", server->config.data_directory, part);
+    DIR *dir = opendir(folder);
+    Status status = dir || errno == ENOENT ? STATUS_OK : error_set_errno(err, errno, "%s", folder);
+    for (struct dirent *entry; dir && status == STATUS_OK && (entry = readdir(dir));) {
+        char sha256[SHA256_HEX_SIZE];
+        snprintf(sha256, sizeof sha256, "%.*s", (int)sizeof sha256 - 1, entry->d_name);
+        if (strlen(entry->d_name) < sizeof sha256 || entry->d_name[sizeof sha256 - 1] != '-' || !unused(sha256, context)) continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno != ENOENT) status = error_set_errno(err, errno, "%s/%s", folder, entry->d_name);
+    }
+    if (dir) closedir(dir);
+    arena_clear(&arena);
+    return status;
+}
+
+static bool is_the_same(const char *sha256, void *wanted) { return strcmp(sha256, wanted) == 0; }
 
 typedef struct Sweep {
     Server *server;
@@ -21,7 +48,8 @@ static Status remove_object(DbSession *tx, Sweep *sweep, const char *sha256, Err
     Status status = db_read_int(tx, err, &in_use, 1, "SELECT " OBJECT_IS_USED, DB_TEXT(sha256));
     if (status != STATUS_OK) return status;
     if (!in_use) {
-        status = objects_remove(sweep->server->objects, sha256, err);
+        status = sweep_previews(sweep->server, sha256, is_the_same, (void *)sha256, err);
+        if (status == STATUS_OK) status = objects_remove(sweep->server->objects, sha256, err);
         if (status != STATUS_OK) return status;
         status = db_exec(tx, err, "DELETE FROM objects WHERE sha256 = $1", DB_TEXT(sha256));
         if (status != STATUS_OK) return status;
@@ -52,7 +80,7 @@ void sweep_discarded(Server *server) {
     else if (sweep.removed) log_event(LOG_INFO, "swept", "objects", log_text("%lld", (long long)sweep.removed), NULL);
 }
 
-/* --- files without a row, left by a crash between rename and commit --- */
+/* --- files without a row, left by a crash between rename and commit, and their previews --- */
 
 typedef struct FileSweep {
     DbSession *session;
@@ -74,6 +102,7 @@ void sweep_files(Server *server) {
     Error err = {0};
     unsigned part = (unsigned)(clock_now_ms() / 1000 / SWEEP_FILES_SECONDS % OBJECTS_PARTS);
     Status status = objects_sweep_part(server->objects, part, UPLOAD_AGE_MS / 1000.0, is_unused, &sweep, &err);
+    if (status == STATUS_OK) status = sweep_previews(server, log_text("%02x", part), is_unused, &sweep, &err);
     db_session_release(server->store, sweep.session);
     if (status != STATUS_OK) log_event(LOG_ERROR, "sweep_failed", "message", err.message, NULL);
     else if (sweep.removed) log_event(LOG_INFO, "swept", "files", log_text("%lld", (long long)sweep.removed), NULL);
