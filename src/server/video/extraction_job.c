@@ -151,28 +151,24 @@ static Status next_round(Round *r, Error *err) {
 
 /* ---- images from frames ---- */
 
-static Status discard(DbSession *tx, const char *sha256, Error *err) {
-    return db_exec(tx, err, "INSERT INTO discarded_objects (sha256, discarded_at) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING", DB_TEXT(sha256),
-                   DB_INT(clock_now_ms()));
-}
-
 static Status discard_frames(DbSession *tx, void *context, Error *err) {
     const Round *r = context;
     Status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < r->count; i++) status = discard(tx, r->frames[i].object.sha256, err);
+    for (size_t i = 0; status == STATUS_OK && i < r->count; i++) status = object_discard(tx, r->frames[i].object.sha256, err);
     return status;
 }
 
 /* An image that bears the name already stays as it is. */
 static Status add_frame(DbSession *tx, Round *r, const NewImage *frame, Error *err) {
     const Extraction *e = r->e;
-    bool taken = db_get_int(tx, err, 0, "SELECT 1 FROM images WHERE project_id = $1 AND folder = $2 AND filename = $3 AND is_archived = 0",
-                            DB_TEXT(frame->project_id), DB_TEXT(frame->folder), DB_TEXT(frame->filename)) != 0;
+    int64_t taken;
+    Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM images WHERE project_id = $1 AND folder = $2 AND filename = $3 AND is_archived = 0",
+                                DB_TEXT(frame->project_id), DB_TEXT(frame->folder), DB_TEXT(frame->filename));
     if (!taken) {
-        Status status = image_insert(tx, frame, err);
+        if (status == STATUS_OK) status = image_insert(tx, frame, err);
         return status == STATUS_OK ? db_exec(tx, err, "UPDATE frame_extractions SET frames_extracted = frames_extracted + 1 WHERE id = $1", DB_TEXT(e->id)) : status;
     }
-    Status status = discard(tx, frame->object.sha256, err);
+    status = object_discard(tx, frame->object.sha256, err);
     if (status != STATUS_OK) return status;
     return db_exec(tx, err, "UPDATE frame_extractions SET frames_left_out = frames_left_out + 1, first_left_out = coalesce(first_left_out, $1) WHERE id = $2",
                    DB_TEXT(frame->filename), DB_TEXT(e->id));
@@ -223,8 +219,9 @@ static Status write_round(DbSession *tx, void *context, Error *err) {
     for (size_t i = 0; i < r->count; i++) bytes += r->frames[i].object.size;
     Status status = organization_check_room(tx, e->organization_id, (int64_t)r->count, bytes, err);
     for (size_t i = 0; status == STATUS_OK && i < r->count; i++) status = add_frame(tx, r, &r->frames[i], err);
+    int64_t frames;
+    if (status == STATUS_OK) status = db_read_int(tx, err, &frames, 0, "SELECT frames_extracted + frames_left_out FROM frame_extractions WHERE id = $1", DB_TEXT(e->id));
     if (status != STATUS_OK) return status;
-    int64_t frames = db_get_int(tx, err, 0, "SELECT frames_extracted + frames_left_out FROM frame_extractions WHERE id = $1", DB_TEXT(e->id));
     status = db_exec(tx, err, "UPDATE frame_extractions SET cursor = $1, progress = max(progress, $2), total_frames = max(total_frames, $3) WHERE id = $4 AND status = 'processing'",
                      DB_TEXT(r->cursor), DB_INT(progress(r, frames)), DB_INT(frames), DB_TEXT(e->id));
     if (status != STATUS_OK) return status;
