@@ -151,17 +151,6 @@ static Status write_progress(DbSession *tx, void *context, Error *err) {
                    DB_INT_OR_NULL(run->eta_seconds >= 0, run->eta_seconds), DB_TEXT(run->id));
 }
 
-static const char *value_text(Arena *arena, yyjson_val *value) {
-    Buffer out;
-    JsonWriter w;
-    buffer_init(&out, 1 << 20);
-    json_writer_init(&w, &out);
-    json_value(&w, value);
-    const char *text = arena_strndup(arena, buffer_text(&out), out.size);
-    buffer_clear(&out);
-    return text;
-}
-
 /* {"0": "rbc", "1": "wbc"} of the list of names. */
 static const char *mapping_text(Arena *arena, yyjson_val *names) {
     Buffer out;
@@ -188,7 +177,7 @@ static void take_progress(Run *run, yyjson_val *event) {
     run->eta_seconds = (int64_t)json_get_number(event, "eta_seconds", -1);
     int64_t percent = run->epochs > 0 ? run->epoch * 100 / run->epochs : 0;
     run->progress = percent > 99 ? 99 : percent; /* 100 only when final */
-    if (text_equal(json_get_string(event, "event", NULL), "epoch")) run->metrics = value_text(run->job->arena, event);
+    if (text_equal(json_get_string(event, "event", NULL), "epoch")) run->metrics = json_text(run->job->arena, event);
     if (db_write(run->job->server->store, write_progress, run, NULL) == STATUS_OK) run->reported_at = clock_monotonic();
 }
 
@@ -196,7 +185,7 @@ static void take_result(Run *run, yyjson_val *event) {
     Arena *arena = run->job->arena;
     int64_t size = json_get_int(event, "image_size", 0);
     run->done = true;
-    run->metrics = value_text(arena, yyjson_obj_get(event, "metrics"));
+    run->metrics = json_text(arena, yyjson_obj_get(event, "metrics"));
     run->class_mapping = mapping_text(arena, yyjson_obj_get(event, "class_names"));
     run->input_size = arena_printf(arena, "[%lld,%lld]", (long long)size, (long long)size);
 }
@@ -227,9 +216,7 @@ static bool take_line(const char *line, void *context) {
 static Status write_model(DbSession *tx, void *context, Error *err) {
     const Run *run = context;
     char model_id[UUID_SIZE];
-    int64_t now = clock_now_ms();
-    Status status = db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING",
-                            DB_TEXT(run->model.sha256), DB_TEXT(run->model.md5), DB_INT(run->model.size), DB_INT(now));
+    Status status = object_insert(tx, &run->model, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
                          "INSERT INTO models (id, organization_id, name, model_type, architecture, status, metrics, class_mapping, project_id, training_run_id, object, "
@@ -237,7 +224,7 @@ static Status write_model(DbSession *tx, void *context, Error *err) {
                          "VALUES ($1, $2, $3, 'object_detection', $4, 'ready', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
                          DB_TEXT(uuid_new(model_id)), DB_TEXT(run->organization_id), DB_TEXT(run->name), DB_TEXT(run->pipeline), DB_TEXT(run->metrics),
                          DB_TEXT(run->class_mapping), DB_TEXT(run->project_id), DB_TEXT(run->id), DB_TEXT(run->model.sha256), DB_INT(run->model.size),
-                         DB_TEXT(run->model.md5), DB_TEXT(run->input_size), DB_TEXT(run->created_by), DB_INT(now));
+                         DB_TEXT(run->model.md5), DB_TEXT(run->input_size), DB_TEXT(run->created_by), DB_INT(clock_now_ms()));
     return status == STATUS_OK ? training_finish(tx, run->id, TRAINING_STATUS_COMPLETED, model_id, run->metrics, NULL, err) : status;
 }
 
