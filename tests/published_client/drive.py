@@ -8,8 +8,10 @@ import tempfile
 import time
 import uuid
 
+import httpx
 import pictograph
 from pictograph import workflows
+from pictograph.agents import create_toolkit
 from PIL import Image, ImageDraw
 
 folder = pathlib.Path(tempfile.mkdtemp())
@@ -35,6 +37,7 @@ project = client.projects.create(name, description="from the published client", 
 assert project.name == name and client.projects.get(name).id == project.id
 assert client.projects.update(name, description="changed").description == "changed"
 assert name in [p.name for p in client.projects.iter(page_size=2)] and name in [d.name for d in client.datasets.list()]
+assert name in [d.name for d in client.datasets.iter(page_size=1)]
 assert client.datasets.get(name).id == client.datasets.get_by_id(str(project.id)).id == project.id
 
 # a folder of images; its sub-folders become virtual folders
@@ -70,6 +73,7 @@ moved = client.batch.move(name, [str(images[0].id)], target_folder_path="/moved"
 assert moved.processed == 1
 client.batch.copy(name, [str(images[0].id)], target_folder_path="/copied", copy_annotations=True)
 client.batch.update(name, [str(images[1].id)], status="review")
+assert client.batch.delete(name, [str(extra.id)]).processed == client.batch.delete(name, [str(extra.id)], permanent=True).processed == 1
 
 # search, once the images are described
 deadline = time.monotonic() + PATIENCE
@@ -83,7 +87,8 @@ assert len(alike) == 8 and alike[0].similarity > 0.999 and alike[0].filename == 
 # export, download
 export = client.exports.create(name, "first", format="coco", include_images=True)
 export = client.exports.wait_for_completion(name, "first", poll_interval=0.1)
-assert export.status == "completed"
+assert export.status == client.exports.get(name, "first").status == "completed"
+assert [e.name for e in client.exports.iter(dataset_name=name, page_size=1)] == ["first"]
 client.exports.download(name, "first", folder / "first.zip")
 assert (folder / "first.zip").read_bytes()[:2] == b"PK" and "first" in [e.name for e in client.exports.list(dataset_name=name)]
 loaded = client.datasets.download(name, folder / "out")
@@ -94,12 +99,18 @@ client.exports.create(name, "train", format="pictograph", include_images=True)
 client.exports.wait_for_completion(name, "train", poll_interval=0.1)
 run = client.training.create(name, "train", pipeline_type="yolox", name="tiny run", config={"epochs": EPOCHS, "image_size": 64, "batch_size": 4, "model_size": "nano"})
 run = client.training.wait_for_completion(str(run.id), poll_interval=0.3, timeout=300)
-assert run.status == "completed" and run.model_id
+assert run.status == client.training.get(str(run.id)).status == "completed" and run.model_id
+regretted = client.training.create(name, "train", pipeline_type="yolox", name="regretted", config={"epochs": 1000, "image_size": 64, "model_size": "nano"}, wait=False)
+assert client.training.cancel(str(regretted.id)).status == "cancelled"
+assert {r.id for r in client.training.list(dataset_name=name)} == {r.id for r in client.training.iter(dataset_name=name, page_size=1)} == {run.id, regretted.id}
 client.models.download(str(run.model_id), folder / "model.onnx")
 assert (folder / "model.onnx").stat().st_size > 100000 and str(run.model_id) in [str(m.id) for m in client.models.list()]
+assert client.models.get(str(run.model_id)).status == "ready" and [m.id for m in client.models.iter(dataset_name=name, page_size=1)] == [run.model_id]
 job = client.auto_annotate.batch(name, ["0.jpg", "1.jpg"], [{"name": "square", "output_type": "bbox"}], model_id=str(run.model_id), confidence_threshold=0.01)
 job = client.auto_annotate.wait_for_batch(str(getattr(job, "job_id", None) or job.id), poll_interval=0.2)
 assert job.status == "completed" and job.processed_images == 3 and (job.total_annotations_added > 0 or not LEARNT), job
+job = client.auto_annotate.batch(name, sorted(boxes), [{"name": "square", "output_type": "bbox"}], model_id=str(run.model_id), wait=False)
+assert client.auto_annotate.cancel_batch(job.job_id).status in ("cancelled", "completed") and client.auto_annotate.get_batch(job.job_id).job_id == job.job_id
 prompt = client.auto_annotate.box(name, "3.jpg", box=boxes["3.jpg"], name="square", confidence_threshold=0.0)
 assert prompt.status in ("success", "no_detection")
 client.auto_annotate.point(name, "3.jpg", x=boxes["3.jpg"]["x"] + 10, y=boxes["3.jpg"]["y"] + 10, name="square")
@@ -126,10 +137,22 @@ if "PICTOGRAPH_TEST_PHOTO" in os.environ:  # a photograph of a cat
         assert done.images_processed == 1 and done.annotations_added >= 1, done
     assert client.annotations.get(str(photo.id))[0].type == "polygon"
     client.projects.delete(cats.name)
+    # from a folder to a model, in one call
+    for i in range(5):
+        (folder / "cats").mkdir(exist_ok=True)
+        Image.open(os.environ["PICTOGRAPH_TEST_PHOTO"]).resize((440 + i, 300)).convert("RGB").save(folder / "cats" / f"{i}.jpg")
+    brief = {"epochs": 1, "image_size": 64, "batch_size": 4, "model_size": "nano"}
+    whole = workflows.full_pipeline(client, dataset_name=cats.name, folder=folder / "cats", classes=[("cat", "bbox")], annotate_mode="text", pipeline="yolox", train_config=brief)
+    assert whole.success and whole.annotate.images_processed == 5 and whole.model.id == whole.training_run.model_id, whole
+    again, model = workflows.train_pipeline(client, cats.name, pipeline="yolox", export_name="again", config=brief, poll_interval=0.3)
+    assert again.status == "completed" and model.id == again.model_id != whole.model.id
+    for made in (whole.model, model):
+        client.models.delete(str(made.id))
+    client.projects.delete(cats.name)
 
 # credits, organization, keys
 assert client.credits.balance().credits_remaining > 0 and client.credits.estimate("sam3_auto_annotation").total_credits == 3
-assert len(list(client.credits.iter(page_size=2, max_total=3))) == 3
+assert len(list(client.credits.iter(page_size=2, max_total=3))) == 3 and len(client.credits.history(limit=2, offset=1)) == 2
 organization = client.organizations.me()
 key = client.api_keys.create(str(organization.id), "made by the client", role="viewer")
 viewer = pictograph.Client(api_key=key.api_key)
@@ -140,12 +163,44 @@ try:
 except pictograph.ForbiddenError:
     pass
 client.api_keys.update(str(key.key_id), name="renamed", is_active=True)
+assert client.api_keys.get(str(key.key_id)).name == "renamed" and str(key.key_id) in [str(k.id) for k in client.api_keys.list()]
 client.api_keys.delete(str(key.key_id))
 time.sleep(1.1)
 try:
     viewer.projects.list()
     raise SystemExit("a deleted key works")
 except pictograph.AuthError:
+    pass
+
+# members and invites; the client hides an invite's address, which comes by mail
+owners = client.organizations.list_members()
+assert [m.role for m in owners][:1] == ["owner"]
+unwanted, wanted = (client.organizations.invite(f"{uuid.uuid4().hex[:10]}@example.org", role=role) for role in ("viewer", "member"))
+client.organizations.revoke_invite(str(unwanted.id))
+statuses = {i.id: i.status for i in client.organizations.list_invites()}
+assert (statuses[unwanted.id], statuses[wanted.id]) == ("revoked", "pending") and unwanted.id not in [i.id for i in client.organizations.list_invites(status="pending")]
+base, headers = os.environ["PICTOGRAPH_BASE_URL"], {"X-API-Key": os.environ["PICTOGRAPH_API_KEY"]}
+shown = httpx.get(base + "/api/v1/developer/organizations/invites", headers=headers).json()["invites"]
+token = next(i["invite_url"] for i in shown if i["id"] == str(wanted.id)).rsplit("/", 1)[1]
+httpx.post(f"{base}/api/v1/invites/{token}/accept", json={}).raise_for_status()
+joined = next(m for m in client.organizations.list_members() if m.email == wanted.email)
+assert joined.role == "member" and client.organizations.update_member_role(str(joined.id), role="admin")["role"] == "admin"
+client.organizations.remove_member(str(joined.id))
+assert joined.id not in [m.id for m in client.organizations.list_members()]
+
+# tools of agents
+toolkit = create_toolkit(client=client)
+assert [t["name"] for t in toolkit.as_json_schema()] == [t["name"] for t in httpx.get(base + "/api/v1/developer/tools.json", headers=headers).json()["tools"]]
+assert toolkit.dispatch("create_dataset", {"name": name + "-agent"})["name"] == name + "-agent"
+photo = toolkit.dispatch("upload_image", {"dataset_name": name + "-agent", "file_path": str(folder / "one.jpg")})
+assert toolkit.dispatch("get_annotations", {"image_uuid": photo["id"]}) == {"annotations": [], "count": 0}
+assert toolkit.dispatch("get_dataset", {"name": name + "-agent", "include_images": True})["images"][0]["id"] == photo["id"]
+assert toolkit.dispatch("get_training_status", {"run_id": str(run.id)})["status"] == "completed"
+assert toolkit.dispatch("delete_dataset", {"name": name + "-agent"})["deleted"]
+try:
+    toolkit.dispatch("get_dataset", {"name": name + "-agent"})
+    raise SystemExit("a deleted dataset is there")
+except pictograph.NotFoundError:
     pass
 
 # imports
