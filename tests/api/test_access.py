@@ -80,7 +80,9 @@ def test_failures_count_too(owner):
     client = client_of(owner, make_key(owner, rate_limit=10))
     client.get("/projects/nope", 404)
     client.post("/projects/", {}, 422)
-    assert client.get("/projects/").headers["X-RateLimit-Remaining"] == "7"
+    client.get("//nothing", 404)
+    client.call("PUT", "/projects/", 405)
+    assert client.get("/projects/").headers["X-RateLimit-Remaining"] == "5"
 
 
 def test_replay(owner):

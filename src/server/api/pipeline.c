@@ -34,19 +34,21 @@ static StepResult fail(Request *rq, Status status) {
     return STEP_REPLY;
 }
 
+/* What leads nowhere is refused by require_route: a request with a key is counted all the same. */
 static StepResult route(Request *rq, Passage *p) {
     (void)p;
     RouteMatch match = {0};
-    Status status = route_match(rq->method, rq->path, &rq->arena, &match, &rq->error);
-    if (status == STATUS_METHOD_NOT_ALLOWED) response_header(rq, "Allow", match.allow);
-    if (status != STATUS_OK) return fail(rq, status);
+    Error none = {0};
+    if (route_match(rq->method, rq->path, &rq->arena, &match, &none) != STATUS_OK) return STEP_NEXT;
     rq->route = match.route;
     memcpy(rq->path_parameters, match.parameters, sizeof rq->path_parameters);
     return STEP_NEXT;
 }
 
+static bool needs_no_key(const Request *rq, const Passage *p) { return p->nested || (rq->route ? rq->route->role == ACCESS_NONE : !request_header(rq, "X-API-Key")); }
+
 static StepResult authenticate(Request *rq, Passage *p) {
-    if (rq->route->role == ACCESS_NONE || p->nested) return STEP_NEXT;
+    if (needs_no_key(rq, p)) return STEP_NEXT;
     switch (authenticate_request(rq, p->may_wait)) {
     case AUTHENTICATED: return STEP_NEXT;
     case AUTHENTICATION_WAITS: return STEP_WAIT;
@@ -56,11 +58,20 @@ static StepResult authenticate(Request *rq, Passage *p) {
 }
 
 static StepResult limit_rate(Request *rq, Passage *p) {
-    if (rq->route->role == ACCESS_NONE || p->nested) return STEP_NEXT;
+    if (needs_no_key(rq, p)) return STEP_NEXT;
     p->rate = rate_limiter_take(rq->server->rate_limiter, rq->principal.key_id, rq->principal.rate_limit, clock_now_ms() / 1000);
     if (p->rate.allowed) return STEP_NEXT;
     json_field_int(request_error_context(rq), "retry_after", p->rate.retry_after);
     return fail(rq, request_fail(rq, STATUS_RATE_LIMITED, "Rate limit exceeded; retry in %lld s", (long long)p->rate.retry_after));
+}
+
+static StepResult require_route(Request *rq, Passage *p) {
+    (void)p;
+    RouteMatch match = {0};
+    if (rq->route) return STEP_NEXT;
+    Status status = route_match(rq->method, rq->path, &rq->arena, &match, &rq->error);
+    if (status == STATUS_METHOD_NOT_ALLOWED) response_header(rq, "Allow", match.allow);
+    return fail(rq, status);
 }
 
 /* Whoever may not do a thing must not learn from a 403 or a 422 what another organization has: what the path names is looked up first. That takes
@@ -148,7 +159,7 @@ static StepResult write_log(Request *rq, Passage *p) {
 
 typedef StepResult (*Step)(Request *rq, Passage *p);
 
-static const Step STEPS[] = {route, authenticate, limit_rate, check_role, receive_body, decode, check_idempotency, handle, reply, write_log};
+static const Step STEPS[] = {route, authenticate, limit_rate, require_route, check_role, receive_body, decode, check_idempotency, handle, reply, write_log};
 enum { STEP_COUNT = sizeof STEPS / sizeof STEPS[0], STEP_OF_REPLY = STEP_COUNT - 2 };
 
 PipelineState pipeline_run(Request *rq, bool may_wait) {

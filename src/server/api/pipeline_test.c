@@ -51,11 +51,15 @@ static void expect_get(TestServer *test, const char *key, int status, const char
 
 static void routes(void **state) {
     TestServer *test = *state;
+    expect(test_request(test, "GET", "/nothing", NULL, NULL, NULL), 404, "\"error_code\":\"not_found\"");
+    expect(test_request(test, "GET", "/nothing", "pk_live_x", NULL, NULL), 401, "invalid_api_key");
+    expect(test_request(test, "PUT", PROJECTS, NULL, NULL, NULL), 405, "method_not_allowed");
     expect(test_request(test, "GET", "/nothing", test->key, NULL, NULL), 404, "\"error_code\":\"not_found\"");
     expect(test_request(test, "GET", "/api/v1/developer/projects", test->key, NULL, NULL), 200, NULL);
     expect(test_request(test, "GET", PROJECTS "%ff", test->key, NULL, NULL), 404, "not_found");
     TestReply *reply = test_request(test, "PUT", PROJECTS, test->key, NULL, NULL);
     assert_string_equal(test_header(reply, "Allow"), "GET, HEAD, POST");
+    assert_string_equal(test_header(reply, "X-RateLimit-Limit"), "100000");
     expect(reply, 405, "method_not_allowed");
     reply = test_request(test, "GET", PROJECTS, test->key, NULL, NULL);
     char id[64];
