@@ -1,5 +1,5 @@
-"""Every figure of api/limits.yaml that the server holds is the one that it serves."""
-import pathlib
+"""Figures of api/limits.yaml: plans, prices, what the contract lets a request say, and constants of the code. Not all of them: those of clients are held by tests/client."""
+import re
 
 import pytest
 import yaml
@@ -45,11 +45,74 @@ def test_page_sizes(name):
     assert {"default": limit["default"], "max": limit["maximum"]} == {k: LIMITS["pagination"][PAGES[name]][k] for k in ("default", "max")}
 
 
-def test_constants_of_the_code():
-    """Figures that no answer shows."""
-    values = {"src/server/api/attempts.h": ("FAILED_ATTEMPTS_PER_MINUTE", LIMITS["rate_limit"]["unauthenticated_per_minute_per_address"]["value"]),
-              "src/server/api/idempotency.h": ("IDEMPOTENCY_HOURS", LIMITS["idempotency"]["window_hours"]["value"]),
-              "src/server/api/idempotency.c": ("KEEP_SECRET_MS", f"{LIMITS['auth']['created_key_replay_seconds']['value']} * 1000"),
-              "src/server/api/rate_limit.h": ("RATE_WINDOW_SECONDS", LIMITS["rate_limit"]["window_seconds"]["value"])}
-    for path, (name, value) in values.items():
-        assert f"{name} = {value}" in (pathlib.Path(ROOT) / path).read_text(), f"{path}: {name} is not {value}"
+def figure(*path):
+    value = LIMITS
+    for name in path:
+        value = value[name]
+    return value["value"] if isinstance(value, dict) and "value" in value else value
+
+
+# What a request may say: schema and field, keyword, place in limits.yaml
+SCHEMAS = [
+    ("ProjectName", "", "maxLength", "projects name_max_chars"), ("VirtualPath", "", "maxLength", "images folder_path_max_chars"),
+    ("ProjectClassInput", "name", "maxLength", "projects class_name_max_chars"), ("ProjectCreateRequest", "annotation_types", "default", "projects default_annotation_types"),
+    ("PointPromptRequest", "score_threshold", "default", "auto_annotate point_score_threshold"),
+    ("BoxPromptRequest", "confidence_threshold", "default", "auto_annotate box_confidence_threshold"),
+    ("TextPromptRequest", "confidence_threshold", "default", "auto_annotate text_confidence_threshold"),
+    ("TextPromptRequest", "max_detections", "default", "auto_annotate text_max_detections default"),
+    ("TextPromptRequest", "max_detections", "maximum", "auto_annotate text_max_detections max"),
+    ("AutoAnnotateBatchRequest", "confidence_threshold", "default", "auto_annotate batch_confidence_threshold"),
+    ("AutoAnnotateBatchRequest", "image_filenames", "minItems", "auto_annotate batch_images min"),
+    ("AutoAnnotateBatchRequest", "image_filenames", "maxItems", "auto_annotate batch_images max"),
+    ("BatchMoveRequest", "image_ids", "maxItems", "batch image_ids max"), ("BatchMoveRequest", "image_ids", "minItems", "batch image_ids min"),
+    ("ExportCreateRequest", "name", "maxLength", "exports name_max_chars"), ("ExportCreateRequest", "format", "default", "exports defaults format"),
+    ("ExportCreateRequest", "include_images", "default", "exports defaults include_images"),
+    ("ExportCreateRequest", "status_filter", "default", "exports defaults status_filter"),
+    ("TrainingCreateRequest", "name", "maxLength", "training run_name_max_chars"), ("TrainingCreateRequest", "gpu_type", "default", "training gpus default"),
+    ("InviteCreateRequest", "expires_in_days", "default", "organizations invite_days default"),
+    ("InviteCreateRequest", "expires_in_days", "minimum", "organizations invite_days min"),
+    ("InviteCreateRequest", "expires_in_days", "maximum", "organizations invite_days max"),
+    ("ApiKeyCreateRequest", "name", "maxLength", "auth api_key_name_max"),
+    ("FrameExtractionRequest", "fps", "default", "videos default_fps"), ("FrameExtractionRequest", "max_frames", "maximum", "videos max_frames_cap"),
+]
+
+
+@pytest.mark.parametrize("schema, field, keyword, place", SCHEMAS)
+def test_schemas(schema, field, keyword, place):
+    found = contract().document["components"]["schemas"][schema]
+    if field:
+        found = {**contract().resolve(found["properties"][field]), **found["properties"][field]}
+    assert found[keyword] == figure(*place.split())
+
+
+# What only the code says: file, what stands there with {} for the figure, place in limits.yaml
+CODE = [
+    ("api/attempts.h", "FAILED_ATTEMPTS_PER_MINUTE = {}", "rate_limit unauthenticated_per_minute_per_address"), ("api/idempotency.h", "IDEMPOTENCY_HOURS = {}", "idempotency window_hours"),
+    ("api/idempotency.h", "IDEMPOTENCY_WAIT = {}", "idempotency in_flight_wait_seconds"), ("api/idempotency.h", "IDEMPOTENCY_KEY_MAXIMUM = {}", "idempotency key_max_chars"),
+    ("api/idempotency.c", "KEEP_SECRET_MS = {} * 1000", "auth created_key_replay_seconds"), ("api/rate_limit.h", "RATE_WINDOW_SECONDS = {}", "rate_limit window_seconds"),
+    ("images/images.h", "IMAGE_MAXIMUM_BYTES = {}", "images max_bytes"), ("video/video_api.c", "VIDEO_MAXIMUM_BYTES INT64_C({})", "videos max_bytes"),
+    ("exports/exports_api.c", "DOWNLOAD_MS ({} * ", "signed_urls download_ttl_seconds"), ("models/models_api.c", "DOWNLOAD_TTL_MS = {} * 1000", "signed_urls download_ttl_seconds"),
+    ("datasets/datasets_api.c", "DOWNLOAD_TTL_MS = {} * 1000", "signed_urls dataset_download_ttl_seconds"),
+    ("system/objects_api.c", "UPLOAD_TTL_MS = {} * 1000", "signed_urls upload_ttl_seconds"),
+    ("auto_annotate/prompts.c", "SESSION_IDLE_MS = {} * 1000", "auto_annotate embedding_session_idle_seconds"),
+    ("auto_annotate/prompts.c", "FIRST_PROMPT = {}", "credits charges prompt_first_in_session"), ("auto_annotate/prompts.c", "FURTHER_PROMPT = {}", "credits charges prompt_further"),
+    ("auto_annotate/auto_annotate.h", "BATCH_MINIMUM_CREDITS = {}", "credits charges batch_minimum"),
+    ("training/training_api.c", "MINIMUM_IMAGES = {}", "training min_images"), ("training/training_api.c", "MAXIMUM_MINUTES = {}", "credits estimated_training_minutes max"),
+    ("training/training_job.c", "MAX_SECONDS = {}", "training max_seconds"), ("../importer/main.c", "MAX_ENTRIES = {}", "imports max_entries"),
+    ("../importer/main.c", "MAX_RATIO = {}", "imports max_ratio"), ("../importer/main.c", "MAX_CLASSES = {}", "imports max_classes"),
+    ("../importer/main.c", "MAX_IMAGES = {}", "imports max_images"),
+]
+
+
+@pytest.mark.parametrize("path, text, place", CODE)
+def test_constants_of_the_code(path, text, place):
+    source = (ROOT / "src" / "server" / path).read_text()
+    assert re.search(re.escape(text.format(figure(*place.split()))) + r"(?!\d)", source), f"{path} says otherwise"
+
+
+def test_what_images_say_of_themselves(owner, image):
+    _, picture = image
+    days = figure("images", "cache_days")
+    assert f"max-age={days * 86400}" in owner.get(f"/images/{picture['id']}/thumbnail").headers["Cache-Control"]
+    size = next(p["schema"] for p in map(contract().resolve, contract().operations["getImageThumbnail"]["parameters"]) if p["in"] == "query")
+    assert {k: size[k] for k in ("default", "minimum", "maximum")} == dict(zip(("default", "minimum", "maximum"), (figure("images", "thumbnail_px")[k] for k in ("default", "min", "max"))))
