@@ -1,4 +1,5 @@
 """The command line: exit codes, outputs, transfers, jobs; against a stand-in server."""
+import contextlib
 import hashlib
 import json
 import os
@@ -49,6 +50,37 @@ def test_api_failures_are_1_and_one_line(server):
     done = server.cli("datasets", "get", "nope")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: Project 'nope' not found (status=404, request_id=req_test)\n"
+
+
+def on_a_terminal(server, *words):
+    """(exit code, what a terminal showed)."""
+    terminal, end = pty.openpty()
+    done = subprocess.run([CLI, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end, timeout=60, env=server.environment())
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(terminal, 1 << 16):
+            shown += chunk
+    os.close(terminal)
+    return done.returncode, shown.decode()
+
+
+def test_errors_on_a_terminal_are_bold_and_red(server):
+    server.answers["GET datasets/by-name/nope"] = [(404, error("not_found", "Project 'nope' not found"))]
+    assert on_a_terminal(server, "datasets", "get", "nope") == (
+        1, "\033[1;31merror: Project 'nope' not found (status=404, request_id=req_test)\033[0m\r\n")
+
+
+def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(server, tmp_path):
+    onnx = os.urandom(3000000)
+    server.answers["GET /files/m"] = [(200, onnx)]
+    server.answers["GET models/m-1/download"] = [(200, {"download_url": server.url + "/files/m", "expires_at": "", "md5": hashlib.md5(onnx).hexdigest()})]
+    code, shown = on_a_terminal(server, "models", "download", "m-1", "-o", tmp_path / "m.onnx")
+    bars = shown.split("\r\033[K")
+    assert code == 0 and len(bars) > 1 and shown.endswith("\r\n"), shown
+    assert bars[-1].startswith("Downloading    [" + "#" * 28 + "] 3.0 MB/3.0 MB")
+    plain = server.cli("models", "download", "m-1", "-o", tmp_path / "m.onnx").stderr
+    assert "\033" not in plain and "[#" not in plain and all(line.startswith("Downloading: ") for line in plain.splitlines())
 
 
 def test_a_long_429_tells_when_to_come_back(server):
@@ -120,6 +152,13 @@ def test_lists_as_table_and_json(server):
     assert [row["name"] for row in found] == ["cars", "größe"] and "description" not in found[0]
 
 
+def test_rows_of_models(server):
+    server.answers["GET models/"] = [(200, {"models": [{"id": "m-1", "name": "first", "model_type": "object_detection", "architecture": "yolox", "status": "ready",
+                                                       "version": None}]})]
+    assert server.cli("models", "list").stdout.splitlines() == ["NAME   ID   TYPE              ARCHITECTURE  STATUS  VERSION",
+                                                                "first  m-1  object_detection  yolox         ready   -"]
+
+
 def test_names_go_into_paths_encoded(server):
     server.answers["GET datasets/by-name/a b+ü"] = [(200, {"dataset": DATASET})]
     assert server.cli("datasets", "get", "a b+ü").returncode == 0
@@ -141,6 +180,12 @@ def test_credits(server):
     server.answers["GET credits/estimate"] = [(200, {"operation": "sam3_per_minute", "total_credits": 3})]
     assert json.loads(server.cli("credits", "estimate", "sam3_per_minute", "-q2").stdout)["total_credits"] == 3
     assert server.asked[-1].query == {"operation": "sam3_per_minute", "quantity": "2"}
+    server.answers["GET credits/history"] = [(200, {"entries": [
+        {"id": "1", "created_at": "2026-01-02T03:04:05Z", "operation": "training_a10g_per_minute", "amount": -20, "balance_after": 80},
+        {"id": "2", "created_at": "2026-01-02T03:05:05Z", "operation": "training_refund_a10g", "amount": 10, "balance_after": 90}]})]
+    assert server.cli("credits", "history").stdout.splitlines() == [
+        "WHEN                  OPERATION                 AMOUNT  BALANCE", "2026-01-02T03:04:05Z  training_a10g_per_minute     -20       80",
+        "2026-01-02T03:05:05Z  training_refund_a10g          10       90"]
     server.answers["GET credits/history"] = [(200, {"entries": []})]
     assert server.cli("credits", "history", "-n", "5", "--offset", "10").stdout == "No results.\n"
     assert server.asked[-1].query == {"limit": "5", "offset": "10"}
@@ -283,6 +328,17 @@ def test_a_dataset_comes_down(server, tmp_path):
     assert all(asked.headers["X-API-Key"] is None for asked in server.asked[1:])
 
 
+@pytest.mark.parametrize("mode, without, left", [("images_only", "annotation_url", "a.jpg"), ("annotations_only", "image_url", "a.jpg.json")])
+def test_half_a_dataset_comes_down(server, tmp_path, mode, without, left):
+    for item in serve_download(server, [("/", "a.jpg")]):
+        item[without] = None
+    done = server.cli("datasets", "download", "cars", "-o", tmp_path / "out", "--mode", mode)
+    assert done.returncode == 0 and server.asked[0].query["mode"] == mode, done.stderr
+    assert [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()] == [left]
+    told = json.loads(done.stdout)
+    assert (told["images_downloaded"], told["annotations_downloaded"], told["failures"]) == ((1, 0, 0) if mode == "images_only" else (0, 1, 0))
+
+
 def test_a_model_comes_down_whole_or_not_at_all(server, tmp_path):
     onnx, path = os.urandom(100000), tmp_path / "m.onnx"
     server.answers["GET /files/m"] = [(200, onnx)]
@@ -348,6 +404,16 @@ def test_a_run_that_is_not_waited_for(server):
     assert server.cli("train", "logs", "r-1").stdout == "r-1: running, 10 %, epoch 1 of 10\n"
 
 
+def test_status_and_end_of_a_run(server):
+    server.answers["GET training/r-1"] = [(200, {"training_run": RUN})]
+    assert json.loads(server.cli("train", "status", "r-1").stdout) == {key: value for key, value in RUN.items() if value is not None}
+    server.answers["POST training/r-1/cancel"] = [(200, {"training_run": {**RUN, "status": "cancelled"}})]
+    server.asked.clear()
+    assert server.cli("train", "cancel", "r-1", stdin="n\n").returncode == 1 and server.asked == []
+    assert json.loads(server.cli("train", "cancel", "r-1", "-y").stdout) == {"run_id": "r-1", "status": "cancelled"}
+    assert server.cli("train", "status", "r-2").returncode == 1 and server.cli("train", "cancel", "r-2", "-y").returncode == 1
+
+
 def test_a_batch_takes_what_has_no_annotations(server):
     images = [{"id": "1", "filename": "a.jpg", "virtual_folder_path": "/", "annotation_count": 0},
               {"id": "2", "filename": "b.jpg", "virtual_folder_path": "/x", "annotation_count": 0},
@@ -389,6 +455,15 @@ def test_point_prompt(server):
     assert server.cli("auto-annotate", "point", "cars", "a.jpg", "3", "-4.5", "--score-threshold", "0.6").returncode == 0
     assert server.asked[0].json == {"dataset_name": "cars", "image_filename": "a.jpg", "x": 3, "y": -4.5, "name": "object", "score_threshold": 0.6}
     assert server.cli("auto-annotate", "point", "cars", "a.jpg", "3", "y").returncode == 2
+
+
+def test_box_prompt(server):
+    server.answers["POST auto-annotate/sam3/box"] = [(200, {"status": "success", "annotations": []})]
+    assert server.cli("auto-annotate", "box", "cars", "a.jpg", "1", "2.5", "30", "40", "--name", "car", "--confidence-threshold", "0.6").returncode == 0
+    assert server.asked[0].json == {"dataset_name": "cars", "image_filename": "a.jpg", "box": {"x": 1, "y": 2.5, "w": 30, "h": 40}, "name": "car",
+                                    "confidence_threshold": 0.6, "return_polygon": True}
+    assert server.cli("auto-annotate", "box", "cars", "a.jpg", "1", "2", "wide", "40").returncode == 2
+    assert server.cli("auto-annotate", "box", "cars", "a.jpg", "1", "2", "3").returncode == 2
 
 
 def test_text_prompt(server):

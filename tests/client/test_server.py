@@ -2,11 +2,14 @@
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import uuid
 
 import pytest
+from PIL import Image
 from stand_in import BUILD, CLI, ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "api"))
@@ -29,11 +32,11 @@ def pictograph(served):
     """Runs the command line; gives its parsed JSON or, with fails=True, what it said."""
     url, key = served
 
-    def run(*words, fails=False):
+    def run(*words, fails=False, stream="stdout"):
         done = subprocess.run([CLI, *map(str, words)], capture_output=True, text=True, timeout=120,
-                              env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PICTOGRAPH_API_KEY": key, "PICTOGRAPH_BASE_URL": url})
+                              env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PICTOGRAPH_API_KEY": key, "PICTOGRAPH_BASE_URL": url, "PICTOGRAPH_BIN": str(BIN)})
         assert (done.returncode != 0) == fails, done.stderr
-        return done.stderr if fails else json.loads(done.stdout) if done.stdout[:1] in "[{" else done.stdout
+        return done.stderr if fails or stream == "stderr" else json.loads(done.stdout) if done.stdout[:1] in "[{" else done.stdout
     return run
 
 
@@ -121,3 +124,29 @@ def test_deleting_a_dataset(pictograph, tmp_path):
     pictograph("datasets", "create", "soon gone", "-d", "a test")
     assert pictograph("datasets", "delete", "soon gone", "-y") == "Deleted dataset 'soon gone'.\n"
     assert "Project 'soon gone' not found" in pictograph("datasets", "get", "soon gone", fails=True)
+
+
+@pytest.mark.skipif("PICTOGRAPH_TEST_SERVER" in os.environ, reason="the soak trains by the published clients")
+def test_pipeline(pictograph, drawn, tmp_path):
+    """All of it: server, trainer and vision worker are the real ones, and some of the pictures are no JPEG."""
+    folder, out = tmp_path / "fruit", tmp_path / "out"
+    shutil.copytree(drawn, folder)
+    for path in sorted((folder / "JPEGImages").iterdir())[:5]:
+        Image.open(path).save(path.with_suffix(".png"))
+        path.unlink()
+        label = folder / "Annotations" / f"{path.stem}.xml"
+        label.write_text(label.read_text().replace(path.name, f"{path.stem}.png"))
+    stems = [path.stem for path in sorted((folder / "Annotations").iterdir())]
+    for part, names in ("train", stems[3:-1]), ("val", stems[:3] + stems[-1:]):  # a PNG and a JPEG are held out
+        (folder / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(names))
+    said = pictograph("pipeline", "all of it", folder, "-o", out, "--epochs", "1", "--model-size", "nano")
+    assert re.fullmatch(r"mAP50 [01]\.\d{3} mAP [01]\.\d{3} train \d+ s total \d+ s", said.splitlines()[-1]), said
+    report = json.loads((out / "report.json").read_text())
+    assert report["evaluation"]["val"]["images"] == 4
+    facts = pictograph("datasets", "get", "all of it", "-I", "--images-limit", "12")
+    assert (facts["image_count"], facts["completed_image_count"]) == (12, 8)
+    names = {image["filename"] for image in facts["images"] if image["status"] == "review"}
+    assert len(names) == 4 and {pathlib.Path(name).suffix for name in names} == {".jpg", ".png"}
+    assert sorted(path.name for path in out.iterdir()) == ["coco.zip", "contact-sheet.jpg", "model.onnx", "report.json"]
+    assert Image.open(out / "contact-sheet.jpg").size[0] > 100
+    assert "same data and settings" in pictograph("pipeline", "all of it", folder, "-o", out, "--epochs", "1", "--model-size", "nano", stream="stderr")
