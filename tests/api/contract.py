@@ -101,7 +101,7 @@ class Contract:
             wrong.append("204 with a body")
         if reply.status_code >= 400 and kind == "application/json":
             body = reply.json()
-            if body.get("request_id") != reply.headers.get("X-Request-Id"):
+            if body.get("request_id", reply.headers["X-Request-Id"]) != reply.headers["X-Request-Id"]:
                 wrong.append("request_id differs from the X-Request-Id header")
         assert not wrong, f"{name} {reply.status_code}: " + "; ".join(wrong) + f"\n{reply.text[:600]}"
 

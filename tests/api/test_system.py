@@ -1,5 +1,8 @@
 import re
 
+from conftest import contract
+from server import Client, Server
+
 
 def test_health_and_readiness(anonymous):
     assert anonymous.get("//healthz").json()["status"] == "ok"
@@ -18,3 +21,15 @@ def test_metrics_are_prometheus_text(anonymous):
 
 def test_the_served_contract_is_the_tested_one(anonymous, owner):
     assert anonymous.get("//openapi.json").json() == owner.contract.document
+
+
+def test_a_server_that_cannot_store_is_not_ready(tmp_path):
+    alone = Server(tmp_path / "data").start()
+    try:
+        client, objects = Client(alone.url, None, contract()), alone.folder / "objects"
+        objects.rename(alone.folder / "away")
+        assert client.get("//readyz", 503).json()["status"] == "unavailable"
+        (alone.folder / "away").rename(objects)
+        client.get("//readyz")
+    finally:
+        alone.stop()

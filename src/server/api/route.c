@@ -110,6 +110,6 @@ JsonWriter route_reply_begin(Request *rq) {
 
 Status route_reply_end(Request *rq, int status) {
     if (rq->response.body.failed) return error_set(&rq->error, STATUS_INTERNAL_ERROR, "The reply exceeds its size limit");
-    rq->response.status = status;
+    if (!rq->response.status) rq->response.status = status; /* a handler may have chosen another one */
     return STATUS_OK;
 }
