@@ -1,4 +1,6 @@
 """Answers that the contract declares and no feature's own test needs: plans that are full, balances that are empty, and the edges of signed addresses."""
+import base64
+import hmac
 import sqlite3
 import time
 import uuid
@@ -86,6 +88,21 @@ def test_edges_of_signed_downloads(owner, server, signed):
             away.rename(f)
 
 
+def test_a_signed_address_expires(owner, server, signed):
+    """The same address as the server would have signed it a day ago."""
+    token, _, query = signed.rpartition("/")[2].partition("?")
+    expires = dict(part.split("=") for part in query.split("&"))["expires"]
+
+    def signature(at):
+        key = hmac.new((server.folder / "secret.key").read_bytes(), b"pictograph signed object address 1\0", "sha256").digest()
+        return base64.urlsafe_b64encode(hmac.new(key, f"{token}\0{at}".encode(), "sha256").digest()).decode().rstrip("=")
+
+    assert signed.endswith(f"signature={signature(expires)}"), "signed otherwise than this test does"
+    past = int(time.time()) - 1
+    reply = fetch(owner, f"{signed.partition('?')[0]}?expires={past}&signature={signature(past)}", 403)
+    assert reply.json()["error_code"] == "signature_expired"
+
+
 def test_edges_of_signed_uploads(owner, server, image):
     project, _ = image
 
@@ -145,7 +162,9 @@ def test_a_download_of_an_export_that_is_not_done(owner, server, image):
     owner.wait(f"/exports/{project['name']}/slow", "export")
     with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
         db.execute("UPDATE exports SET status = 'processing' WHERE project_id = ?", (project["id"],))
-    owner.get(f"/exports/{project['name']}/slow/download", 409)
+    assert owner.get(f"/exports/{project['name']}/slow/download", 409).json()["error_code"] == "export_not_ready"
+    run = {"dataset_name": project["name"], "export_name": "slow", "pipeline_type": "yolox"}
+    assert owner.post("/training/", run, 409).json()["error_code"] == "export_not_ready"
 
 
 def test_models_and_runs_at_the_edge(owner, server, stranger, with_role, image):

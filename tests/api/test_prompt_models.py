@@ -95,6 +95,33 @@ def test_a_session_begins_with_a_prompt_that_is_answered(alone, client):
     assert [point(client, project)["credits_charged"] for _ in range(2)] == [3, 1]
 
 
+def vision_workers(server):
+    return [int(pid) for thread in pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/children") for pid in thread.read_text().split()
+            if "pictograph-vision" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def test_who_asks_again_while_the_first_runs(alone, client, project):
+    """The worker stands still: twelve wait for the first answer, up to 25 s each; one more is told to come again at once."""
+    point(client, project)  # the worker runs
+    key = {"Idempotency-Key": "again"}
+
+    def ask():
+        own = Client(alone.url, alone.key, contract())
+        return own.call("POST", "/auto-annotate/sam3/point", json={"dataset_name": project["name"], "image_filename": "a.jpg", "x": 100, "y": 100}, headers=key)
+
+    for pid in vision_workers(alone):
+        os.kill(pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(14) as pool:
+        asked = [pool.submit(ask) for _ in range(14)]
+        refused = next(concurrent.futures.as_completed(asked, 10)).result()
+        for pid in vision_workers(alone):
+            os.kill(pid, signal.SIGCONT)
+        replies = [a.result(60) for a in asked]
+    assert refused.status_code == 503 and refused.json()["error_code"] == "idempotency_in_progress" and int(refused.headers["Retry-After"]) > 0
+    assert sorted(r.status_code for r in replies) == [200] * 13 + [503]
+    assert sum(r.headers.get("Idempotency-Replayed") == "true" for r in replies) == 12
+
+
 def test_whose_key_is_revoked_meanwhile_gets_the_credits_back(alone, client, project):
     """The worker is stopped while the key goes."""
     square_model(alone.folder / "models" / "broken", input_size=1024)
@@ -102,8 +129,7 @@ def test_whose_key_is_revoked_meanwhile_gets_the_credits_back(alone, client, pro
     organization = client.get("/organizations/me").json()["organization"]["id"]
     made = client.post("//api/v1/api-keys/", {"organization_id": organization, "name": "short", "role": "member"}, 201).json()
     balance = client.get("/credits/balance").json()["credits_remaining"]
-    workers = [int(pid) for thread in pathlib.Path(f"/proc/{alone.process.pid}/task").glob("*/children") for pid in thread.read_text().split()
-               if "pictograph-vision" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+    workers = vision_workers(alone)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:

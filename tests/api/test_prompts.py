@@ -1,6 +1,8 @@
 import io
 import math
 import sqlite3
+import time
+import sqlite3
 
 import pytest
 from PIL import Image, ImageDraw
@@ -85,3 +87,13 @@ def test_one_name_in_two_folders(owner, jpeg):
         owner.upload(project, "ring.jpg", jpeg, folder=folder)
     assert ask(owner, "point", project, 409, x=5, y=5)["error_code"] == "ambiguous_filename"
     assert ask(owner, "point", project, x=5, y=5, image_filename="/b/ring.jpg", score_threshold=0)["status"] in ("success", "no_detection")
+
+
+def test_a_session_ends_after_half_an_hour(owner, server, ring):
+    project, image = ring
+    ask(owner, "point", project, x=100, y=120)
+    for idle, price in ((1799, 1), (1800, 3)):
+        with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+            now = int(time.time() * 1000)
+            assert db.execute("UPDATE prompt_sessions SET last_prompt_at = ? WHERE image_id = ?", (now - idle * 1000 + (900 if idle < 1800 else 0), image["id"])).rowcount == 1
+        assert ask(owner, "point", project, x=100, y=120)["credits_charged"] == price

@@ -13,6 +13,7 @@ from conftest import contract
 from PIL import Image
 from server import ROOT, Client, Server
 from skimage import data
+from test_prompt_models import vision_workers
 
 pytestmark = pytest.mark.skipif(not (ROOT / "build/deps/models/nanodet.onnx").exists(), reason="nanodet is not installed: tools/setup models")
 
@@ -299,3 +300,32 @@ def test_without_the_model(tmp_path, jpeg):
     doctor = bare.command("doctor").splitlines()
     assert any("NanoDet" in line for line in doctor)
     assert any("any other word" in line and "SAM 3" in line and "docs/models.md" in line and "docs/training.md" in line for line in doctor)
+
+
+def test_a_batch_ends_cancelled_with_its_project(tmp_path):
+    """The worker stands still until the project is gone: what is left of the batch fails in no time, before the flag is seen."""
+    server = Server(tmp_path / "data").start()
+    try:
+        client = Client(server.url, server.key, contract())
+        project = client.project(classes=())
+        image = photo("chelsea")
+        for i in range(4):
+            client.upload(project, f"{i}.jpg", image)
+        assert ask(client, project, "0.jpg", "cat")["status"] == "success"  # the worker runs
+        before = client.get("/credits/balance").json()["credits_remaining"]
+        workers = vision_workers(server)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        job = start(client, project, [f"{i}.jpg" for i in range(4)], [("cat", "bbox")])
+        deadline = time.monotonic() + 20
+        while client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] != "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        client.delete(f"/projects/{project['name']}")
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        done = client.wait(f"/auto-annotate/batch/{job['job_id']}")
+        assert done["status"] == "cancelled" and done["error_message"] is None and done["processed_images"] == 0
+        assert client.get("/credits/balance").json()["credits_remaining"] == before
+    finally:
+        server.stop()

@@ -292,6 +292,27 @@ def test_cancelling_gives_credits_back(owner, server, with_role, filled):
         time.sleep(0.1)
 
 
+def test_a_run_survives_its_export(owner):
+    project = fill(owner, 6)
+    run = start(owner, project)
+    owner.delete(f"/exports/{project['name']}/e", 204)
+    assert owner.wait(f"/training/{run['id']}", "training_run", timeout=120)["status"] == "completed"
+
+
+def test_a_run_ends_cancelled_with_its_project(owner):
+    project = fill(owner, 6)
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    run = start(owner, project, config={**SMALL, "epochs": 10000}, gpu_type="h100")
+    deadline = time.monotonic() + 60
+    while owner.get(f"/training/{run['id']}").json()["training_run"]["status"] != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    owner.delete(f"/projects/{project['name']}")
+    done = owner.wait(f"/training/{run['id']}", "training_run", timeout=10)
+    assert done["status"] == "cancelled" and done["model_id"] is None
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before - 120  # one started minute
+
+
 def test_no_credits_no_run(stranger, server):
     project = fill(stranger, 6)
     balance = stranger.get("/credits/balance").json()["credits_remaining"]

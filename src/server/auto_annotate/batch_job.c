@@ -211,18 +211,20 @@ static Status load_images(Images *images, Error *err) {
     return status;
 }
 
-/* Brings a batch to a final state: one credit an image that was done, at least three if any was, the rest comes back. */
+/* Brings a batch to a final state: one credit an image that was done, at least three if any was, the rest comes back. A batch whose project was
+ * deleted meanwhile is cancelled, even when it found nothing left to do before it heard of that. */
 static Status finish(DbSession *tx, const char *batch_id, const char *status_text, const char *message, Error *err) {
     char organization[64] = "";
     int64_t reserved = 0, processed = 0;
     bool open = false;
-    DbRows rows = db_query(tx, err, "SELECT organization_id, credits_reserved, processed_images, status FROM annotation_batches WHERE id = $1", DB_TEXT(batch_id));
+    DbRows rows = db_query(tx, err, "SELECT organization_id, credits_reserved, processed_images, status, project_id FROM annotation_batches WHERE id = $1", DB_TEXT(batch_id));
     if (db_next(&rows)) {
         snprintf(organization, sizeof organization, "%s", db_text_borrowed(&rows, 0));
         reserved = db_int(&rows, 1);
         processed = db_int(&rows, 2);
         const char *now_is = db_text_borrowed(&rows, 3);
         open = text_equal(now_is, "pending") || text_equal(now_is, "running");
+        if (db_is_null(&rows, 4)) status_text = "cancelled", message = NULL;
     }
     Status status = db_finish(&rows);
     if (status != STATUS_OK || !open) return status; /* a final state never changes */
