@@ -65,6 +65,7 @@ const DatasetFormat *dataset_format_at(size_t index);
 
 typedef struct DatasetReadOptions {
     const char *work_folder; /* existing empty folder where a zip is unpacked; the caller removes it after dataset_close. NULL: folders only */
+    bool labels_alone;       /* a zip's images are read through, which compares their checksums, but not kept: they have names and no bytes */
     bool voc_zero_based;     /* Pascal VOC corners count pixel edges from 0; otherwise pixels from 1, the last one included */
     /* Size of an image that the label file names but that is not there, for formats with relative coordinates; NULL or false: unknown. */
     bool (*size_of)(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height);
@@ -149,6 +150,7 @@ typedef struct DatasetWritten {
     size_t images, annotations; /* that went into the zip */
     size_t files;               /* of the zip, MANIFEST.json included */
     uint64_t bytes;             /* of the zip */
+    uint64_t label_bytes;       /* of its labels, unpacked */
     DatasetLoss losses[DATASET_LOSSES_MAX];
     size_t loss_count;
 } DatasetWritten;

@@ -56,15 +56,17 @@ void dataset_kinds_write(const DatasetKinds *kinds, JsonWriter *w) {
 static Status open_zip(Dataset *d, const char *path, Error *err) {
     const DatasetReadOptions *o = &d->options;
     if (!o->work_folder) return error_set(err, STATUS_BAD_REQUEST, "%s is a zip; only folders can be read here", file_base_name(path));
-    Status status = unpack_zip(path, o->work_folder, (UnpackLimits){o->max_entries, o->max_bytes, o->max_ratio}, err);
-    return status == STATUS_OK ? tree_open(&d->tree, o->work_folder, o->max_entries, err) : status;
+    UnpackLimits limits = {o->max_entries, o->max_bytes, o->max_ratio};
+    NameList images = {.arena = &d->arena};
+    Status status = o->labels_alone ? unpack_labels(path, o->work_folder, limits, &images, err) : unpack_zip(path, o->work_folder, limits, err);
+    return status == STATUS_OK ? tree_open(&d->tree, o->work_folder, &images, o->max_entries, err) : status;
 }
 
 static Status open_label_file(Dataset *d, const char *path, Error *err) {
     const char *name = file_base_name(path);
     const char *folder = name == path ? "." : arena_printf(&d->arena, "%.*s", (int)(name - path), path);
     d->only_label = arena_strdup(&d->arena, name);
-    return tree_open(&d->tree, folder, d->options.max_entries, err);
+    return tree_open(&d->tree, folder, NULL, d->options.max_entries, err);
 }
 
 Status dataset_open(Dataset **out, const char *path, const DatasetReadOptions *options, Error *err) {
@@ -72,7 +74,7 @@ Status dataset_open(Dataset **out, const char *path, const DatasetReadOptions *o
     arena_init(&d->arena, SIZE_MAX);
     d->options = *options;
     Status status;
-    if (file_is_directory(path)) status = tree_open(&d->tree, path, options->max_entries, err);
+    if (file_is_directory(path)) status = tree_open(&d->tree, path, NULL, options->max_entries, err);
     else if (!file_exists(path)) status = error_set(err, STATUS_NOT_FOUND, "No such file or folder: %s", path);
     else status = unpack_is_zip(path) ? open_zip(d, path, err) : open_label_file(d, path, err);
     for (size_t i = 0; status == STATUS_OK && i < FORMAT_COUNT && !d->format; i++) {
@@ -153,6 +155,7 @@ static Status finish(Writer *w, const DatasetFormat *format, Error *err) {
     buffer_init(&head, (size_t)1 << 30);
     json_writer_init(&j, &head);
     manifest_head(w, format, &j);
+    w->written->label_bytes = zip_writer_text_bytes(w->zip);
     Status status = zip_writer_finish(w->zip, buffer_text(&head), &w->written->files, &w->written->bytes, err);
     buffer_clear(&head);
     return status;

@@ -9,6 +9,16 @@
 #include "base/text.h"
 #include "base/banned.h"
 
+void name_list_add(NameList *list, const char *name) {
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? 2 * list->capacity : 256;
+        const char **items = arena_new_array(list->arena, const char *, list->capacity);
+        if (list->count) memcpy(items, list->items, list->count * sizeof *items);
+        list->items = items;
+    }
+    list->items[list->count++] = arena_strdup(list->arena, name);
+}
+
 bool name_is_safe_path(const char *path) {
     if (!*path || !text_is_utf8(path, strlen(path))) return false;
     for (const char *p = path; *p; p++) {

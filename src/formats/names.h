@@ -8,6 +8,14 @@
 
 #include "base/arena.h"
 
+/* Grows by name_list_add, which copies; starts as {.arena}. */
+typedef struct NameList {
+    Arena *arena;
+    const char **items;
+    size_t count, capacity;
+} NameList;
+void name_list_add(NameList *list, const char *name);
+
 /* Relative, no empty, "." or ".." part whether "/" or a backslash parts them, no control character, well-formed UTF-8. */
 bool name_is_safe_path(const char *path);
 /* Path of an image in an archive: name_join, but parts that are too long for a file system (the contract counts characters, file systems

@@ -68,7 +68,7 @@ static void index_name(StringMap *map, const char *name, size_t index) {
     if (string_map_get_or_set(map, name, index) != index) string_map_set(map, name, TREE_SEVERAL);
 }
 
-Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err) {
+Status tree_open(Tree *tree, const char *root, const NameList *more, uint64_t max_entries, Error *err) {
     *tree = (Tree){0};
     arena_init(&tree->arena, SIZE_MAX);
     tree->root = arena_strdup(&tree->arena, root);
@@ -79,6 +79,7 @@ Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err)
     if (fd < 0) return error_set_errno(err, errno, "%s", root);
     Status status = list(tree, fd, "", 0, max_entries, err);
     if (status != STATUS_OK) return status;
+    for (size_t i = 0; more && i < more->count; i++) add(tree, more->items[i]);
     if (tree->count) qsort(tree->files, tree->count, sizeof *tree->files, by_path);
     tree->composer = composer_new();
     for (size_t i = 0; i < tree->count; i++) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/map.h"
 #include "formats/composer.h"
+#include "formats/names.h"
 
 typedef struct TreeFile {
     const char *path; /* relative, "a/b/photo.jpg" */
@@ -30,8 +31,8 @@ typedef struct Tree {
 } Tree;
 #define TREE_SEVERAL ((size_t)-2)
 
-/* Lists root. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
-Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err);
+/* Lists root, and names of files beside it that need not be there (NULL: none), which live as long as the tree. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
+Status tree_open(Tree *tree, const char *root, const NameList *more, uint64_t max_entries, Error *err);
 void tree_close(Tree *tree);
 /* The file of that path, else the one whose path is the same when both are composed; NULL when there is none. */
 TreeFile *tree_find(const Tree *tree, const char *path);

@@ -13,7 +13,6 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "formats/composer.h"
-#include "formats/names.h"
 #include "base/banned.h"
 
 #define RATIO_FREE_BYTES ((uint64_t)64 << 20)
@@ -21,6 +20,7 @@
 typedef struct Unpacker {
     struct archive *archive;
     const char *path, *folder; /* folder NULL: nothing is kept */
+    NameList *images; /* those that are not kept; NULL: all are */
     UnpackLimits limits;
     uint64_t packed, unpacked, entries;
     char *chunk;
@@ -117,7 +117,9 @@ static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err)
     if (!plain) return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' is not a plain file", file_base_name(u->path), name);
     if (!name_is_safe_path(name)) return error_set(err, STATUS_BAD_REQUEST, "%s: unsafe name '%s'", file_base_name(u->path), name);
     if (archive_entry_is_encrypted(entry)) return error_set(err, STATUS_BAD_REQUEST, "%s: encrypted", file_base_name(u->path));
-    return u->folder ? write_entry(u, name, err) : copy_data(u, -1, err);
+    bool listed = u->images && name_is_image(name);
+    if (listed) name_list_add(u->images, name);
+    return u->folder && !listed ? write_entry(u, name, err) : copy_data(u, -1, err);
 }
 
 /* Without its directory at the end a zip was cut off, though libarchive would go on with what is there. */
@@ -169,6 +171,10 @@ static Status unpack(Unpacker *u, Error *err) {
 
 Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err) {
     return unpack(&(Unpacker){.path = path, .folder = folder, .limits = limits}, err);
+}
+
+Status unpack_labels(const char *path, const char *folder, UnpackLimits limits, NameList *images, Error *err) {
+    return unpack(&(Unpacker){.path = path, .folder = folder, .images = images, .limits = limits}, err);
 }
 
 Status unpack_verify(const char *path, size_t *out_entries, Error *err) {

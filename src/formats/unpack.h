@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "formats/names.h"
 
 typedef struct UnpackLimits {
     uint64_t max_entries;
@@ -19,5 +20,7 @@ typedef struct UnpackLimits {
 bool unpack_is_zip(const char *path);
 /* STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit. What was unpacked before stays in folder. */
 Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err);
+/* The same, but images are only read, which compares sizes and checksums; their names are added to the list. */
+Status unpack_labels(const char *path, const char *folder, UnpackLimits limits, NameList *images, Error *err);
 /* Reads every entry of a zip, keeping nothing: sizes and checksums are compared. *out_entries counts them. STATUS_BAD_REQUEST for a broken one. */
 Status unpack_verify(const char *path, size_t *out_entries, Error *err);

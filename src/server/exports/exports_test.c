@@ -1,4 +1,5 @@
 /* The job of exports on a store without HTTP: the snapshot keeps what saves, deletions and label removals change; filters, deletion, crash. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -257,6 +258,62 @@ static Status probe(Job *job, Error *err) {
     return status;
 }
 
+/* A byte of the first file in a zip becomes another one. */
+static void damage(const char *path) {
+    unsigned char header[30] = {0}, byte = 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || pread(fd, header, sizeof header, 0) != sizeof header) fail_msg("%s cannot be read", path);
+    off_t at = (off_t)sizeof header + header[26] + header[28] + 9; /* behind its name and its extra field */
+    if (pread(fd, &byte, 1, at) != 1) fail_msg("%s cannot be read", path);
+    byte ^= 1;
+    if (pwrite(fd, &byte, 1, at) != 1 || close(fd) != 0) fail_msg("%s cannot be written", path);
+}
+
+static void refused(const ExportArchive *archive, const char *why) {
+    Error err = {0};
+    Status status = export_check(archive, &err);
+    if (status == STATUS_OK) fail_msg("%s: %s", dataset_format_name(archive->format), why);
+    assert_int_equal(file_remove_tree(arena_printf(archive->job->arena, "%s/check", archive->folder), NULL), STATUS_OK);
+}
+
+static void check_in_format(Fixture *f, Job *job, ExportArchive archive, const DatasetFormat *format, bool small) {
+    Error err = {0};
+    SnapshotReader *reader = snapshot_reader_new(job, &archive.record, &archive.info);
+    DatasetSource source = snapshot_reader_source(reader);
+    archive.format = format;
+    archive.folder = f->directory;
+    archive.path = arena_printf(job->arena, "%s/%s-%d.zip", f->directory, dataset_format_name(format), small);
+    if (dataset_write(format, &archive.info, &source, archive.path, &archive.written, &err) != STATUS_OK) fail_msg("%s", err.message);
+    snapshot_reader_free(reader);
+    assert_true(archive.written.label_bytes > 0 && archive.written.annotations == 6);
+    if (!small) archive.written.label_bytes = INT64_MAX; /* too large for the reader of its format */
+    if (export_check(&archive, &err) != STATUS_OK) fail_msg("%s: %s", dataset_format_name(format), err.message);
+    file_remove_tree(arena_printf(job->arena, "%s/check", f->directory), NULL);
+    ExportArchive other = archive;
+    other.written.images++, other.written.files++;
+    refused(&other, "an image is missing");
+    other = archive;
+    other.written.annotations++;
+    if (small) refused(&other, "an annotation is missing");
+    damage(archive.path);
+    refused(&archive, "a byte is wrong");
+}
+
+static Status probe_check(Job *job, Error *err) {
+    Fixture *f = (Fixture *)job->server;
+    ExportArchive archive = {.job = job};
+    DbSession *db = db_session(f->server.store);
+    Status status = export_load_by_id(db, job->arena, job->id, &archive.record, err);
+    db_session_release(f->server.store, db);
+    archive.info = export_info(job->arena, job->payload, true);
+    for (size_t i = 0; dataset_format_at(i); i++) {
+        check_in_format(f, job, archive, dataset_format_at(i), true);
+        check_in_format(f, job, archive, dataset_format_at(i), false);
+    }
+    sql(f, "UPDATE exports SET status = 'completed'");
+    return status;
+}
+
 static Status probe_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     (void)tx, (void)job, (void)why, (void)message, (void)err;
     return STATUS_OK;
@@ -274,11 +331,22 @@ static void pages_hold_still_while_images_move(void **state) {
     assert_int_equal(number(f, "SELECT count(*) FROM export_snapshots"), 8 + 1); /* nine images were touched, each once */
 }
 
+static void a_damaged_archive_is_refused(void **state) {
+    Fixture *f = *state;
+    static const JobKind PROBE = {"export", "export", 1, 1, probe_check, probe_ended};
+    assert_int_equal(order(f, "e", "coco", NULL, NULL), STATUS_OK);
+    f->server.jobs = jobs_new(&f->server);
+    jobs_register(f->server.jobs, &PROBE);
+    assert_int_equal(jobs_start(f->server.jobs, &f->err), STATUS_OK);
+    assert_int_equal(finished(f, "e").status, EXPORT_STATUS_COMPLETED);
+}
+
 int main(void) {
 #define EXPORTS_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EXPORTS_TEST(a_snapshot_keeps_what_changes_after_it),
         EXPORTS_TEST(pages_hold_still_while_images_move),
+        EXPORTS_TEST(a_damaged_archive_is_refused),
         EXPORTS_TEST(equal_data_gives_equal_objects_in_every_format),
         EXPORTS_TEST(filters_of_status_and_class),
         EXPORTS_TEST(an_export_without_its_pixels_fails_and_says_so),
