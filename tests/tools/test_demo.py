@@ -2,6 +2,7 @@
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -18,7 +19,10 @@ def demo(tmp_path):
     (tmp_path / "tree" / "build" / "bin").symlink_to(BIN)
 
     def demo(folder):
-        return subprocess.run([tmp_path / "tree" / "tools" / "demo"], env={"PATH": "/usr/bin:/bin", "DATA": str(folder)}, capture_output=True, text=True, timeout=120)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        return subprocess.run([tmp_path / "tree" / "tools" / "demo"], env={"PATH": "/usr/bin:/bin", "DATA": str(folder), "PORT": str(port)}, capture_output=True,
+                              text=True, timeout=120)
     return demo
 
 
