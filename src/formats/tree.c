@@ -26,8 +26,9 @@ static void add(Tree *tree, const char *path) {
     tree->image_count += is_image;
 }
 
-static bool is_passed_over(Tree *tree, const char *name) {
-    if (name[0] == '.' || text_equal(name, "__MACOSX")) return true;
+static bool is_passed_over(Tree *tree, const char *name, int depth) {
+    if (text_equal(name, ".") || text_equal(name, "..")) return true;
+    if (tree->is_ours ? depth == 0 && text_equal(name, "__MACOSX") : name[0] == '.' || text_equal(name, "__MACOSX")) return true;
     bool unsafe = !name_is_safe_path(name);
     tree->skipped += unsafe;
     return unsafe;
@@ -43,7 +44,7 @@ static Status list(Tree *tree, int fd, const char *folder, int depth, uint64_t m
     }
     Status status = STATUS_OK;
     for (struct dirent *entry; status == STATUS_OK && (entry = readdir(directory));) {
-        if (is_passed_over(tree, entry->d_name)) continue;
+        if (is_passed_over(tree, entry->d_name, depth)) continue;
         char *path = *folder ? arena_printf(&tree->arena, "%s/%s", folder, entry->d_name) : arena_strdup(&tree->arena, entry->d_name);
         struct stat info;
         if (fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
@@ -77,6 +78,7 @@ Status tree_open(Tree *tree, const char *root, const NameList *more, uint64_t ma
     string_map_init(&tree->by_stem, &tree->arena);
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return error_set_errno(err, errno, "%s", root);
+    tree->is_ours = faccessat(fd, "MANIFEST.json", F_OK, 0) == 0;
     Status status = list(tree, fd, "", 0, max_entries, err);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; more && i < more->count; i++) add(tree, more->items[i]);

@@ -1,5 +1,6 @@
 /* Tree: the files of a dataset's folder, listed once. Whatever a label file names is looked up here, so that no name in it can reach a
- * file outside the folder. Hidden files, directory links and names that no archive could hold are passed over. */
+ * file outside the folder. Hidden files, directory links and names that no archive could hold are passed over; beside a MANIFEST.json, which all
+ * our archives have, hidden files are images like others, if somebody called them so. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@ typedef struct Tree {
     TreeFile *files; /* by path, as strcmp orders */
     size_t count, capacity;
     size_t image_count;
+    bool is_ours;      /* has a MANIFEST.json */
     size_t skipped;    /* names passed over for what they are */
     Composer *composer;
     StringMap by_form; /* composed form of a path beyond ASCII -> its index, TREE_SEVERAL when files share it */

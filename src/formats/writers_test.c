@@ -387,7 +387,8 @@ static void names_come_back_byte_for_byte(void **state) {
     Images images = images_of(false);
     images.items[0].filename = DECOMPOSED ".png";
     images.items[1].folder = "/" DECOMPOSED;
-    images.items[2].folder = "/" COMPOSED;
+    images.items[2].folder = "/" COMPOSED "/.x";
+    images.items[3].filename = ".hidden.png";
     for (size_t f = 0; dataset_format_at(f); f++) {
         const char *format = dataset_format_name(dataset_format_at(f)), *name = arena_printf(&t.arena, "%s.zip", format);
         DatasetWritten written = write_images(&images, format, name);
@@ -396,7 +397,8 @@ static void names_come_back_byte_for_byte(void **state) {
         assert_int_equal(t.report.annotations + t.report.left_out, written.annotations);
         assert_non_null(strstr(told, "/ " DECOMPOSED ".png 100x80 none: "));
         assert_non_null(strstr(told, "/" DECOMPOSED " a.jpg 100x80 none: "));
-        assert_non_null(strstr(told, "/" COMPOSED " "));
+        assert_non_null(strstr(told, "/" COMPOSED "/.x \xe6\x97\xa5.png 100x80 none:"));
+        assert_non_null(strstr(told, "/x .hidden.png 100x80 none:"));
     }
 }
 

@@ -75,7 +75,7 @@ def no_project(client, project):
 def filled(owner):
     made = owner.post("/projects/", {"name": name(), "description": "Cells, at night", "annotation_types": ["polygon", "keypoint", "bbox"],
                                      "classes": [{"name": "cell", "color": "#112233"}, {"name": "straße", "type": "polygon", "color": "rgba(173, 255, 47, 1.0)"}]}, 201).json()["project"]
-    for i, (folder, filename) in enumerate([("/", "i0.jpg"), ("/night/rain", DECOMPOSED), ("/日本", "i2.jpg")]):
+    for i, (folder, filename) in enumerate([("/", "i0.jpg"), ("/night/rain", DECOMPOSED), ("/日本/.x", ".i2.jpg")]):
         image = owner.upload(made, filename, picture(colour=(i * 50, 9, 9)), folder=folder)
         if i < 2:
             outline = {"paths": [[{"x": 1, "y": 1}, {"x": 30.25, "y": 1}, {"x": 15, "y": 20.5}]]}
@@ -91,7 +91,7 @@ def test_what_was_exported_comes_back(owner, filled, format):
     done, files = bring_in(owner, data)
     assert done["status"] == "completed" and done["format"] == format and done["progress"] == 100 and done["error_message"] is None, done
     assert (done["image_count"], done["annotation_count"], done["taken"]) == (3, 4, 3) and done["left_out"] == 0
-    assert sorted(f["file"] for f in files if f["outcome"] == "taken") == ["i0.jpg", "night/rain/" + DECOMPOSED, "日本/i2.jpg"]
+    assert sorted(f["file"] for f in files if f["outcome"] == "taken") == ["i0.jpg", "night/rain/" + DECOMPOSED, "日本/.x/.i2.jpg"]
     project = owner.get(f"/projects/{done['name']}").json()["project"]
     assert project["id"] == done["project_id"] and project["image_count"] == 3
     assert {c["name"] for c in project["classes"]} == {"cell", "straße"}
@@ -99,7 +99,7 @@ def test_what_was_exported_comes_back(owner, filled, format):
     for image in dataset["images"]:
         assert (image["width"], image["height"]) == (64, 48)
         annotations = owner.get(f"/annotations/{image['id']}").json()["annotations"]
-        assert [a["name"] for a in annotations] == ([] if image["filename"] == "i2.jpg" else ["cell", "straße"])
+        assert [a["name"] for a in annotations] == ([] if image["filename"] == ".i2.jpg" else ["cell", "straße"])
         if annotations and format != "yolo":
             assert annotations[0]["bounding_box"] == BOX["bounding_box"]
     sizes = [owner.get(f"/images/{i['id']}/thumbnail").content[:2] for i in dataset["images"]]
@@ -115,7 +115,7 @@ def test_export_import_export_gives_equal_bytes(owner, filled):
     project = owner.get(f"/projects/{filled['name']}").json()["project"]
     assert (project["description"], project["annotation_types"]) == (filled["description"], filled["annotation_types"])
     images = owner.get(f"/datasets/{project['id']}?include_images=true").json()["dataset"]["images"]
-    assert {i["filename"]: owner.get(f"/images/{i['id']}/metadata").json()["image"]["display_name"] for i in images} == {"i0.jpg": None, DECOMPOSED: None, "i2.jpg": "Der dritte"}
+    assert {i["filename"]: owner.get(f"/images/{i['id']}/metadata").json()["image"]["display_name"] for i in images} == {"i0.jpg": None, DECOMPOSED: None, ".i2.jpg": "Der dritte"}
     named, _ = bring_in(owner, first, description="Mine")
     assert owner.get(f"/projects/{named['name']}").json()["project"]["description"] == "Mine"
     again, _ = bring_in(owner, first)  # beside it: the images' ids are taken, all else is equal
