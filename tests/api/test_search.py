@@ -3,6 +3,7 @@ import math
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -76,6 +77,20 @@ def similar(client, image_id, expect=200, **fields):
 
 def tagged(client, expect=200, **fields):
     return client.get("/search/by-tags", expect, params=fields).json()
+
+
+def test_bytes_that_are_gone_hold_up_nobody(owner, server, jpeg):
+    """Its own project comes first, and it is tried again and again: the disk may come back."""
+    first, second = owner.project(), owner.project()
+    lost = owner.upload(first, "lost.png", encoded(waves(77), "PNG"), content_type="image/png")
+    wait_described(owner, [lost["id"]])
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+        sha256 = db.execute("SELECT object FROM images WHERE id = ?", (lost["id"],)).fetchone()[0]
+        (server.folder / "objects" / sha256[:2] / sha256[2:4] / sha256).unlink()
+        db.execute("DELETE FROM image_vectors WHERE image_id = ?", (lost["id"],))
+        db.execute("INSERT INTO description_queue (image_id, project_id, queued_at, attempts) VALUES (?, ?, 0, 2)", (lost["id"], first["id"]))
+    wait_described(owner, [owner.upload(second, f"{seed}.jpg", encoded(checkers(90 + seed)))["id"] for seed in range(3)])
+    owner.delete(f"/projects/{first['name']}")
 
 
 @pytest.fixture(scope="module")

@@ -71,15 +71,15 @@ static Status describe(Job *job, const ImageRecord *image, Error *err) {
 
 /* ---- which one ---- */
 
-/* The first waiting image of the first project after `after`, or of the first of all. One that ended a worker goes behind the others. */
+/* The first waiting image of the first project after `after`, or of the first of all. One that failed before goes behind all others, of whatever project. */
 static Status next_image(Server *server, Arena *arena, const char *after, ImageRecord *out, bool *found, Error *err) {
     DbSession *session = db_session(server->store);
     Status status = STATUS_OK;
     *found = false;
-    for (int round = 0; round < 2 && !*found && status == STATUS_OK; round++) {
+    for (int round = 0; round < 4 && !*found && status == STATUS_OK; round++) {
         DbRows rows = db_query(session, err,
-                               "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.id = (SELECT image_id FROM description_queue WHERE attempts < 3 AND project_id > $1 "
-                               "ORDER BY project_id, attempts, number LIMIT 1)", DB_TEXT(round == 0 ? after : ""));
+                               "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.id = (SELECT image_id FROM description_queue WHERE attempts < 3 AND attempts < $1 AND project_id > $2 "
+                               "ORDER BY project_id, attempts, number LIMIT 1)", DB_INT(round < 2 ? 1 : DESCRIPTION_ATTEMPTS), DB_TEXT(round % 2 == 0 ? after : ""));
         *found = db_next(&rows);
         if (*found) *out = image_read_row(&rows, arena);
         status = db_finish(&rows);
