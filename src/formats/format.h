@@ -186,6 +186,9 @@ Status coco_read_text(Reader *reader, const char *file, const char *text, size_t
 Status voc_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
 Status cvat_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
 Status labelme_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
+/* dataset.json, and the file of an image. */
+void pictograph_read_head(Reader *reader, yyjson_val *root);
+Status pictograph_read_image(Reader *reader, const char *file, yyjson_val *root, Error *err);
 /* The text is taken apart in place; text[size] is a NUL. */
 Status csv_read_text(Reader *reader, const char *file, char *text, size_t size, Error *err);
 void yolo_read_names(Reader *reader, const char *yaml);

@@ -42,7 +42,11 @@ bool pictograph_detect(const Dataset *d) {
 
 /* ---- reading ---- */
 
-static void read_classes(Reader *r, yyjson_val *classes) {
+void pictograph_read_head(Reader *r, yyjson_val *root) {
+    r->report->name = arena_strdup(r->report->arena, json_get_string(root, "name", NULL));
+    r->report->description = arena_strdup(r->report->arena, json_get_string(root, "description", NULL));
+    r->report->kinds = dataset_kinds_read(yyjson_obj_get(root, "annotation_types"));
+    yyjson_val *classes = yyjson_obj_get(root, "classes");
     size_t index, count;
     yyjson_val *class;
     yyjson_arr_foreach(classes, index, count, class) {
@@ -78,20 +82,20 @@ static void read_annotations(Reader *r, const char *file, yyjson_val *array, Ann
     }
 }
 
-static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Error *err) {
+Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Error *err) {
     const char *filename = json_get_string(root, "filename", NULL);
     if (!filename || !name_is_safe_path(filename) || strchr(filename, '/')) {
-        reader_leave_file_out(r, file->path, "does not name its image; left out");
+        reader_leave_file_out(r, file, "does not name its image; left out");
         return STATUS_OK;
     }
     /* annotations/a/b.jpg.json -> the image of the same place, else the one that the facts name. */
-    TreeFile *image_file = reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
-    if (!image_file) image_file = reader_find_image(r, file->path, filename);
+    TreeFile *image_file = reader_find_image(r, file, name_without_extension(&r->image_arena, file_base_name(file)));
+    if (!image_file) image_file = reader_find_image(r, file, filename);
     DatasetImage image;
     if (image_file) image = reader_image(r, image_file);
-    else if (!reader_missing_image(r, file->path, name_join(&r->image_arena, json_get_string(root, "folder", "/"), filename), &image)) return STATUS_OK;
+    else if (!reader_missing_image(r, file, name_join(&r->image_arena, json_get_string(root, "folder", "/"), filename), &image)) return STATUS_OK;
     if (image_file && image_file->seen) {
-        reader_leave_file_out(r, file->path, "a second label file of image %s; left out", image_file->path);
+        reader_leave_file_out(r, file, "a second label file of image %s; left out", image_file->path);
         return STATUS_OK;
     }
     if (image_file) image_file->seen = true;
@@ -107,7 +111,7 @@ static Status read_image(Reader *r, const TreeFile *file, yyjson_val *root, Erro
     image.split = split ? name_split(split, strlen(split)) : NULL;
     image.labelled = true;
     image.filename = filename; /* the name in the archive may have been cut */
-    read_annotations(r, file->path, yyjson_obj_get(root, "annotations"), &image.annotations);
+    read_annotations(r, file, yyjson_obj_get(root, "annotations"), &image.annotations);
     for (size_t i = 0; i < image.annotations.count; i++) reader_class(r, image.annotations.items[i].name);
     return reader_deliver(r, &image, err);
 }
@@ -119,7 +123,7 @@ static Status read_file(Reader *r, const TreeFile *file, Error *err) {
     yyjson_doc *doc = json_parse_file(tree_full_path(r->tree, &arena, file), r->options->max_label_bytes, &why);
     Status status = STATUS_OK;
     if (!doc) reader_leave_file_out(r, file->path, "%s; left out", why.message);
-    else if (yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = read_image(r, file, yyjson_doc_get_root(doc), err);
+    else if (yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = pictograph_read_image(r, file->path, yyjson_doc_get_root(doc), err);
     yyjson_doc_free(doc);
     arena_clear(&arena);
     return status;
@@ -132,11 +136,7 @@ static bool is_label(const TreeFile *file, const TreeFile *head) {
 Status pictograph_read(Reader *r, Error *err) {
     yyjson_doc *doc = open_head(r->dataset, r->arena, err);
     if (!doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json is missing or cannot be read");
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    r->report->name = arena_strdup(r->report->arena, json_get_string(root, "name", NULL));
-    r->report->description = arena_strdup(r->report->arena, json_get_string(root, "description", NULL));
-    r->report->kinds = dataset_kinds_read(yyjson_obj_get(root, "annotation_types"));
-    read_classes(r, yyjson_obj_get(root, "classes"));
+    pictograph_read_head(r, yyjson_doc_get_root(doc));
     yyjson_doc_free(doc);
     const TreeFile *head = find_head(r->dataset);
     for (size_t i = 0; i < r->tree->count; i++) {
