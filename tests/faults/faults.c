@@ -72,5 +72,6 @@ ssize_t write(int fd, const void *data, size_t size) { return file_fails(fd) ? -
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return file_fails(fd) ? -1 : NEXT(pwrite)(fd, data, size, at); }
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) { return file_fails(fd) ? -1 : NEXT(pwrite64)(fd, data, size, at); }
 int fsync(int fd) { return file_fails(fd) ? -1 : NEXT(fsync)(fd); }
+int syncfs(int fd) { return fails() ? -1 : NEXT(syncfs)(fd); }
 int fdatasync(int fd) { return file_fails(fd) ? -1 : NEXT(fdatasync)(fd); }
 int rename(const char *from, const char *to) { return fails() ? -1 : NEXT(rename)(from, to); }

@@ -95,39 +95,45 @@ bool objects_exist(const Objects *objects, const char *sha256) {
     return name_object(objects, sha256, path, NULL) == STATUS_OK && file_exists(path);
 }
 
-static Status make_folder(const char *path, atomic_bool *durable, Error *err) {
+static Status make_folder(const char *path, atomic_bool *durable, bool sync, Error *err) {
     if (atomic_load(durable)) return STATUS_OK;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) return error_set_errno(err, errno, "%s", path);
+    if (!sync) return STATUS_OK;
     Status status = file_sync_parent(path, err); /* also where it exists: whoever made it may not have come that far */
     if (status == STATUS_OK) atomic_store(durable, true);
     return status;
 }
 
-/* Makes the folder objects/ab/cd of an object, each new level durable in the one above. */
-static Status make_fan_out(Objects *objects, const char *sha256, Error *err) {
-    char path[OBJECT_PATH_MAXIMUM], number[5] = {sha256[0], sha256[1], sha256[2], sha256[3]};
-    unsigned long folder = strtoul(number, NULL, 16);
-    snprintf(path, sizeof path, "%s/%.2s", objects->root, sha256);
-    Status status = make_folder(path, &objects->durable[folder / FAN_OUT], err);
-    if (status != STATUS_OK) return status;
-    snprintf(path, sizeof path, "%s/%.2s/%.2s", objects->root, sha256, sha256 + 2);
-    return make_folder(path, &objects->durable[FAN_OUT + folder], err);
+static unsigned long folder_of(const char *sha256) {
+    char number[5] = {sha256[0], sha256[1], sha256[2], sha256[3]};
+    return strtoul(number, NULL, 16);
 }
 
-/* Gives a finished file its lasting name. *out_code is the errno of the rename, for EXDEV. */
-static Status publish(Objects *objects, int fd, const char *from, const char *sha256, int *out_code, Error *err) {
+/* Makes the folder objects/ab/cd of an object; with sync, each new level durable in the one above. */
+static Status make_fan_out(Objects *objects, const char *sha256, bool sync, Error *err) {
+    char path[OBJECT_PATH_MAXIMUM];
+    unsigned long folder = folder_of(sha256);
+    snprintf(path, sizeof path, "%s/%.2s", objects->root, sha256);
+    Status status = make_folder(path, &objects->durable[folder / FAN_OUT], sync, err);
+    if (status != STATUS_OK) return status;
+    snprintf(path, sizeof path, "%s/%.2s/%.2s", objects->root, sha256, sha256 + 2);
+    return make_folder(path, &objects->durable[FAN_OUT + folder], sync, err);
+}
+
+/* Gives a finished file its lasting name. Without sync the caller has made its bytes durable and does so with the name. *out_code is the errno
+ * of the rename, for EXDEV. */
+static Status publish(Objects *objects, int fd, const char *from, const char *sha256, bool sync, int *out_code, Error *err) {
     char path[OBJECT_PATH_MAXIMUM];
     *out_code = 0;
     Status status = name_object(objects, sha256, path, err);
-    if (status == STATUS_OK && fchmod(fd, OBJECT_MODE) != 0) status = error_set_errno(err, errno, "%s", from);
-    if (status == STATUS_OK && fsync(fd) != 0) status = error_set_errno(err, errno, "fsync %s", from);
-    if (status == STATUS_OK) status = make_fan_out(objects, sha256, err);
+    if (status == STATUS_OK && sync && fsync(fd) != 0) status = error_set_errno(err, errno, "fsync %s", from);
+    if (status == STATUS_OK) status = make_fan_out(objects, sha256, sync, err);
     if (status != STATUS_OK) return status;
     pthread_mutex_lock(&objects->names);
     if (futimens(fd, NULL) != 0 || rename(from, path) != 0) *out_code = errno;
     pthread_mutex_unlock(&objects->names);
     if (*out_code) return error_set_errno(err, *out_code, "%s", path);
-    return file_sync_parent(path, err);
+    return sync ? file_sync_parent(path, err) : STATUS_OK;
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------------------- */
@@ -172,7 +178,8 @@ Status object_writer_commit(ObjectWriter *writer, ObjectInfo *out, Error *err) {
     int code;
     ObjectInfo info = {.size = writer->size};
     hasher_finish(writer->hasher, info.sha256, info.md5);
-    Status status = publish(writer->objects, writer->fd, writer->path, info.sha256, &code, err);
+    Status status = fchmod(writer->fd, OBJECT_MODE) == 0 ? STATUS_OK : error_set_errno(err, errno, "%s", writer->path);
+    if (status == STATUS_OK) status = publish(writer->objects, writer->fd, writer->path, info.sha256, true, &code, err);
     if (status != STATUS_OK) unlink(writer->path);
     else if (out) *out = info;
     writer_free(writer);
@@ -212,28 +219,80 @@ static Status copy_in(Objects *objects, int fd, const char *path, ObjectInfo *ou
     return status;
 }
 
-Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, Error *err) {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return error_set_errno(err, errno, "%s", path);
-    Hasher *hasher = hasher_new();
-    ObjectInfo info = {0};
+/* --- adopting -------------------------------------------------------------------------------------------------------------- */
+
+/* Opens and hashes the file, which keeps its name but has an object's mode. */
+static Status examine(Adoption *file, int *out_fd) {
+    Error *err = &file->error;
     struct stat st;
-    int code = 0;
-    Status status = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? STATUS_OK : error_set(err, STATUS_IO, "%s is not a regular file", path);
-    if (status == STATUS_OK) status = read_through(fd, path, hasher, NULL, err);
-    if (status == STATUS_OK) {
-        hasher_finish(hasher, info.sha256, info.md5);
-        info.size = (int64_t)st.st_size;
-        status = publish(objects, fd, path, info.sha256, &code, err);
-    }
-    if (code == EXDEV) {
-        status = copy_in(objects, fd, path, &info, err);
-        if (status == STATUS_OK) unlink(path);
-    }
-    if (status == STATUS_OK && out) *out = info;
+    int fd = *out_fd = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return error_set_errno(err, errno, "%s", file->path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return error_set(err, STATUS_IO, "%s is not a regular file", file->path);
+    if (fchmod(fd, OBJECT_MODE) != 0) return error_set_errno(err, errno, "%s", file->path);
+    Hasher *hasher = hasher_new();
+    Status status = read_through(fd, file->path, hasher, NULL, err);
+    if (status == STATUS_OK) hasher_finish(hasher, file->object.sha256, file->object.md5);
     hasher_free(hasher);
-    close(fd);
+    file->object.size = (int64_t)st.st_size;
     return status;
+}
+
+static Status take_over(Objects *objects, Adoption *file, int fd, bool sync) {
+    int code;
+    Status status = publish(objects, fd, file->path, file->object.sha256, sync, &code, &file->error);
+    if (code != EXDEV) return status;
+    file->error = (Error){0};
+    status = copy_in(objects, fd, file->path, &file->object, &file->error);
+    if (status == STATUS_OK) unlink(file->path);
+    return status;
+}
+
+/* Everything written on the file system of the objects so far; where that fails, each file that was well has failed. */
+static void sync_all(const Objects *objects, Adoption *files, size_t count) {
+    int fd = open(objects->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = fd >= 0 && syncfs(fd) == 0 ? 0 : errno;
+    if (fd >= 0) close(fd);
+    for (size_t i = 0; code && i < count; i++)
+        if (files[i].error.status == STATUS_OK) error_set_errno(&files[i].error, code, "syncfs %s", objects->root);
+}
+
+/* A name may replace that of an object in use, so each file's bytes are durable before any gets its name. */
+static void adopt_together(Objects *objects, Adoption *files, const int *fds, size_t count) {
+    sync_all(objects, files, count);
+    for (size_t i = 0; i < count; i++) {
+        Adoption *file = &files[i];
+        /* Of bytes that could not be written earlier some other syncfs may have been told, once and for all: this tells of the file. */
+        if (file->error.status == STATUS_OK && sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) != 0)
+            error_set_errno(&file->error, errno, "%s", file->path);
+        if (file->error.status == STATUS_OK) take_over(objects, file, fds[i], false);
+    }
+    sync_all(objects, files, count);
+    for (size_t i = 0; i < count; i++) {
+        if (files[i].error.status != STATUS_OK) continue;
+        unsigned long folder = folder_of(files[i].object.sha256);
+        atomic_store(&objects->durable[folder / FAN_OUT], true);
+        atomic_store(&objects->durable[FAN_OUT + folder], true);
+    }
+}
+
+void objects_adopt_files(Objects *objects, Adoption *files, size_t count) {
+    int *fds = xcalloc(count + 1, sizeof *fds);
+    for (size_t i = 0; i < count; i++) {
+        files[i].error = (Error){0};
+        examine(&files[i], &fds[i]);
+    }
+    if (count > 1) adopt_together(objects, files, fds, count);
+    else if (count && files->error.status == STATUS_OK) take_over(objects, files, fds[0], true);
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0) close(fds[i]);
+    free(fds);
+}
+
+Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, Error *err) {
+    Adoption file = {.path = path};
+    objects_adopt_files(objects, &file, 1);
+    if (file.error.status != STATUS_OK && err) *err = file.error;
+    if (file.error.status == STATUS_OK && out) *out = file.object;
+    return file.error.status;
 }
 
 /* --- removing -------------------------------------------------------------------------------------------------------------- */

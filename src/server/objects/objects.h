@@ -38,6 +38,13 @@ void object_writer_abort(ObjectWriter *writer);
 
 /* Takes over a finished regular file of this machine (moved when on the same file system, else copied). Durable after return. */
 Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, Error *err);
+typedef struct Adoption {
+    const char *path;
+    ObjectInfo object;
+    Error error; /* STATUS_OK: it is an object now */
+} Adoption;
+/* The same for many files, of paths that differ: what makes one of them durable serves all. Each has an outcome of its own. */
+void objects_adopt_files(Objects *objects, Adoption *files, size_t count);
 /* Path of an object's file in the arena; says nothing about its existence. */
 char *objects_path(const Objects *objects, const char *sha256, Arena *arena);
 bool objects_exist(const Objects *objects, const char *sha256);

@@ -75,16 +75,31 @@ static Status write_object(Fixture *f, const char *text, ObjectInfo *info) {
     return object_writer_commit(writer, info, &f->err);
 }
 
-/* In libc's place: counts the folders that are synced, and fails when told. */
-static int folders_synced;
+/* In libc's place: count what is synced, and fail when told. */
+static int folders_synced, files_synced, syncs, failing_sync;
 static bool folders_fail;
+static ino_t failing_file;         /* the one that was not written */
+static const char *unnamed_so_far; /* an object that has no name at the first syncfs */
 
 int fsync(int fd) {
     struct stat st;
     bool folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
     folders_synced += folder;
+    files_synced += !folder;
     errno = EIO;
     return folder && folders_fail ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int syncfs(int fd) {
+    if (++syncs == 1 && unnamed_so_far) assert_false(file_exists(unnamed_so_far));
+    errno = EIO;
+    return syncs == failing_sync ? -1 : (int)syscall(SYS_syncfs, fd);
+}
+
+int sync_file_range(int fd, off_t at, off_t size, unsigned flags) {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && failing_file && st.st_ino == failing_file) return errno = EIO, -1;
+    return (int)syscall(SYS_sync_file_range, fd, at, size, flags);
 }
 
 static void a_folder_is_durable_before_an_object_in_it_is_acknowledged(void **state) {
@@ -155,6 +170,105 @@ static void finished_files_are_adopted(void **state) {
     assert_int_not_equal(objects_adopt_file(f->objects, "/nowhere/at/all", &info, &f->err), STATUS_OK);
 }
 
+enum { MANY = 8 };
+
+/* Loose files "0", "1" … of which the last but one is like the first. */
+static void loose_files(Fixture *f, Adoption files[MANY]) {
+    for (int i = 0; i < MANY; i++) {
+        char *text = arena_printf(&f->arena, "%d", i == MANY - 2 ? 0 : i);
+        files[i] = (Adoption){.path = loose_file(f, arena_printf(&f->arena, "many-%d", i), text)};
+    }
+    folders_synced = files_synced = syncs = failing_sync = 0;
+}
+
+static char *path_of(Fixture *f, const char *text) {
+    ObjectInfo info;
+    Hasher *hasher = hasher_new();
+    hasher_update(hasher, text, strlen(text));
+    hasher_finish(hasher, info.sha256, info.md5);
+    hasher_free(hasher);
+    return objects_path(f->objects, info.sha256, &f->arena);
+}
+
+static void many_files_are_synced_together_and_before_they_have_names(void **state) {
+    Fixture *f = *state;
+    Adoption files[MANY];
+    loose_files(f, files);
+    unnamed_so_far = path_of(f, "0");
+    objects_adopt_files(f->objects, files, MANY);
+    unnamed_so_far = NULL;
+    assert_int_equal(syncs, 2);
+    assert_int_equal(files_synced + folders_synced, 0);
+    for (int i = 0; i < MANY; i++) {
+        struct stat st;
+        assert_int_equal(files[i].error.status, STATUS_OK);
+        assert_int_equal(files[i].object.size, 1);
+        assert_string_equal(objects_path(f->objects, files[i].object.sha256, &f->arena), path_of(f, i == MANY - 2 ? "0" : arena_printf(&f->arena, "%d", i)));
+        assert_false(file_exists(files[i].path));
+        assert_int_equal(stat(objects_path(f->objects, files[i].object.sha256, &f->arena), &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0440);
+    }
+    /* their folders are durable by now: one more object in them takes the name alone */
+    assert_int_equal(write_object(f, "0", NULL), STATUS_OK);
+    assert_int_equal(folders_synced, 1);
+    files_synced = folders_synced = syncs = 0;
+    files[0].path = loose_file(f, "one", "1");
+    files_synced = folders_synced = 0;
+    objects_adopt_files(f->objects, files, 1);
+    assert_int_equal(files[0].error.status, STATUS_OK);
+    assert_int_equal(syncs, 0); /* of which the whole file system would have to be written */
+    assert_int_equal(files_synced, 1);
+    assert_int_equal(folders_synced, 1);
+    objects_adopt_files(f->objects, NULL, 0);
+}
+
+static void faults_of_one_file_leave_the_others(void **state) {
+    Fixture *f = *state;
+    Adoption files[MANY];
+    struct stat st;
+    loose_files(f, files);
+    const char *link_path = arena_printf(&f->arena, "%s/link", f->directory);
+    assert_int_equal(symlink(files[7].path, link_path), 0);
+    files[1].path = "/nowhere/at/all";
+    files[2].path = link_path;
+    files[3].path = f->directory;
+    assert_int_equal(stat(files[4].path, &st), 0);
+    failing_file = st.st_ino;
+    char *in_the_way = path_of(f, "5");
+    assert_int_equal(file_make_directories(in_the_way, 0700, &f->err), STATUS_OK); /* a folder, which no file replaces */
+    objects_adopt_files(f->objects, files, MANY);
+    failing_file = 0;
+    for (int i = 0; i < MANY; i++) {
+        bool fails = i >= 1 && i <= 5;
+        assert_int_equal(files[i].error.status, fails ? STATUS_IO : STATUS_OK);
+        if (fails) assert_true(strlen(files[i].error.message) > 0);
+        else assert_true(objects_exist(f->objects, files[i].object.sha256));
+    }
+    assert_false(file_exists(path_of(f, "4")));
+    assert_true(file_exists(files[4].path));
+    assert_true(file_exists(files[5].path));
+}
+
+static void what_is_not_durable_is_not_acknowledged(void **state) {
+    Fixture *f = *state;
+    for (int nth = 1; nth <= 2; nth++) {
+        Adoption files[MANY];
+        loose_files(f, files);
+        files[1].path = "/nowhere/at/all";
+        failing_sync = nth;
+        objects_adopt_files(f->objects, files, MANY);
+        failing_sync = 0;
+        for (int i = 0; i < MANY; i++) {
+            assert_int_equal(files[i].error.status, STATUS_IO);
+            assert_true((strstr(files[i].error.message, "nowhere") != NULL) == (i == 1));
+            assert_true(file_exists(path_of(f, "3")) == (nth == 2)); /* no name before the bytes are durable */
+        }
+    }
+    folders_synced = 0;
+    assert_int_equal(write_object(f, "3", NULL), STATUS_OK);
+    assert_int_equal(folders_synced, 3); /* a folder that may be lost is not taken for durable */
+}
+
 static void files_of_another_file_system_are_copied(void **state) {
     Fixture *f = *state;
     char path[] = "/dev/shm/objects_test_XXXXXX";
@@ -162,10 +276,14 @@ static void files_of_another_file_system_are_copied(void **state) {
     if (fd < 0) skip();
     assert_int_equal(write(fd, "abc", 3), 3);
     close(fd);
-    ObjectInfo info;
-    assert_int_equal(objects_adopt_file(f->objects, path, &info, &f->err), STATUS_OK);
-    assert_string_equal(info.sha256, ABC_SHA256);
-    assert_false(file_exists(path));
+    Adoption files[2] = {{.path = path}, {.path = loose_file(f, "near", "near")}};
+    objects_adopt_files(f->objects, files, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(files[i].error.status, STATUS_OK);
+        assert_false(file_exists(files[i].path));
+        assert_true(objects_exist(f->objects, files[i].object.sha256));
+    }
+    assert_string_equal(files[0].object.sha256, ABC_SHA256);
     assert_int_equal(count_files(f->directory, "objects/tmp"), 0);
 }
 
@@ -398,6 +516,9 @@ int main(void) {
         OBJECTS_TEST(a_folder_is_durable_before_an_object_in_it_is_acknowledged),
         OBJECTS_TEST(a_writer_has_a_limit_and_leaves_nothing),
         OBJECTS_TEST(finished_files_are_adopted),
+        OBJECTS_TEST(many_files_are_synced_together_and_before_they_have_names),
+        OBJECTS_TEST(faults_of_one_file_leave_the_others),
+        OBJECTS_TEST(what_is_not_durable_is_not_acknowledged),
         OBJECTS_TEST(files_of_another_file_system_are_copied),
         OBJECTS_TEST(the_sweep_takes_old_unused_objects_and_removal_spares_young_ones),
         OBJECTS_TEST(orphans_go_at_the_next_start_and_live_writers_stay),
