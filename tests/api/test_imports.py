@@ -9,9 +9,11 @@ import time
 import uuid
 import zipfile
 
+import pillow_heif
 import pytest
 import yaml
 from conftest import contract, picture, refuse_as_not_owner
+from PIL import Image
 from server import ROOT, Client, Server
 
 FORMATS = ["pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"]
@@ -197,6 +199,19 @@ def test_the_report_names_files(owner, jpeg):
     assert [c["name"] for c in owner.get(f"/projects/{done['name']}").json()["project"]["classes"]] == ["cell"]
     page = owner.get(f"/imports/{done['id']}/files?outcome=taken&limit=1&offset=1").json()
     assert page["total"] == 2 and [f["file"] for f in page["files"]] == ["unlisted.jpg"]
+
+
+def test_each_image_has_its_own_fault_and_its_place_in_the_report(owner):
+    heic = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), (9, 8, 7))).save(heic)
+    entries = {f"{i:03}.png": picture(colour=(i, 1, 2), kind="PNG") for i in range(150)}  # several slices
+    entries |= {"003.png": b"\x89PNG\r\n\x1a\nno", "007.png": bytes(50 * 2**20 + 1), "149.png": b"",
+                "010.heic": b"no picture: its name stays free for 010.png", "020.heic": heic.getvalue()}  # which 020.png cannot have then
+    done, files = bring_in(owner, zip_of(entries))
+    assert [f["file"] for f in files if f["file"] != "."] == sorted(entries)
+    told = {f["file"]: f["message"] for f in files if f["outcome"] == "left_out"}
+    assert set(told) == {"003.png", "007.png", "149.png", "010.heic", "020.png"} and "50 MB" in told["007.png"] and "of this name" in told["020.png"]
+    assert (done["status"], done["image_count"], done["taken"], done["left_out"]) == ("completed", 147, 147, 5)
 
 
 def bomb():

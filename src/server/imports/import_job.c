@@ -1,10 +1,11 @@
-/* The job of an import: archive → pictograph-import → images, decoded one by one → a project that appears at once.
+/* The job of an import: archive → pictograph-import → images, made durable by the slice, decoded two at a time → a project that appears at once.
  *
  * The archive and the labels in it are read by pictograph-import in its sandbox, the pictures by pictograph-media in its own. What comes from
  * there is one line of JSON an image, whose names, paths and annotations are checked here as if a stranger had sent them.
  * A killed server starts an import over: what the earlier attempt wrote belonged to nobody and is removed first.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,22 @@
 #include "server/server.h"
 #include "base/banned.h"
 
-enum { SLICE = 64, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
+enum { SLICE = 64, SLICE_BYTES = 64 << 20, LANES = 2, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
 enum { CLASS_NAME_CHARACTERS = 120, COLOR_CHARACTERS = 64, FOLDER_CHARACTERS = 1024, FILENAME_CHARACTERS = 255, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
-#define SLICE_SECONDS 0.5
+#define ROUND_SECONDS 0.5
+
+/* A line of images.jsonl whose image is not written yet. */
+typedef struct Waiting {
+    const char *place; /* folder and name; NULL: never to be taken */
+    const char *path;  /* of its file; NULL: none that can be read */
+    size_t annotations; /* that the line has */
+} Waiting;
+
+/* The worker looks at the image of one lane while the server prepares that of the other. */
+typedef struct Lane {
+    struct Run *run;
+    Arena arena; /* as long as slice_arena */
+} Lane;
 
 typedef struct Run {
     Job *job;
@@ -41,11 +55,17 @@ typedef struct Run {
     bool kinds[ANNOTATION_TYPE_COUNT]; /* that occur */
     StringMap places;                  /* folder and name of the images taken */
     ZipImportItem items[SLICE];
-    size_t item_count;
+    Waiting waiting[SLICE]; /* beside them */
+    size_t item_count, written;
+    size_t bytes;     /* of the slice's lines and files */
     int64_t sequence; /* lines of the report that are written */
     int64_t images;   /* taken */
-    double written_at;
     Arena slice_arena;
+    Lane lanes[LANES];
+    pthread_mutex_t lock; /* of the next two, while lanes run */
+    size_t next;          /* item */
+    Error failure;        /* of the import: ends the lanes */
+    double round_end;
     const char *types, *description; /* for the last step */
     int64_t removed;
 } Run;
@@ -57,22 +77,34 @@ static Status begin(DbSession *tx, void *context, Error *err) { return zip_impor
 static Status add_items(DbSession *tx, void *context, Error *err) {
     Run *r = context;
     int64_t progress = r->total ? 10 + 89 * r->done / r->total : 10;
-    return zip_import_add(tx, &r->slice_arena, &r->record, r->items, r->item_count, r->sequence, progress, err);
+    return zip_import_add(tx, &r->slice_arena, &r->record, r->items + r->written, r->next - r->written, r->sequence, progress, err);
+}
+
+/* The items before next. */
+static Status write_items(Run *r, Error *err) {
+    Status status = r->next > r->written ? db_write(r->job->server->store, add_items, r, err) : STATUS_OK;
+    r->sequence += (int64_t)(r->next - r->written);
+    r->written = r->next;
+    return status;
+}
+
+static void clear_slice(Run *r) {
+    r->item_count = r->written = r->next = r->bytes = 0;
+    arena_reset(&r->slice_arena);
+    for (size_t i = 0; i < LANES; i++) arena_reset(&r->lanes[i].arena);
 }
 
 static Status flush(Run *r, Error *err) {
-    Status status = r->item_count ? db_write(r->job->server->store, add_items, r, err) : STATUS_OK;
-    r->sequence += (int64_t)r->item_count;
-    r->item_count = 0;
-    r->written_at = clock_monotonic();
-    arena_reset(&r->slice_arena);
+    r->next = r->item_count;
+    Status status = write_items(r, err);
+    clear_slice(r);
     return status;
 }
 
 /* The item's texts live in slice_arena. */
 static Status add(Run *r, ZipImportItem item, Error *err) {
     r->items[r->item_count++] = item;
-    return r->item_count == SLICE || clock_monotonic() - r->written_at > SLICE_SECONDS ? flush(r, err) : STATUS_OK;
+    return r->item_count == SLICE ? flush(r, err) : STATUS_OK;
 }
 
 static Status drop_slice(DbSession *tx, void *context, Error *err) {
@@ -159,7 +191,7 @@ static Status take_summary(Run *r, Error *err) {
     return status == STATUS_OK ? take_notes(r, err) : status;
 }
 
-/* ---- step 2: image by image ---- */
+/* ---- step 2: slice by slice ---- */
 
 static bool has_control(const char *text) {
     for (; *text; text++)
@@ -183,49 +215,40 @@ static const char *stage_of(yyjson_val *line) {
     return NULL;
 }
 
-static size_t take_annotations(Run *r, yyjson_val *line, AnnotationList *out) {
+static void parse_annotations(Run *r, yyjson_val *line, ZipImportItem *item, Waiting *waiting) {
     FieldErrors errors;
     field_errors_init(&errors, &r->slice_arena);
-    *out = (AnnotationList){0};
     yyjson_val *list = yyjson_obj_get(line, "annotations");
-    if (!annotation_list_read(&r->slice_arena, list, NULL, NULL, &errors, out)) {
-        *out = (AnnotationList){0};
-        return yyjson_arr_size(list);
-    }
-    size_t kept = 0, all = out->count;
-    for (size_t i = 0; i < all; i++) {
-        const Annotation *a = &out->items[i];
+    waiting->annotations = yyjson_arr_size(list);
+    if (!annotation_list_read(&r->slice_arena, list, NULL, NULL, &errors, &item->annotations)) item->annotations = (AnnotationList){0};
+}
+
+/* Those of classes that are taken; their first ones tell the kinds of the classes. */
+static void keep_annotations(Run *r, AnnotationList *list) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const Annotation *a = &list->items[i];
         size_t class = string_map_get(&r->class_index, a->name);
         if (class == STRING_MAP_NONE) continue;
         if (!r->class_kinds[class]) r->class_kinds[class] = annotation_type_name(a->type);
         r->kinds[a->type] = true;
-        out->items[kept++] = *a;
+        list->items[kept++] = *a;
     }
-    out->count = kept;
-    return all - kept;
+    list->count = kept;
 }
 
-/* A failure that is the file's own fault: the image is left out, the import goes on. */
-static bool is_fault_of_file(Status status) { return status != STATUS_OK && status != STATUS_CANCELLED && status_info(status)->http < 500; }
-
-static Status take_pixels(Run *r, const char *file, NewImage *image, const char **fault, Error *err) {
-    Server *server = r->job->server;
+/* Why the file cannot be taken; NULL when it can, then *out_path is its path. */
+static const char *file_fault(Run *r, const char *file, const char **out_path) {
+    static const char UNREADABLE[] = "its file cannot be read";
     const char *path = arena_printf(&r->slice_arena, "%s/files/%s", r->folder, file);
     struct stat info;
-    if (!name_is_safe_path(file) || lstat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
-        *fault = "its file cannot be read";
-        return STATUS_OK;
-    }
-    if (info.st_size > IMAGE_MAXIMUM_BYTES) {
-        *fault = "larger than 50 MB";
-        return STATUS_OK;
-    }
-    Status status = objects_adopt_file(server->objects, path, &image->object, err);
-    if (status == STATUS_OK) status = image_inspect(server, &r->slice_arena, image, job_stop, r->job, err);
-    if (!is_fault_of_file(status)) return status;
-    *fault = arena_strdup(&r->slice_arena, err->message);
-    *err = (Error){0};
-    return STATUS_OK;
+    if (!name_is_safe_path(file) || lstat(path, &info) != 0 || !S_ISREG(info.st_mode)) return UNREADABLE;
+    for (size_t i = 0; i < r->item_count; i++)
+        if (r->waiting[i].path && text_equal(r->waiting[i].path, path)) return UNREADABLE; /* it is moved away for that one */
+    if (info.st_size > IMAGE_MAXIMUM_BYTES) return "larger than 50 MB";
+    r->bytes += (size_t)info.st_size;
+    *out_path = path;
+    return NULL;
 }
 
 /* NULL where the contract does not let it be. */
@@ -234,37 +257,124 @@ static const char *display_name_of(Arena *arena, yyjson_val *line) {
     return name && *name && text_length(name) <= FILENAME_CHARACTERS ? arena_strdup(arena, name) : NULL;
 }
 
-static Status take_image(Run *r, yyjson_val *line, Error *err) {
+static const char NAME_TAKEN[] = "another image of this name was taken";
+
+static bool place_is_taken(const Run *r, const char *place) { return string_map_get(&r->places, place) != STRING_MAP_NONE; }
+
+static void read_image(Run *r, yyjson_val *line) {
     Arena *arena = &r->slice_arena;
     const char *folder = arena_strdup(arena, json_get_string(line, "folder", "/")), *filename = arena_strdup(arena, json_get_string(line, "filename", ""));
     const char *file = json_get_string(line, "file", NULL), *fault = name_fault(folder, filename), *id = json_get_string(line, "id", NULL);
     ZipImportItem item = {.file = name_join(arena, folder, filename), .outcome = ZIP_IMPORT_OUTCOME_LEFT_OUT, .stage = stage_of(line)};
-    NewImage image = {.project_id = r->record.id, .folder = folder, .sent_name = filename, .display_name = display_name_of(arena, line),
-                      .created_by = r->record.created_by};
-    const char *place = fault ? NULL : arena_printf(r->job->arena, "%s\n%s", folder, image_stored_name(arena, filename));
-    if (!fault && !file) fault = "the archive does not hold its pixels";
-    if (!fault && string_map_get(&r->places, place) != STRING_MAP_NONE) fault = "another image of this name was taken";
-    Status status = fault ? STATUS_OK : take_pixels(r, file, &image, &fault, err);
-    if (status != STATUS_OK) return status;
-    item.message = fault;
-    if (fault) return add(r, item, err);
-    string_map_set(&r->places, place, 1);
-    size_t lost = take_annotations(r, line, &item.annotations);
-    item.outcome = ZIP_IMPORT_OUTCOME_TAKEN;
-    item.image = image;
+    Waiting waiting = {0};
+    item.image = (NewImage){.project_id = r->record.id, .folder = folder, .sent_name = filename, .display_name = display_name_of(arena, line),
+                           .created_by = r->record.created_by};
     item.wanted_id = id && uuid_is_valid(id) ? arena_strdup(arena, id) : NULL;
-    if (lost) item.message = arena_printf(arena, "%zu annotations have a class name that cannot be used; left out", lost);
+    if (!fault && !file) fault = "the archive does not hold its pixels";
+    if (!fault) {
+        waiting.place = arena_printf(arena, "%s\n%s", folder, image_stored_name(arena, filename));
+        fault = place_is_taken(r, waiting.place) ? NAME_TAKEN : file_fault(r, file, &waiting.path);
+    }
+    if (!fault) parse_annotations(r, line, &item, &waiting);
+    item.message = fault;
+    r->waiting[r->item_count] = waiting;
+    r->items[r->item_count++] = item;
+}
+
+/* A failure that is the file's own fault: the image is left out, the import goes on. */
+static bool leave_out(Arena *arena, ZipImportItem *item, const Error *why) {
+    if (why->status == STATUS_CANCELLED || status_info(why->status)->http >= 500) return false;
+    item->message = arena_strdup(arena, why->message);
+    return true;
+}
+
+static Status adopt(Run *r, Error *err) {
+    Adoption *files = arena_new_array(&r->slice_arena, Adoption, r->item_count), *file = files;
+    for (size_t i = 0; i < r->item_count; i++)
+        if (r->waiting[i].path) file++->path = r->waiting[i].path;
+    objects_adopt_files(r->job->server->objects, files, (size_t)(file - files));
+    file = files;
+    for (size_t i = 0; i < r->item_count; i++) {
+        if (!r->waiting[i].path) continue;
+        const Error *failure = &file->error;
+        r->items[i].image.object = file++->object;
+        if (failure->status == STATUS_OK || leave_out(&r->slice_arena, &r->items[i], failure)) continue;
+        *err = *failure;
+        return err->status;
+    }
+    return STATUS_OK;
+}
+
+/* SIZE_MAX when there is nothing to do any more in this round. */
+static size_t next_item(Run *r) {
+    pthread_mutex_lock(&r->lock);
+    size_t at = r->next < r->item_count && r->failure.status == STATUS_OK && clock_monotonic() < r->round_end ? r->next++ : SIZE_MAX;
+    pthread_mutex_unlock(&r->lock);
+    return at;
+}
+
+static void *run_lane(void *context) {
+    Lane *lane = context;
+    Run *r = lane->run;
+    for (size_t i; (i = next_item(r)) != SIZE_MAX;) {
+        ZipImportItem *item = &r->items[i];
+        Error err = {0};
+        if (item->message || image_inspect(r->job->server, &lane->arena, &item->image, job_stop, r->job, &err) == STATUS_OK || leave_out(&lane->arena, item, &err)) continue;
+        pthread_mutex_lock(&r->lock);
+        if (r->failure.status == STATUS_OK) r->failure = err;
+        pthread_mutex_unlock(&r->lock);
+    }
+    return NULL;
+}
+
+/* Has the next items looked at, for as long as the progress may stand still. */
+static Status inspect(Run *r, Error *err) {
+    pthread_t threads[LANES];
+    size_t started = 1;
+    if (job_cancelled(r->job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
+    r->round_end = clock_monotonic() + ROUND_SECONDS;
+    while (started < LANES && pthread_create(&threads[started], NULL, run_lane, &r->lanes[started]) == 0) started++;
+    run_lane(&r->lanes[0]);
+    while (--started) pthread_join(threads[started], NULL);
+    if (r->failure.status != STATUS_OK) *err = r->failure;
+    return r->failure.status;
+}
+
+/* What is known of an item once its image was looked at and those before it are settled. */
+static void settle(Run *r, ZipImportItem *item, const Waiting *waiting) {
+    if (waiting->place && place_is_taken(r, waiting->place)) item->message = NAME_TAKEN;
+    if (item->message) {
+        item->image.id = NULL;
+        return;
+    }
+    string_map_set(&r->places, waiting->place, 1);
+    keep_annotations(r, &item->annotations);
+    size_t lost = waiting->annotations - item->annotations.count;
+    item->outcome = ZIP_IMPORT_OUTCOME_TAKEN;
+    if (lost) item->message = arena_printf(&r->slice_arena, "%zu annotations have a class name that cannot be used; left out", lost);
     r->images++;
-    return add(r, item, err);
+}
+
+static Status take_slice(Run *r, Error *err) {
+    Status status = adopt(r, err);
+    while (status == STATUS_OK && r->written < r->item_count) {
+        status = inspect(r, err);
+        if (status != STATUS_OK) break;
+        for (size_t i = r->written; i < r->next; i++) settle(r, &r->items[i], &r->waiting[i]);
+        r->done += (int64_t)(r->next - r->written);
+        status = write_items(r, err);
+    }
+    clear_slice(r);
+    return status;
 }
 
 static Status take_line(Run *r, const char *text, size_t size, Error *err) {
     yyjson_doc *doc = json_parse(text, size, err);
     if (!doc) return err->status;
-    r->done++;
-    Status status = take_image(r, yyjson_doc_get_root(doc), err);
+    read_image(r, yyjson_doc_get_root(doc));
     yyjson_doc_free(doc);
-    return status;
+    r->bytes += size;
+    return r->item_count == SLICE || r->bytes >= SLICE_BYTES ? take_slice(r, err) : STATUS_OK;
 }
 
 /* The next line with its end, or as much of it as the buffer takes, which has failed then; false at the end of the file. */
@@ -286,7 +396,7 @@ static Status take_lines(Run *r, FILE *file, Error *err) {
     }
     if (status == STATUS_OK && ferror(file)) status = error_set_errno(err, errno, "images.jsonl");
     buffer_clear(&line);
-    return status == STATUS_OK ? flush(r, err) : status;
+    return status == STATUS_OK ? take_slice(r, err) : status;
 }
 
 static Status take_images(Run *r, Error *err) {
@@ -351,11 +461,18 @@ static Status run_import(Job *job, Error *err) {
     if (status == STATUS_OK) status = drop(r, err); /* what an attempt that was killed left */
     if (status != STATUS_OK) return status;
     arena_init(&r->slice_arena, SIZE_MAX);
+    pthread_mutex_init(&r->lock, NULL);
+    for (size_t i = 0; i < LANES; i++) {
+        r->lanes[i].run = r;
+        arena_init(&r->lanes[i].arena, SIZE_MAX);
+    }
     r->folder = objects_work_directory(server->objects, job->id, job->arena, err);
     status = r->folder ? build(r, err) : err->status;
     if (r->folder) file_remove_tree(r->folder, NULL);
     if (status != STATUS_OK) drop(r, &ignored); /* in slices, here; ended() sees to what is left */
     arena_clear(&r->slice_arena);
+    for (size_t i = 0; i < LANES; i++) arena_clear(&r->lanes[i].arena);
+    pthread_mutex_destroy(&r->lock);
     return status;
 }
 
