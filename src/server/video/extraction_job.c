@@ -98,28 +98,38 @@ static void write_params(const Extraction *e, Arena *arena, JsonWriter *w) {
     json_end_object(w);
 }
 
-/* The frame's file becomes an object. */
-static Status take_frame(Round *r, yyjson_val *frame, Error *err) {
+static NewImage read_frame(Round *r, yyjson_val *frame) {
     Extraction *e = r->e;
     char *id = arena_alloc(&r->arena, UUID_SIZE);
     NewImage image = {.project_id = e->project_id, .folder = e->folder, .created_by = e->created_by, .id = uuid_new(id), .mime_type = "image/jpeg",
                       .width = json_get_int(frame, "width", 0), .height = json_get_int(frame, "height", 0)};
     image.filename = image.sent_name = arena_printf(&r->arena, "%s" FRAME_NAME_TAIL, e->base, (long long)json_get_int(frame, "index", 0));
-    /* The name of the file is taken from our own folder, whatever the worker says. */
-    const char *path = arena_printf(&r->arena, "%s/%s", e->work, file_base_name(json_get_string(frame, "path", "")));
-    Status status = objects_adopt_file(e->job->server->objects, path, &image.object, err);
-    if (status == STATUS_OK) r->frames[r->count++] = image;
+    return image;
+}
+
+/* The frames' files become objects. */
+static Status take_frames(Round *r, yyjson_val *list, Error *err) {
+    Extraction *e = r->e;
+    size_t index, count;
+    yyjson_val *frame;
+    Status status = STATUS_OK;
+    Adoption *files = arena_new_array(&r->arena, Adoption, yyjson_arr_size(list));
+    r->frames = arena_new_array(&r->arena, NewImage, yyjson_arr_size(list));
+    /* The name of a file is taken from our own folder, whatever the worker says. */
+    yyjson_arr_foreach(list, index, count, frame) files[index].path = arena_printf(&r->arena, "%s/%s", e->work, file_base_name(json_get_string(frame, "path", "")));
+    objects_adopt_files(e->job->server->objects, files, yyjson_arr_size(list));
+    yyjson_arr_foreach(list, index, count, frame) {
+        NewImage image = read_frame(r, frame);
+        image.object = files[index].object;
+        if (files[index].error.status == STATUS_OK) r->frames[r->count++] = image;
+        else status = (*err = files[index].error).status;
+    }
     return status;
 }
 
 static Status read_round(Round *r, yyjson_val *result, Error *err) {
-    yyjson_val *frames = yyjson_obj_get(result, "frames"), *cursor = yyjson_obj_get(result, "cursor"), *frame;
-    size_t index, count;
-    Status status = STATUS_OK;
-    r->frames = arena_new_array(&r->arena, NewImage, yyjson_arr_size(frames));
-    yyjson_arr_foreach(frames, index, count, frame) {
-        if (status == STATUS_OK) status = take_frame(r, frame, err);
-    }
+    yyjson_val *cursor = yyjson_obj_get(result, "cursor");
+    Status status = take_frames(r, yyjson_obj_get(result, "frames"), err);
     r->position = json_get_number(result, "position", 0);
     r->note = arena_strdup(&r->arena, json_get_string(result, "note", NULL));
     r->cut_off = json_get_bool(result, "cut_off", false);
