@@ -2,6 +2,7 @@
 import io
 import socket
 import struct
+import subprocess
 import time
 import urllib.parse
 import zipfile
@@ -59,10 +60,21 @@ AMBIGUOUS = {
 }
 
 
+REFUSED_BY_NEWER_LIBRARIES = ("length and chunks", "other encoding", "chunks")  # libmicrohttpd 1.0 of Debian 13, before any request exists
+
+
+def library_version():
+    text = subprocess.run(["pkg-config", "--modversion", "libmicrohttpd"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_heads_and_bodies(impatient, name):
     status, head, body = AMBIGUOUS[name]
     answer = Answer(ask(impatient, post(impatient, head, body)), impatient.key)
+    if name in REFUSED_BY_NEWER_LIBRARIES and answer.status_code == 400 and "<html>" in answer.text:
+        assert library_version() >= (1, 0) and answer.headers["Connection"].lower() == "close"
+        return
     assert answer.status_code == status, (answer.status_code, answer.text[:300])
     if status < 422:
         assert answer.headers["Connection"].lower() == "close", "what follows cannot be told from this request's body"

@@ -13,7 +13,7 @@
 #include "server/objects/objects.h"
 #include "base/banned.h"
 
-enum { BUSY_PAUSE_MS = 500, IDLE_PAUSE_MS = 2000, CONCLUDE_TRIES = 5 };
+enum { BUSY_PAUSE_MS = 500, IDLE_PAUSE_MS = 2000, CONCLUDE_PAUSE_SECONDS = 30 };
 
 Jobs *jobs_new(Server *server) {
     Jobs *jobs = xcalloc(1, sizeof *jobs);
@@ -50,14 +50,16 @@ int jobs_running(Jobs *jobs) {
 
 /* --- one job --------------------------------------------------------------------------------------------------------------- */
 
-/* The store may be full or busy for a moment. A job that cannot be concluded at all is taken up again at the next start. */
+/* The store may be full or busy for a while: until the server stops it is tried again, ever more rarely; after that at the next start. */
 static void conclude(JobRun *run, Status outcome, const char *message) {
     for (int try = 1;; try++) {
         Error err = {0};
         if (job_rows_conclude(run, outcome, message, &err) == STATUS_OK) return;
         log_event(LOG_ERROR, "job_not_concluded", "job", run->job.id, "kind", run->job.kind, "reason", err.message, NULL);
-        if (try == CONCLUDE_TRIES || job_stopping(&run->job)) return;
-        clock_sleep(1);
+        for (int second = 0; second < try && second < CONCLUDE_PAUSE_SECONDS; second++) {
+            if (job_stopping(&run->job)) return;
+            clock_sleep(1);
+        }
     }
 }
 
