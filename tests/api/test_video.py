@@ -353,7 +353,7 @@ def own_server(tmp_path):
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory):
     """160 frames of a size that takes a while."""
-    return videos.make(tmp_path_factory.mktemp("video") / "long.mp4", count=160, rate=25, width=960, height=576, gop=50).read_bytes()
+    return videos.make(tmp_path_factory.mktemp("video") / "long.mp4", count=160, rate=25, width=1920, height=1152, gop=50).read_bytes()
 
 
 def some_frames(client, job, least=1):
