@@ -12,7 +12,7 @@
 
 enum {
     RERANKED = 100,       /* candidates beyond the wanted ones whose true cosine is computed, at most: codes may not tell close ones apart */
-    FIRST_CAPACITY = 256, /* vectors */
+    FIRST_CAPACITY = 16, /* vectors: a server holds many small projects */
     GONE_ALLOWED = 1000,  /* vectors that went away before an index is made anew, and at least half of it */
 };
 
