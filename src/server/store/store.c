@@ -13,7 +13,7 @@
 #include "server/store/writer.h"
 #include "base/banned.h"
 
-enum { IDLE_SESSIONS = 8 /* kept open after a burst */, STATEMENT_JOURNAL_BYTES = 1 << 20 };
+enum { IDLE_SESSIONS = 8 /* kept open after a burst */, STATEMENT_JOURNAL_BYTES = 124 << 10 };
 
 struct Store {
     char *path;
@@ -54,7 +54,8 @@ Status store_open(Store **out, const char *path, Error *err) {
     if (!err) err = &local;
     /* Refused harmlessly once SQLite runs. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* its counters are one lock for all threads */
-    /* What one statement may have to undo stays in memory: with the triggers it is twenty pages an image, above SQLite's own limit of 64 KB. */
+    /* What one statement may have to undo stays in memory: with the triggers it is twenty pages an image, above SQLite's own limit of 64 KB. Not 128 KB or
+     * more: what is spilled to a file is written at once, and SQLite's file layer writes less than that (its seekAndWriteFd), else "disk full". */
     sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, STATEMENT_JOURNAL_BYTES);
     DbSession *session = session_open(path, SESSION_WRITE);
     Status status = session->handle ? STATUS_OK : session_failure(session, err);

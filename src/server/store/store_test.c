@@ -239,6 +239,21 @@ static void a_full_disk_is_said_so_and_heals(void **state) {
     free(large);
 }
 
+/* One statement that has megabytes to undo, should it fail at its last row. */
+static Status rename_many(DbSession *tx, void *context, Error *err) {
+    (void)context;
+    Status status = db_exec(tx, err, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
+                                     "INSERT INTO settings (name, value) SELECT 'many ' || i, hex(zeroblob(1000)) FROM n");
+    return status == STATUS_OK ? db_exec(tx, err, "UPDATE settings SET name = 'more' || substr(name, 5) WHERE name LIKE 'many %'") : status;
+}
+
+static void a_statement_may_change_much(void **state) {
+    Fixture *f = *state;
+    if (db_write(f->store, rename_many, NULL, &f->err) != STATUS_OK) fail_msg("%s", f->err.message);
+    assert_int_equal(count_settings(f->store, "more 2000"), 1);
+    assert_int_equal(count_settings(f->store, "many 2000"), 0);
+}
+
 static void a_backup_is_a_whole_store(void **state) {
     Fixture *f = *state;
     char path[128];
@@ -349,6 +364,7 @@ int main(void) {
         STORE_TEST(later_writes_are_done_before_the_store_closes),
         STORE_TEST(a_lost_transaction_fails_and_the_next_one_works),
         STORE_TEST(a_full_disk_is_said_so_and_heals),
+        STORE_TEST(a_statement_may_change_much),
         STORE_TEST(a_backup_is_a_whole_store),
         STORE_TEST(a_newer_database_is_refused),
         STORE_TEST(acknowledged_writes_survive_kill_9),
