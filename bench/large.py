@@ -33,13 +33,11 @@ def completed(client, path, envelope):
     return item
 
 
-def large(bench, row, fill_store, rss_mb):
+def large(bench, row, rss_mb):
     server, client = bench.server, bench.client
     server.command("org", "set-tier", "--org", "Acme", "--tier", "enterprise")
-    project = client.project()
-    seed = client.upload(project, "seed.jpg", bench.picture())
+    project = bench.filled_project(IMAGES, BOXES)
     server.stop()
-    fill_store(bench.folder / "data", project["id"], seed["id"], IMAGES, BOXES)
     begin = time.monotonic()
     server.start()
     started, memory = time.monotonic() - begin, rss_mb(server.process.pid)
