@@ -103,8 +103,7 @@ static Status time_steps(const Request *request, const TrainerOptions *options, 
 
 static Status measure(const Request *request, TrainDataset *dataset, Error *err) {
     int cores = usable_cores(), side = (int)request->side;
-    TrainerOptions options = trainer_choose(cores, (int)request->batch, torch_has_cuda());
-    options.type = request->type;
+    TrainerOptions options = trainer_choose(cores, (int)request->batch, request->type, torch_has_cuda());
     Yolox *net = yolox_new(request->model_size, (int)dataset->class_count);
     float *weights = xmalloc(net->size * sizeof *weights);
     yolox_initialize(net, 1, weights);

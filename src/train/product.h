@@ -2,7 +2,7 @@
  * the weights of a 3 x 3 convolution, which oneDNN does at half the speed of the other two.
  *
  * Pixels are rows. With few channels a general library spends a third of its time on copying both matrices into an order of its own; these
- * read maps where they lie, as only weights are worth ordering. Where a processor has AVX-512, the library's kernels are the faster ones.
+ * read maps where they lie, as only weights are worth ordering. On Intel's processors with AVX-512 the library's kernels are the faster ones.
  *
  * Rows of maps start `stride` floats apart. in and out, the numbers of channels, are multiples of 8. weights are out x in.
  */
@@ -27,7 +27,7 @@ static inline bool product_available(void) {
 /* Whether it should. */
 static inline bool product_preferred(void) {
 #if defined(__x86_64__)
-    return product_available() && !__builtin_cpu_supports("avx512f");
+    return product_available() && !(__builtin_cpu_supports("avx512f") && __builtin_cpu_is("intel"));
 #else
     return false;
 #endif

@@ -135,11 +135,9 @@ static Status make_trainer(Run *run, Error *err) {
     float *weights = xmalloc(run->net->size * sizeof *weights);
     yolox_initialize(run->net, s->seed, weights);
     Status status = s->weights ? load_weights(run, weights, err) : STATUS_OK;
-    run->replicas = trainer_choose(s->threads, s->batch, torch_has_cuda());
-    if (s->precision != PRECISION_DEFAULT)
-        run->replicas.type = s->precision == PRECISION_FLOAT32 ? TORCH_FLOAT32 : TORCH_BFLOAT16;
-    else if (s->model_size == YOLOX_NANO && !run->replicas.cuda)
-        run->replicas.type = TORCH_FLOAT32; /* depthwise convolutions gain nothing from a processor's bfloat16 units */
+    bool cuda = torch_has_cuda();
+    TorchType type = s->precision == PRECISION_DEFAULT ? trainer_type(s->model_size, cuda) : s->precision == PRECISION_FLOAT32 ? TORCH_FLOAT32 : TORCH_BFLOAT16;
+    run->replicas = trainer_choose(s->threads, s->batch, type, cuda);
     if (status == STATUS_OK) status = trainer_new(&run->trainer, run->net, weights, &run->replicas, err);
     free(weights);
     return status;
@@ -457,7 +455,7 @@ Status run_training(Settings *settings, Events *events, const volatile sig_atomi
     Status status = file_make_directories(settings->output, 0700, err);
     if (status == STATUS_OK) status = open_data(&run, err);
     if (status == STATUS_OK) {
-        bool half = trainer_choose(1, 1, false).type == TORCH_BFLOAT16;
+        bool half = trainer_type(YOLOX_TINY, false) == TORCH_BFLOAT16;
         settings_choose(settings, run.dataset, run.labelled, torch_has_cuda() ? MACHINE_GPU : half ? MACHINE_CPU_BFLOAT16 : MACHINE_CPU);
         run.cache = train_cache_new(run.dataset, settings->image_size, settings->image_size, memory_for_pictures());
         plan(&run, run.asked_epochs = settings->epochs);

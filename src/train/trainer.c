@@ -42,12 +42,15 @@ struct Trainer {
     Step step;
 };
 
-TrainerOptions trainer_choose(int cores, int batch, bool cuda) {
-    bool half = false;
+TorchType trainer_type(YoloxSize size, bool cuda) {
+    bool half = cuda;
 #if defined(__x86_64__) && __GNUC__ >= 12
-    half = __builtin_cpu_supports("avx512bf16");
+    half = half || (__builtin_cpu_supports("avx512bf16") && (size != YOLOX_NANO || __builtin_cpu_is("amd")));
 #endif
-    TorchType type = half || cuda ? TORCH_BFLOAT16 : TORCH_FLOAT32;
+    return half ? TORCH_BFLOAT16 : TORCH_FLOAT32;
+}
+
+TrainerOptions trainer_choose(int cores, int batch, TorchType type, bool cuda) {
     if (cuda) return (TrainerOptions){.replicas = 1, .threads = 1, .type = type, .cuda = true};
     int replicas = cores < batch ? cores : batch;
     replicas = replicas < TEAM_MAX ? replicas : TEAM_MAX;

@@ -17,8 +17,10 @@ typedef struct TrainerOptions {
     bool cuda;
 } TrainerOptions;
 
-/* Replicas and threads for so many cores and images a batch; the best type for this processor. */
-TrainerOptions trainer_choose(int cores, int batch, bool cuda);
+/* What trains this size fastest here: bfloat16 where there are units for it. Nano's depthwise convolutions gain from AMD's, not from Intel's. */
+TorchType trainer_type(YoloxSize size, bool cuda);
+/* Replicas and threads for so many cores and images a batch. */
+TrainerOptions trainer_choose(int cores, int batch, TorchType type, bool cuda);
 
 typedef struct TrainerBatch {
     const uint8_t *images; /* count x height x width x 3 bytes, BGR */
