@@ -63,6 +63,7 @@ int cmd_datasets_download(Cli *cli) {
         json_field_int(&object.writer, "images_downloaded", report.images_downloaded);
         json_field_int(&object.writer, "annotations_downloaded", report.annotations_downloaded);
         json_field_int(&object.writer, "failures", (int64_t)report.failure_count);
+        output_failures(&object.writer, "failed", report.failures, report.failure_count);
         json_field_string(&object.writer, "output_dir", options.output_dir);
         output_end(&object);
     }
@@ -73,13 +74,14 @@ int cmd_datasets_download(Cli *cli) {
 int cmd_datasets_upload(Cli *cli) {
     Progress progress = {0};
     progress_begin(&progress, "Uploading", "images");
-    PictographFolderUpload options = {.dataset_name = cli->arguments[0], .folder = cli->arguments[1], .flat = cli_flag(cli, "flat"),
+    PictographFolderUpload options = {.dataset_name = cli->arguments[0], .folder = cli->arguments[1], .flat = cli_flag(cli, "flat"), .full_paths = cli_flag(cli, "full-paths"),
                                       .workers = (int)cli_integer(cli, "workers"), .progress = progress_update, .context = &progress};
     PictographUploadReport report = {0};
     pictograph_upload_dataset_from_folder(cli->client, &options, &report, &cli->error);
     progress_end(&progress);
     int code = cli->error.status ? cli_fail(cli) : report.failure_count ? CLI_API_ERROR : CLI_OK;
     cli_print_failures(report.failures, report.failure_count);
+    if (!cli->error.status && report.images_attempted == 0) code = cli_error("%s: no images in it", options.folder);
     if (!cli->error.status) {
         OutputObject object;
         output_begin(&object);
@@ -88,6 +90,7 @@ int cmd_datasets_upload(Cli *cli) {
         json_field_int(&object.writer, "images_uploaded", report.images_uploaded);
         json_field_int(&object.writer, "images_skipped", report.images_skipped);
         json_field_int(&object.writer, "failures", (int64_t)report.failure_count);
+        output_failures(&object.writer, "failed", report.failures, report.failure_count);
         output_end(&object);
     }
     pictograph_upload_report_clear(&report);

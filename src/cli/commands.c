@@ -28,6 +28,7 @@ const CliCommand cli_commands[] = {
       {'w', "workers", CLI_INTEGER, "N", "10", "transfers at once", 1, 20, false}}},
     {"datasets", "upload", "NAME FOLDER", "Uploads a folder of images; a dataset that is missing is created", cmd_datasets_upload, false,
      {{0, "flat", CLI_FLAG, NULL, NULL, "ignore subfolders; otherwise the first level becomes virtual folders", 0, 0, false},
+      {0, "full-paths", CLI_FLAG, NULL, NULL, "every level of subfolders becomes part of the virtual folder", 0, 0, false},
       {'w', "workers", CLI_INTEGER, "N", "8", "transfers at once", 1, 32, false}}}, /* limits.yaml client.upload_workers.tool_max */
 
     {"datasets", "import", "NAME PATH", "Reads labels (any of the seven formats) into a dataset's images", cmd_datasets_import, false,

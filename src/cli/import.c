@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "client/report.h"
 #include "client/result.h"
@@ -53,6 +54,51 @@ PictographStatus import_classes(PictographClient *client, const char *project_na
     return error->status;
 }
 
+/* ---- places ---- */
+
+/* Of that name at the server, with as many bytes; without a file here, in a folder that ends as ours does or the other way round. NULL: none or several. */
+static ServerImage *find_elsewhere(const ServerImages *images, const LabelsImage *source) {
+    ServerImage *found = NULL;
+    int64_t size = source->path ? file_size(source->path) : -1;
+    Buffer place;
+    buffer_init(&place, 1 << 14);
+    buffer_printf(&place, "%s/%s", text_equal(source->folder, "/") ? "" : source->folder, source->name);
+    for (size_t i = string_map_get(&images->by_name, source->name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
+        ServerImage *image = &images->images[i];
+        bool is_it = size >= 0 && image->file_size >= 0
+                         ? size == image->file_size
+                         : text_ends_with(image->place, buffer_text(&place)) || text_ends_with(buffer_text(&place), image->place);
+        if (is_it && found) {
+            found = NULL;
+            break;
+        }
+        if (is_it) found = image;
+    }
+    buffer_clear(&place);
+    return found;
+}
+
+void import_locate(Labels *labels, const ServerImages *images) {
+    enum { NOBODY = 0 };
+    const size_t taken = SIZE_MAX; /* by the image of its very place, or claimed by two */
+    size_t *owners = xcalloc(images->count + 1, sizeof *owners);
+    for (size_t i = 0; i < labels->count; i++) {
+        const ServerImage *image = server_images_find(images, labels->images[i].folder, labels->images[i].name);
+        if (image) owners[image - images->images] = taken;
+    }
+    for (size_t i = 0; i < labels->count; i++) {
+        if (server_images_find(images, labels->images[i].folder, labels->images[i].name)) continue;
+        const ServerImage *image = find_elsewhere(images, &labels->images[i]);
+        if (image) owners[image - images->images] = owners[image - images->images] == NOBODY ? i + 1 : taken;
+    }
+    for (size_t i = 0; i < images->count; i++) {
+        if (owners[i] == NOBODY || owners[i] == taken) continue;
+        const char *place = images->images[i].place, *name = file_base_name(place);
+        labels->images[owners[i] - 1].folder = name - place > 1 ? arena_strndup(&labels->memory, place, (size_t)(name - place) - 1) : "/";
+    }
+    free(owners);
+}
+
 /* ---- annotations ---- */
 
 typedef struct Batch {
@@ -63,13 +109,23 @@ typedef struct Batch {
     size_t empty_count;
 } Batch;
 
+static void note_missing(const LabelsImage *source, const ServerImages *images, ImportReport *report) {
+    bool elsewhere = string_map_get(&images->by_name, source->name) != STRING_MAP_NONE;
+    Buffer place;
+    buffer_init(&place, 1 << 14);
+    buffer_printf(&place, "%s/%s", text_equal(source->folder, "/") ? "" : source->folder, source->name);
+    report_failure(&report->missing, &report->missing_count, buffer_text(&place), NULL,
+                   elsewhere ? "the dataset has images of this name, but in other folders" : "not in the dataset");
+    buffer_clear(&place);
+}
+
 static void sort_out(Batch *batch, const Labels *labels, const ServerImages *images, const ImportOptions *options, ImportReport *report) {
     for (size_t i = 0; i < labels->count; i++) {
         const LabelsImage *source = &labels->images[i];
         if (!source->labelled || (options->wanted && !options->wanted(source, options->context))) continue;
         const ServerImage *image = server_images_find(images, source->folder, source->name);
         if (!image) {
-            report->images_missing++;
+            note_missing(source, images, report);
         } else if (!options->overwrite && (image->annotation_count > 0 || text_equal(image->stage, "complete"))) {
             report->images_skipped++;
         } else if (source->json) {
@@ -122,4 +178,5 @@ PictographStatus import_annotations(PictographClient *client, const char *datase
 
 void import_report_clear(ImportReport *report) {
     report_clear(&report->failures, &report->failure_count);
+    report_clear(&report->missing, &report->missing_count);
 }

@@ -34,6 +34,20 @@ void output_end(OutputObject *object) {
     print_text(&object->text);
 }
 
+void output_failures(JsonWriter *writer, const char *key, const PictographFailure *failures, size_t count) {
+    if (count == 0) return;
+    json_key(writer, key);
+    json_begin_array(writer);
+    for (size_t i = 0; i < count; i++) {
+        json_begin_object(writer);
+        json_field_string(writer, "path", failures[i].path);
+        if (failures[i].kind) json_field_string(writer, "kind", failures[i].kind);
+        json_field_string(writer, "reason", failures[i].reason);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
 void output_result(const PictographResult *result) {
     Buffer text;
     buffer_init(&text, JSON_MAXIMUM);

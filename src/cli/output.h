@@ -1,6 +1,6 @@
 /* Output: tables for people, JSON for machines, sizes and prompts. */
 #pragma once
-#include <pictograph/client.h>
+#include <pictograph/datasets.h>
 #include <stdio.h>
 
 #include "base/json.h"
@@ -14,6 +14,8 @@ typedef struct OutputObject {
 } OutputObject;
 void output_begin(OutputObject *object);
 void output_end(OutputObject *object);
+/* A field that lists every one of them as {path, reason}; none when there is none. */
+void output_failures(JsonWriter *writer, const char *key, const PictographFailure *failures, size_t count);
 
 /* A table with a header line. Cells are copied. */
 typedef struct Table Table;

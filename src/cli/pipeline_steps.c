@@ -63,6 +63,7 @@ int pipeline_upload(Pipeline *pipeline) {
     pipeline_begin(pipeline, "Upload", "images");
     if (import_classes(pipeline->client, pipeline->name, &pipeline->labels, true, NULL, pipeline->error)) return cli_fail(pipeline->cli);
     if (read_images(pipeline)) return CLI_API_ERROR;
+    import_locate(&pipeline->labels, &pipeline->images);
     PictographUploadFile *files = xcalloc(pipeline->labels.count + 1, sizeof *files);
     size_t missing = list_missing(pipeline, files), here = 0;
     for (size_t i = 0; i < pipeline->labels.count; i++) here += pipeline->labels.images[i].path != NULL;

@@ -19,6 +19,15 @@ static const char *or_empty(const char *text) {
     return text ? text : "";
 }
 
+static void index_names(ServerImages *images) {
+    string_map_init(&images->by_name, &images->memory);
+    for (size_t i = images->count; i-- > 0;) {
+        const char *name = file_base_name(images->images[i].place);
+        images->images[i].next_of_name = string_map_get(&images->by_name, name);
+        string_map_set(&images->by_name, name, i);
+    }
+}
+
 PictographStatus server_images_read(ServerImages *images, PictographClient *client, const char *dataset_name, PictographError *error) {
     *images = (ServerImages){0};
     arena_init(&images->memory, SIZE_MAX);
@@ -35,10 +44,12 @@ PictographStatus server_images_read(ServerImages *images, PictographClient *clie
             .place = arena_printf(&images->memory, "%s/%s", text_equal(folder, "/") ? "" : folder, or_empty(pictograph_text(item, "/filename"))),
             .stage = arena_strdup(&images->memory, or_empty(pictograph_text(item, "/status"))),
             .annotation_count = pictograph_integer(item, "/annotation_count", 0),
+            .file_size = pictograph_integer(item, "/file_size", -1),
         };
     }
     pictograph_pager_free(pager);
     if (images->count > 0) qsort(images->images, images->count, sizeof *images->images, compare_places);
+    index_names(images);
     return error->status;
 }
 

@@ -2,19 +2,21 @@
 #pragma once
 #include <pictograph/client.h>
 
-#include "base/arena.h"
+#include "base/map.h"
 
 typedef struct ServerImage {
     const char *id;
     const char *place; /* "/a/b/name.jpg" */
     const char *stage;
-    int64_t annotation_count;
+    int64_t annotation_count, file_size; /* -1: the server did not say */
+    size_t next_of_name;                 /* index of another of the same file name; STRING_MAP_NONE at the end */
 } ServerImage;
 
 typedef struct ServerImages {
     Arena memory;
     ServerImage *images; /* in order of place */
     size_t count, capacity;
+    StringMap by_name; /* file name -> index of the first */
 } ServerImages;
 
 /* Lists all that are not archived. Clear it in either case. */

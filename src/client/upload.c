@@ -43,6 +43,8 @@ PictographStatus upload_open(Upload *upload, const char *path, const char *filen
                            ".gif or .heic", upload->filename);
     if (!text_is_utf8(upload->filename, strlen(upload->filename)) || !text_is_utf8(upload->folder_path, strlen(upload->folder_path)))
         return failure_set(error, PICTOGRAPH_VALIDATION, "The name is not UTF-8");
+    for (const char *at = upload->filename; *at; at++)
+        if (*at == '\\' || (unsigned char)*at < 0x20) return failure_set(error, PICTOGRAPH_VALIDATION, "The name holds a backslash or a control character");
     struct stat info;
     upload->file = fopen(path, "rbe");
     if (!upload->file || fstat(fileno(upload->file), &info)) return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "client/failure.h"
 #include "client/report.h"
@@ -27,6 +28,8 @@ typedef struct Listing {
     Arena memory;
     const char **paths; /* relative to the folder */
     size_t count, capacity;
+    PictographFailure *failures; /* folders that are not looked into */
+    size_t failure_count;
 } Listing;
 
 static void listing_add(Listing *listing, const char *path) {
@@ -37,7 +40,16 @@ static void listing_add(Listing *listing, const char *path) {
     listing->paths[listing->count++] = path;
 }
 
-/* Adds the images below root/relative. Hidden entries and links to folders are left out: a link may lead in a circle. */
+/* Links to folders are not followed, since a link may lead in a circle. */
+static void pass_over(Listing *listing, const char *root, const char *child, const struct stat *link) {
+    struct stat info;
+    const char *path = arena_printf(&listing->memory, "%s/%s", root, child);
+    if (S_ISDIR(link->st_mode)) report_failure(&listing->failures, &listing->failure_count, path, NULL, "too many folders in one another");
+    else if (S_ISLNK(link->st_mode) && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        report_failure(&listing->failures, &listing->failure_count, path, NULL, "a link to a folder, which is not followed: upload that folder itself");
+}
+
+/* Adds the images below root/relative. Hidden entries are left out. */
 static PictographStatus scan(Listing *listing, const char *root, const char *relative, int depth, PictographError *error) {
     const char *path = *relative ? arena_printf(&listing->memory, "%s/%s", root, relative) : root;
     PictographStatus status = PICTOGRAPH_OK;
@@ -49,6 +61,7 @@ static PictographStatus scan(Listing *listing, const char *root, const char *rel
         char *child = arena_printf(&listing->memory, "%s%s%s", relative, *relative ? "/" : "", entry->d_name);
         if (S_ISDIR(info.st_mode) && depth < DEEPEST) status = scan(listing, root, child, depth + 1, error);
         else if (!S_ISDIR(info.st_mode) && pictograph_is_image_name(entry->d_name)) listing_add(listing, child);
+        else pass_over(listing, root, child, &info);
     }
     closedir(directory);
     return status;
@@ -71,6 +84,8 @@ typedef struct UploadAll {
     size_t count, next;
     const char *dataset_id;
     PictographUploadReport *report;
+    Arena memory;
+    StringMap places; /* folder and name -> index of the file that goes there */
 } UploadAll;
 
 static void finish_file(UploadAll *all, const char *path) {
@@ -107,13 +122,23 @@ static void drop(Upload *upload) {
     free(upload);
 }
 
+/* Two files of one upload for one place: the server would call the second "there already", and its image would be lost without a word. */
+static bool has_place(UploadAll *all, size_t index, PictographError *error) {
+    const PictographUploadFile *file = &all->files[index];
+    const char *folder = file->folder_path ? file->folder_path : "/";
+    size_t first = string_map_get_or_set(&all->places, arena_printf(&all->memory, "%s/%s", folder, file_base_name(file->path)), index);
+    if (first == index) return true;
+    failure_set(error, PICTOGRAPH_VALIDATION, "%s has the same name and goes to the folder %s too; full paths keep them apart", all->files[first].path, folder);
+    return false;
+}
+
 static bool begin_next(void *context, Transfer *transfer) {
     UploadAll *all = context;
     while (all->next < all->count) {
         const PictographUploadFile *file = &all->files[all->next++];
         PictographError error = {0};
         Upload *upload = xcalloc(1, sizeof *upload);
-        if (!upload_open(upload, file->path, NULL, file->folder_path, NULL, &error)) {
+        if (has_place(all, all->next - 1, &error) && !upload_open(upload, file->path, NULL, file->folder_path, NULL, &error)) {
             upload->dataset_id = all->dataset_id;
             upload_describe_address(upload, all->client, &transfer->exchange);
             transfer->user = upload;
@@ -172,7 +197,10 @@ PictographStatus pictograph_upload_files(PictographClient *client, const char *d
                          .dataset_id = pictograph_text(dataset, "/id")};
         TransferPlan plan = {.begin = begin_next, .proceed = proceed, .abandon = abandon, .context = &all,
                              .workers = options->workers > 0 ? options->workers : DEFAULT_WORKERS};
+        arena_init(&all.memory, SIZE_MAX);
+        string_map_init(&all.places, &all.memory);
         transfer_run(client, &plan, &own);
+        arena_clear(&all.memory);
     }
     pictograph_result_free(dataset);
     PictographStatus status = own.status;
@@ -185,7 +213,7 @@ PictographStatus pictograph_upload_dataset_from_folder(PictographClient *client,
                                                        PictographUploadReport *report, PictographError *error) {
     *report = (PictographUploadReport){0};
     failure_reset(error);
-    if (!file_is_directory(options->folder)) return failure_set(error, PICTOGRAPH_FILE, "%s: no such folder", options->folder);
+    if (!file_is_directory(options->folder)) return failure_set(error, PICTOGRAPH_FILE, file_exists(options->folder) ? "%s: a file, not a folder" : "%s: no such folder", options->folder);
     Listing listing = {0};
     arena_init(&listing.memory, PATHS_MAXIMUM);
     PictographUploadFile *files = NULL;
@@ -198,7 +226,10 @@ PictographStatus pictograph_upload_dataset_from_folder(PictographClient *client,
         files[i].folder_path = virtual_folder(&listing.memory, listing.paths[i], options);
     }
     status = pictograph_upload_files(client, options->dataset_name, files, listing.count, options, report, error);
+    for (size_t i = 0; i < listing.failure_count; i++) report_failure(&report->failures, &report->failure_count, listing.failures[i].path, NULL, listing.failures[i].reason);
+    report->success &= listing.failure_count == 0;
 out:
+    report_clear(&listing.failures, &listing.failure_count);
     free(files);
     free(listing.paths);
     arena_clear(&listing.memory);

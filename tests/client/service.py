@@ -75,7 +75,7 @@ class Service(dict):
     def register(self, asked):
         form, number = asked.form, f"i-{len(self.images)}"
         self.images[number] = {"id": number, "dataset": form["dataset_id"].removeprefix("d-"), "filename": form["filename"],
-                               "virtual_folder_path": form["folder_path"], "status": "new", "annotations": []}
+                               "virtual_folder_path": form["folder_path"], "status": "new", "annotations": [], "file_size": int(form["file_size"])}
         return 201, {"image_id": number, "image": {"id": number}}
 
     @route("POST annotations/(.*)")

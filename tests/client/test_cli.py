@@ -255,10 +255,38 @@ def test_a_folder_goes_up_side_by_side(server, tmp_path):
         (tmp_path / name).write_bytes(name.encode())
     stored = serve_uploads(server, taken={"/z.png"}, undecodable={"bad.gif"})
     done = server.cli("datasets", "upload", "cars", tmp_path, "--workers", "32")
-    assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 5, "images_uploaded": 3, "images_skipped": 1, "failures": 1}
+    assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 5, "images_uploaded": 3, "images_skipped": 1, "failures": 1,
+                                       "failed": [{"path": f"{tmp_path}/b/bad.gif", "reason": "body.file: No image"}]}
     assert done.returncode == 1 and "bad.gif: body.file: No image" in done.stderr
     assert set(stored) == {"/a/1.jpg", "/a/2.jpg", "/b/3.TIFF", "/b/bad.gif"}
     assert stored["/a/2.jpg"].body == b"a/deep/er/2.jpg"
+
+
+def test_no_image_of_a_folder_is_lost_without_a_word(server, tmp_path):
+    for name in ("images/train/1.jpg", "images/val/1.jpg", "images/back\\slash.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "more").symlink_to(tmp_path / "images")
+    stored = serve_uploads(server)
+    done = server.cli("datasets", "upload", "cars", tmp_path)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and set(stored) == {"/images/1.jpg"} and (told["images_uploaded"], told["failures"]) == (1, 3)
+    assert {failed["path"].removeprefix(f"{tmp_path}/"): failed["reason"] for failed in told["failed"]} == {
+        "images/back\\slash.jpg": "The name holds a backslash or a control character",
+        "images/val/1.jpg": f"{tmp_path}/images/train/1.jpg has the same name and goes to the folder /images too; full paths keep them apart",
+        "more": "a link to a folder, which is not followed: upload that folder itself"}
+    stored = serve_uploads(server)
+    server.cli("datasets", "upload", "cars", tmp_path, "--full-paths")
+    assert set(stored) == {"/images/train/1.jpg", "/images/val/1.jpg"}
+
+
+def test_a_folder_without_images_is_said(server, tmp_path):
+    serve_uploads(server)
+    (tmp_path / "a.txt").write_text("x")
+    done = server.cli("datasets", "upload", "cars", tmp_path)
+    assert done.returncode == 1 and "no images in it" in done.stderr
+    done = server.cli("datasets", "upload", "cars", tmp_path / "a.txt")
+    assert done.returncode == 1 and "a file, not a folder" in done.stderr
 
 
 def test_a_missing_dataset_is_created(server, tmp_path):

@@ -173,6 +173,42 @@ def test_import_command(server, run, drawn, tmp_path):
     assert server.cli("datasets", "import", "fruit", tmp_path / "empty").returncode == 1
 
 
+def test_labels_find_images_that_were_uploaded_with_other_folders(server, run, drawn, tmp_path):
+    server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": []}
+    assert server.cli("datasets", "upload", "fruit", drawn).returncode == 0  # into /JPEGImages
+    assert json.loads(server.cli("datasets", "import", "fruit", drawn / "Annotations").stdout)["images_saved"] == 20
+    told = json.loads(server.cli("datasets", "import", "fruit", drawn, "--overwrite").stdout)
+    assert (told["images_saved"], told["images_missing"]) == (20, 0)
+    run(drawn)
+    assert len(server.answers.images) == 20  # the pipeline knows them too
+    for image in server.answers.images.values():
+        image["file_size"] += 1  # another picture of that name
+    done = server.cli("datasets", "import", "fruit", drawn)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and told["images_missing"] == 20 == len(told["missing"])
+    assert told["missing"][0] == {"path": "/scene_00000.jpg", "reason": "the dataset has images of this name, but in other folders"}
+    assert "none of these 20 labelled images is in 'fruit'" in done.stderr
+
+
+def test_labels_of_two_images_for_one_are_not_guessed(server, run, drawn, tmp_path):
+    server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": []}
+    labels = (drawn / "Annotations" / "scene_00000.xml").read_text()
+    for split in ("a", "b"):
+        (tmp_path / "two" / split).mkdir(parents=True)
+        (tmp_path / "two" / split / "scene_00000.xml").write_text(labels)
+        (tmp_path / "two" / split / "scene_00000.jpg").write_bytes((drawn / "JPEGImages" / "scene_00000.jpg").read_bytes())
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "scene_00000.jpg").write_bytes((drawn / "JPEGImages" / "scene_00000.jpg").read_bytes())
+    assert server.cli("datasets", "upload", "fruit", tmp_path / "one").returncode == 0
+    done = server.cli("datasets", "import", "fruit", tmp_path / "two")
+    assert done.returncode == 1 and json.loads(done.stdout)["images_missing"] == 2
+
+
+def test_a_split_of_another_name_is_wrong_use(server, run, drawn):
+    done = server.cli("datasets", "import", "fruit", drawn, "--split", "train,training")
+    assert done.returncode == 2 and "not 'training'" in done.stderr and not server.asked
+
+
 def test_without_the_vision_worker_the_reason_is_said(server, run, drawn, tmp_path):
     (tmp_path / "pictograph-vision").unlink()
     assert "pictograph-vision is not installed" in run(drawn, code=2).stderr
