@@ -1,4 +1,4 @@
-/* Reading of RUN.json by a table of its members, and the choice of what it leaves open. */
+/* Reading of RUN.json, and the choice of what it leaves open. */
 #include "train/settings.h"
 
 #include <math.h>
@@ -15,48 +15,31 @@
 
 enum { RUN_MAXIMUM = 1 << 20, LEAST_SIZE_TO_GROW = 192 /* of smaller inputs too little would be left */ };
 
-typedef struct NumberRow {
-    const char *name;
-    double least, most;
-    bool integer;
-    size_t offset; /* of an int or a double in Settings */
-} NumberRow;
-
-static const NumberRow numbers[] = {
-    {"epochs", 1, 10000, true, offsetof(Settings, epochs)},
-    {"batch_size", 1, 4096, true, offsetof(Settings, batch)},
-    {"image_size", 32, 8192, true, offsetof(Settings, image_size)},
-    {"start_size", 32, 8192, true, offsetof(Settings, start_size)},
-    {"learning_rate", 1e-9, 10, false, offsetof(Settings, learning_rate)},
-    {"validation_fraction", 0, 0.9, false, offsetof(Settings, validation_fraction)},
-    {"mosaic", 0, 1, false, offsetof(Settings, mosaic)},
-    {"mixup", 0, 1, false, offsetof(Settings, mixup)},
-    {"horizontal_flip", 0, 1, false, offsetof(Settings, horizontal_flip)},
-    {"vertical_flip", 0, 1, false, offsetof(Settings, vertical_flip)},
-};
-
-static Status read_number(Settings *s, const NumberRow *row, yyjson_val *config, Error *err) {
-    yyjson_val *value = yyjson_obj_get(config, row->name);
-    if (!value || yyjson_is_null(value)) return STATUS_OK;
-    double number = yyjson_is_num(value) ? yyjson_get_num(value) : NAN;
-    if (!(number >= row->least && number <= row->most) || (row->integer && number != floor(number)))
-        return error_set(err, STATUS_VALIDATION_ERROR, "config.%s must be %s from %g to %g", row->name, row->integer ? "an integer" : "a number",
-                         row->least, row->most);
-    char *field = (char *)s + row->offset;
-    if (row->integer) *(int *)field = (int)number;
-    else *(double *)field = number;
-    return STATUS_OK;
+static void read_config(Settings *s, yyjson_val *config) {
+    const char *size = json_get_string(config, "model_size", NULL), *precision = json_get_string(config, "precision", NULL);
+    s->has_model_size = size && yolox_size_from_name(size, &s->model_size);
+    if (precision) s->precision = text_equal(precision, "float32") ? PRECISION_FLOAT32 : PRECISION_BFLOAT16;
+    s->epochs = (int)json_get_number(config, "epochs", 0);
+    s->batch = (int)json_get_number(config, "batch_size", 0);
+    s->image_size = (int)json_get_number(config, "image_size", 0);
+    s->start_size = (int)json_get_number(config, "start_size", 0);
+    s->learning_rate = json_get_number(config, "learning_rate", 0);
+    s->validation_fraction = json_get_number(config, "validation_fraction", 0);
+    s->mosaic = json_get_number(config, "mosaic", -1);
+    s->mixup = json_get_number(config, "mixup", -1);
+    s->horizontal_flip = json_get_number(config, "horizontal_flip", -1);
+    s->vertical_flip = json_get_number(config, "vertical_flip", -1);
 }
 
-static Status read_choices(Settings *s, yyjson_val *config, Error *err) {
-    const char *size = json_get_string(config, "model_size", NULL), *precision = json_get_string(config, "precision", NULL);
-    s->has_model_size = size != NULL;
-    if (size && !yolox_size_from_name(size, &s->model_size))
-        return error_set(err, STATUS_VALIDATION_ERROR, "config.model_size '%.40s' is none of nano, tiny, s, m, l, x", size);
-    if (precision && !text_equal(precision, "float32") && !text_equal(precision, "bfloat16"))
-        return error_set(err, STATUS_VALIDATION_ERROR, "config.precision '%.40s' is none of float32, bfloat16", precision);
-    if (precision) s->precision = text_equal(precision, "float32") ? PRECISION_FLOAT32 : PRECISION_BFLOAT16;
-    return STATUS_OK;
+static Status check_config(yyjson_val *config, Error *err) {
+    Arena arena;
+    FieldErrors errors;
+    arena_init(&arena, 1 << 16);
+    field_errors_init(&errors, &arena);
+    train_config_check(config, &FIELD_ROOT("config"), &errors);
+    Status status = field_errors_to_error(&errors, err);
+    arena_clear(&arena);
+    return status;
 }
 
 static Status read_run(Settings *s, yyjson_val *run, Error *err) {
@@ -75,14 +58,13 @@ static Status read_run(Settings *s, yyjson_val *run, Error *err) {
     int64_t threads = json_get_int(run, "threads", 0);
     s->threads = threads > 0 && threads < 4096 ? (int)threads : 0;
     s->max_seconds = json_get_number(run, "max_seconds", 0);
-    Status status = read_choices(s, config, err);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == STATUS_OK; i++) status = read_number(s, &numbers[i], config, err);
-    return status;
+    read_config(s, config);
+    return check_config(config, err);
 }
 
 Status settings_read(Settings *out, const char *path, Error *err) {
     Buffer text;
-    *out = (Settings){.mosaic = -1, .mixup = -1, .horizontal_flip = -1, .vertical_flip = -1};
+    *out = (Settings){0};
     buffer_init(&text, RUN_MAXIMUM);
     Status status = file_read(path, &text, err);
     yyjson_doc *doc = status == STATUS_OK ? json_parse(buffer_text(&text), text.size, err) : NULL;

@@ -2,10 +2,7 @@
  *
  *     {"pipeline": "yolox", "data": FOLDER-OR-ZIP, "output": FOLDER, "config": {…}, "seed": 1, "threads": 0, "max_seconds": 7200}
  *
- * config is the user's: epochs, batch_size, learning_rate, image_size (one number, rounded up to a multiple of 32), start_size (likewise; the input size
- * of the first epochs, which grows to image_size: see schedule.h; equal to it for none of that), model_size ("nano" …
- * "x"), precision ("float32", "bfloat16"), validation_fraction, weights (a .pth or .safetensors file to start from), mosaic, mixup,
- * horizontal_flip, vertical_flip (probabilities). Unknown members are ignored.
+ * config is the user's (train_config.h); here it may hold weights, too: a .pth or .safetensors file to start from.
  */
 #pragma once
 #include "base/error.h"

@@ -13,15 +13,14 @@
 #include "base/banned.h"
 
 typedef struct SizeRow {
-    const char *name;
     int depth;      /* bottlenecks in the shortest stage: round(3 x depth multiple of the paper) */
     int channels;   /* of the stem: 64 x width multiple */
     bool depthwise; /* 3 x 3 convolutions are split into depthwise and pointwise */
 } SizeRow;
 
 static const SizeRow sizes[YOLOX_SIZE_COUNT] = {
-    [YOLOX_NANO] = {"nano", 1, 16, true}, [YOLOX_TINY] = {"tiny", 1, 24, false}, [YOLOX_S] = {"s", 1, 32, false},
-    [YOLOX_M] = {"m", 2, 48, false},      [YOLOX_L] = {"l", 3, 64, false},       [YOLOX_X] = {"x", 4, 80, false},
+    [YOLOX_NANO] = {1, 16, true}, [YOLOX_TINY] = {1, 24, false}, [YOLOX_S] = {1, 32, false},
+    [YOLOX_M] = {2, 48, false},   [YOLOX_L] = {3, 64, false},    [YOLOX_X] = {4, 80, false},
 };
 
 typedef struct Builder {
@@ -245,21 +244,6 @@ Yolox *yolox_new(YoloxSize size, int class_count) {
 
 void yolox_free(Yolox *net) {
     free(net);
-}
-
-const char *yolox_size_name(YoloxSize size) {
-    return sizes[size].name;
-}
-
-bool yolox_size_from_name(const char *name, YoloxSize *out) {
-    if (strncmp(name, "yolox-", 6) == 0 || strncmp(name, "yolox_", 6) == 0) name += 6;
-    for (int i = 0; i < YOLOX_SIZE_COUNT; i++) {
-        if (text_equal_ignoring_case(name, sizes[i].name)) {
-            *out = (YoloxSize)i;
-            return true;
-        }
-    }
-    return false;
 }
 
 const YoloxTensor *yolox_find_tensor(const Yolox *net, const char *name) {

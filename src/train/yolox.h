@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum YoloxSize { YOLOX_NANO, YOLOX_TINY, YOLOX_S, YOLOX_M, YOLOX_L, YOLOX_X, YOLOX_SIZE_COUNT } YoloxSize;
+#include "worker/train_config.h"
 
 typedef enum YoloxOp {
     YOLOX_INPUT,    /* the image batch; always node 0 */
@@ -99,11 +99,6 @@ typedef struct Yolox {
 /* Lays the table out; class_count from 1 to YOLOX_MAX_CLASSES. Free with yolox_free. */
 Yolox *yolox_new(YoloxSize size, int class_count);
 void yolox_free(Yolox *net);
-
-/* "nano", "tiny", "s", "m", "l", "x". */
-const char *yolox_size_name(YoloxSize size);
-/* Takes those names, with or without "yolox-" or "yolox_" before; false when it is none of them. */
-bool yolox_size_from_name(const char *name, YoloxSize *out);
 
 /* Tensor of an official name, NULL when the network has none. */
 const YoloxTensor *yolox_find_tensor(const Yolox *net, const char *name);

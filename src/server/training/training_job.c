@@ -18,9 +18,10 @@
 #include "server/server.h"
 #include "server/training/training.h"
 #include "server/training/training_store.h"
+#include "worker/train_config.h"
 #include "base/banned.h"
 
-enum { MAX_SECONDS = 7200, TRAINER_CANCELLED = 3, SEED = 1 }; /* limits.yaml training.max_seconds; exit code of pictograph-train */
+enum { SEED = 1 };
 
 typedef struct Run {
     Job *job;
@@ -108,10 +109,9 @@ static Status prepare(Run *run, Error *err) {
     yyjson_doc *sent = json_parse(run->config, strlen(run->config), NULL);
     yyjson_val *config = yyjson_doc_get_root(sent);
     status = write_settings(&w, run, config, err);
-    json_field_int(&w, "seed", json_get_int(config, "seed", SEED));
+    json_field_int(&w, "seed", (int64_t)json_get_number(config, "seed", SEED));
     json_field_int(&w, "threads", 0);
-    int64_t seconds = json_get_int(config, "max_seconds", MAX_SECONDS);
-    json_field_int(&w, "max_seconds", seconds < 1 || seconds > MAX_SECONDS ? MAX_SECONDS : seconds);
+    json_field_number(&w, "max_seconds", json_get_number(config, "max_seconds", TRAIN_MAX_SECONDS));
     json_end_object(&w);
     yyjson_doc_free(sent);
     if (status == STATUS_OK) status = file_write_atomic(arena_printf(arena, "%s/RUN.json", run->folder), buffer_text(&out), out.size, 0600, err);
