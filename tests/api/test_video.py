@@ -443,6 +443,28 @@ def test_deleting_the_dataset_ends_the_job(owner, long_clip):
     owner.post("/video/probe", {"gcs_path": target["gcs_path"]}, 404)
 
 
+def test_cancelling(owner, stranger, with_role, anonymous, long_clip):
+    project, member = owner.project(), with_role("member")
+    path = upload(owner, long_clip)
+    job, waiting = extract(owner, path, project, fps=25), extract(owner, path, project, fps=25, folder_path="/b")
+    there = f"/video/extract-frames/{job['job_id']}/cancel"
+    some_frames(owner, job)
+    began = time.monotonic()
+    done = member.post(there).json()
+    assert done["status"] == "failed" and "ancelled" in done["error"] and done["completed_at"] and done["progress"] < 100 and time.monotonic() - began < 3, done
+    assert 0 < done["frames_extracted"] == len(images(owner, project, "/")) < 160, "frames that landed stay"
+    assert owner.post(there).json() == done == owner.get(f"/video/extract-frames/{job['job_id']}").json()
+    never = owner.post(f"/video/extract-frames/{waiting['job_id']}/cancel").json()
+    assert never["status"] == "failed" and "ancelled" in never["error"]
+    anonymous.post(there, None, 401)
+    with_role("viewer").post(there, None, 403)
+    stranger.post(there, None, 404)
+    for nothing in (UNKNOWN, "nonsense"):
+        owner.post(f"/video/extract-frames/{nothing}/cancel", None, 404)
+    ended = finish(owner, extract(owner, path, project, fps=1, folder_path="/c"))
+    assert ended["status"] == "complete" and owner.post(f"/video/extract-frames/{ended['job_id']}/cancel").json() == ended
+
+
 def test_the_cap_of_the_plan(own_server, clip):
     client = Client(own_server.url, own_server.key, contract())
     project = client.project()

@@ -31,6 +31,7 @@ static const Resource RESOURCES[] = {
     {DEVELOPER "connectors/import/status/{import_id}", "Import", "SELECT 1 FROM imports WHERE organization_id = $1 AND id = $2"},
     {DEVELOPER "connectors/import/cancel/{import_id}", "Import", "SELECT 1 FROM imports WHERE organization_id = $1 AND id = $2"},
     {DEVELOPER "training/{run_id}", "Training run", "SELECT 1 FROM training_runs WHERE organization_id = $1 AND id = $2"},
+    {DEVELOPER "video/extract-frames/{job_id}", "Extraction", "SELECT 1 FROM frame_extractions WHERE organization_id = $1 AND id = $2"},
     {DEVELOPER "models/{model_id}/download", "Model", "SELECT 1 FROM models WHERE (organization_id = $1 OR visibility = 'public') AND id = $2"},
     {DEVELOPER "models/{model_id}", "Model", "SELECT 1 FROM models WHERE organization_id = $1 AND id = $2"},
     {DEVELOPER "organizations/members/{member_id}", "Member", "SELECT 1 FROM members WHERE organization_id = $1 AND id = $2"},

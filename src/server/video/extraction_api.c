@@ -1,4 +1,4 @@
-/* Handlers of frame extractions: start one, look at one. */
+/* Handlers of frame extractions: start one, look at one, cancel one. */
 #include <math.h>
 #include <string.h>
 
@@ -141,4 +141,11 @@ Status start_frame_extraction(Request *rq, const StartFrameExtractionInput *in, 
 
 Status get_frame_extraction(Request *rq, const GetFrameExtractionInput *in, FrameExtractionJob *out) {
     return load_reply(request_db(rq), &rq->arena, rq->principal.organization_id, in->job_id, out, &rq->error);
+}
+
+Status cancel_frame_extraction(Request *rq, const CancelFrameExtractionInput *in, FrameExtractionJob *out) {
+    const char *organization = rq->principal.organization_id;
+    Status status = load_reply(request_db(rq), &rq->arena, organization, in->job_id, out, &rq->error);
+    if (status == STATUS_OK) status = request_cancel_job(rq, in->job_id);
+    return status == STATUS_OK ? load_reply(request_db(rq), &rq->arena, organization, in->job_id, out, &rq->error) : status;
 }

@@ -270,9 +270,11 @@ static Status run_extraction(Job *job, Error *err) {
 }
 
 static Status end_extraction(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
-    if (why == STATUS_CANCELLED) message = "Cancelled, since the dataset was deleted";
-    return db_exec(tx, err, "UPDATE frame_extractions SET status = 'failed', error_message = $1, completed_at = $2 WHERE id = $3 AND status = 'processing'",
-                   DB_TEXT(message), DB_INT(clock_now_ms()), DB_TEXT(job->id));
+    if (why == STATUS_CANCELLED) message = "Cancelled. Images made until then stay in the dataset";
+    return db_exec(tx, err,
+                   "UPDATE frame_extractions SET status = 'failed', completed_at = $1, error_message = CASE WHEN $2 AND NOT EXISTS (SELECT 1 FROM projects WHERE id = project_id) "
+                   "THEN 'Cancelled, since the dataset was deleted' ELSE $3 END WHERE id = $4 AND status = 'processing'",
+                   DB_INT(clock_now_ms()), DB_INT(why == STATUS_CANCELLED), DB_TEXT(message), DB_TEXT(job->id));
 }
 
 const JobKind FRAME_EXTRACTION_JOB = {.name = "frame_extraction", .queue = "video", .parallel = 1, .max_attempts = 3, .run = run_extraction, .ended = end_extraction};
