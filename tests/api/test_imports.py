@@ -15,6 +15,7 @@ import yaml
 from conftest import contract, picture, refuse_as_not_owner
 from PIL import Image
 from server import ROOT, Client, Server
+from sources import V7_KEY, Sources
 
 FORMATS = ["pictograph", "coco", "yolo", "pascal_voc", "cvat", "labelme", "csv"]
 BOX = {"id": "b", "name": "cell", "type": "bbox", "bounding_box": {"x": 4, "y": 5, "w": 20, "h": 10}}
@@ -323,7 +324,8 @@ def test_kill_9_leaves_no_half_project(victim):
 
 
 def test_a_plan_without_room_for_a_project(tmp_path):
-    server = Server(tmp_path / "data").start()
+    source = Sources()
+    server = Server(tmp_path / "data").start(**source.settings)
     try:
         client = Client(server.url, server.key, contract())
         cap = yaml.safe_load((ROOT / "api" / "limits.yaml").read_text())["tier_caps"]["enterprise"]["max_projects"]
@@ -333,9 +335,16 @@ def test_a_plan_without_room_for_a_project(tmp_path):
         last = client.post("/projects/", {"name": "last"}, 201).json()["project"]
         refused = client.post("/projects/", {"name": "last"}, 402).json()  # before 409
         assert refused["error_code"] == "tier_limit_exceeded" and refused["detail"]["limit"] == "projects"
-        done, _ = bring_in(client, many(2))
-        assert done["status"] == "failed" and "projects" in done["error_message"]
+        source.v7_set(7, "Remote", 1)
+        waits, remote = upload(client, many(2)), {"provider": "v7", "api_key": V7_KEY, "datasets": [{"id": "7", "name": "Remote", "slug": "remote"}]}
+        for path, body in (("/imports/", {"upload_id": waits, "name": "last"}), ("/connectors/import/start", remote)):
+            refused = client.post(path, body, 402).json()  # at once, and nothing is used up
+            assert refused["error_code"] == "tier_limit_exceeded" and refused["detail"]["limit"] == "projects"
         client.delete(f"/projects/{last['name']}")
-        assert bring_in(client, many(2))[0]["status"] == "completed"
+        first, second = start(client, many(150)), client.post("/imports/", {"upload_id": waits, "name": name()}, 202).json()["import"]
+        assert client.wait(f"/imports/{first['id']}", "import")["status"] == "completed"
+        done = client.wait(f"/imports/{second['id']}", "import")
+        assert done["status"] == "failed" and "projects" in done["error_message"]
     finally:
         server.stop()
+        source.close()

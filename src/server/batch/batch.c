@@ -94,8 +94,7 @@ static Status take_image(Batch *batch, DbSession *tx, const char *id, Error *err
 /* Copies add up; whether the plan has room for them is asked once. */
 static Status count_copies(Batch *batch, DbSession *tx, Error *err) {
     if (batch->copied.images == 0) return STATUS_OK;
-    Status status = organization_require_room(batch->rq, tx, batch->copied.organization_images, batch->copied.organization_bytes);
-    if (status == STATUS_TIER_LIMIT_EXCEEDED) return error_set(err, status, "%s", batch->rq->error.message);
+    Status status = organization_require_room(batch->rq, tx, batch->copied.organization_images, batch->copied.organization_bytes, err);
     return status == STATUS_OK ? project_count(tx, batch->project.id, &batch->copied, err) : status;
 }
 

@@ -167,7 +167,7 @@ static Status insert_import(DbSession *tx, void *context, Error *err) {
     Arena *arena = &new->rq->arena;
     ImportRecord *r = &new->record;
     Status status = STATUS_OK;
-    int64_t images = 0;
+    int64_t images = 0, projects = 0;
     for (size_t i = 0; status == STATUS_OK && i < r->count; i++) {
         const char *name;
         int64_t there = 0;
@@ -176,9 +176,10 @@ static Status insert_import(DbSession *tx, void *context, Error *err) {
         if (status == STATUS_OK)
             status = db_read_int(tx, err, &there, 0, "SELECT count(*) FROM imported_images WHERE project_id = $1", DB_TEXT(r->datasets[i].project_id));
         if (r->datasets[i].total_images > there) images += r->datasets[i].total_images - there;
+        projects += !r->datasets[i].project_id;
     }
-    if (status == STATUS_OK) status = organization_require_room(new->rq, tx, images, 0);
-    if (status == STATUS_TIER_LIMIT_EXCEEDED) error_set(err, status, "%s", new->rq->error.message);
+    if (status == STATUS_OK) status = organization_require_projects(new->rq, tx, projects, err);
+    if (status == STATUS_OK) status = organization_require_room(new->rq, tx, images, 0, err);
     if (status == STATUS_OK) status = import_insert(tx, r, err);
     return status == STATUS_OK ? job_enqueue(tx, r->id, IMPORT_JOB.name, r->organization_id, NULL, "{}", err) : status;
 }

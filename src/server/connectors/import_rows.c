@@ -119,7 +119,7 @@ static const char *kinds_of(Arena *arena, const ClassList *classes) {
 
 Status import_make_project(DbSession *tx, Arena *arena, const ImportRecord *r, ImportDataset *d, const ClassList *classes, Error *err) {
     char *id = uuid_new(arena_alloc(arena, UUID_SIZE));
-    Status status = organization_check_projects(tx, r->organization_id, err);
+    Status status = organization_check_projects(tx, r->organization_id, 1, err);
     if (status == STATUS_OK) status = find_free_name(tx, arena, r->organization_id, project_name(arena, d->remote_name), &d->name, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,

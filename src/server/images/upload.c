@@ -63,7 +63,7 @@ Status create_image_upload_url(Request *rq, const CreateImageUploadUrlInput *in,
         return request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "%s: %lld bytes exceed 50 MB", body->filename, (long long)body->file_size);
     ProjectRecord project;
     Status status = refuse_early(rq, body->dataset_id, body->filename, &project);
-    if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, body->has_file_size ? body->file_size : 0);
+    if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, body->has_file_size ? body->file_size : 0, &rq->error);
     if (status != STATUS_OK) return status;
     const char *name = image_stored_name(&rq->arena, body->filename);
     if (name_is_taken(request_db(rq), project.id, body->folder_path, name)) return name_taken(rq, body->folder_path, name);
@@ -93,9 +93,8 @@ typedef struct Registration {
 static Status insert_image(DbSession *tx, void *context, Error *err) {
     Registration *r = context;
     Request *rq = r->rq;
-    Status status = organization_require_room(rq, tx, 1, r->image.object.size);
-    if (status != STATUS_OK) return error_set(err, status, "%s", rq->error.message);
-    status = image_insert(tx, &r->image, err);
+    Status status = organization_require_room(rq, tx, 1, r->image.object.size, err);
+    if (status == STATUS_OK) status = image_insert(tx, &r->image, err);
     return status == STATUS_OK ? image_load(tx, &rq->arena, rq->principal.organization_id, r->image.id, &r->row, err) : status;
 }
 

@@ -96,7 +96,7 @@ Status zip_import_publish(DbSession *tx, Arena *arena, const ZipImportRecord *re
     Status status = db_read_int(tx, err, &images, 0, "SELECT image_count FROM projects WHERE id = $1", DB_TEXT(record->id));
     if (status == STATUS_OK) status = db_read_int(tx, err, &bytes, 0, "SELECT total_size FROM projects WHERE id = $1", DB_TEXT(record->id));
     if (status == STATUS_OK) status = organization_check_room(tx, record->organization_id, images, bytes, err);
-    if (status == STATUS_OK) status = organization_check_projects(tx, record->organization_id, err);
+    if (status == STATUS_OK) status = organization_check_projects(tx, record->organization_id, 1, err);
     if (status == STATUS_OK) status = count_in(tx, arena, "-", NOWHERE, record->id, err);
     if (status == STATUS_OK) status = count_in(tx, arena, "+", record->organization_id, record->id, err);
     if (status == STATUS_OK)

@@ -65,8 +65,10 @@ static Status insert_import(DbSession *tx, void *context, Error *err) {
     NewImport *new = context;
     Request *rq = new->rq;
     const char *organization = rq->principal.organization_id;
-    int64_t taken;
-    Status status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM projects WHERE organization_id = $1 AND name = $2", DB_TEXT(organization), DB_TEXT(new->body->name));
+    int64_t taken = 0;
+    Status status = organization_require_projects(rq, tx, 1, err);
+    if (status == STATUS_OK)
+        status = db_read_int(tx, err, &taken, 0, "SELECT 1 FROM projects WHERE organization_id = $1 AND name = $2", DB_TEXT(organization), DB_TEXT(new->body->name));
     if (taken) return error_set(err, STATUS_ALREADY_EXISTS, "Project '%s' already exists", new->body->name);
     if (status == STATUS_OK) status = db_exec(tx, err, "DELETE FROM uploads WHERE id = $1 AND object = $2", DB_TEXT(new->body->upload_id), DB_TEXT(new->object));
     if (status == STATUS_OK && db_changes(tx) == 0) return error_set(err, STATUS_CONFLICT, "The upload changed meanwhile");
@@ -83,7 +85,7 @@ static Status insert_import(DbSession *tx, void *context, Error *err) {
 Status create_zip_import(Request *rq, const CreateZipImportInput *in, ZipImportEnvelope *out) {
     NewImport new = {.rq = rq, .body = in->body, .id = uuid_new(arena_alloc(&rq->arena, UUID_SIZE))};
     Status status = find_upload(rq, in->body->upload_id, &new.object);
-    if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, 0);
+    if (status == STATUS_OK) status = organization_require_room(rq, request_db(rq), 1, 0, &rq->error);
     if (status == STATUS_OK) status = request_write(rq, insert_import, &new);
     if (status != STATUS_OK) return status;
     jobs_wake(rq->server->jobs);

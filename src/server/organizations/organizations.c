@@ -33,20 +33,26 @@ Status organization_check_room(DbSession *session, const char *organization_id, 
     return status == STATUS_OK && limit ? limit_reached(err, limit) : status;
 }
 
-Status organization_check_projects(DbSession *tx, const char *organization_id, Error *err) {
+Status organization_check_projects(DbSession *tx, const char *organization_id, int64_t more, Error *err) {
     bool full = false;
     DbRows rows = db_query(tx, err, "SELECT tier, (SELECT count(*) FROM projects WHERE organization_id = $1) FROM organizations WHERE id = $1", DB_TEXT(organization_id));
-    if (db_next(&rows)) full = db_int(&rows, 1) >= tier_find(db_text_borrowed(&rows, 0))->max_projects;
+    if (db_next(&rows)) full = more && more > tier_find(db_text_borrowed(&rows, 0))->max_projects - db_int(&rows, 1);
     Status status = db_finish(&rows);
     return status == STATUS_OK && full ? limit_reached(err, "projects") : status;
 }
 
-Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes) {
+Status organization_require_projects(Request *rq, DbSession *tx, int64_t more, Error *err) {
+    Status status = organization_check_projects(tx, rq->principal.organization_id, more, err);
+    if (status == STATUS_TIER_LIMIT_EXCEEDED) json_field_string(request_error_context(rq), "limit", "projects");
+    return status;
+}
+
+Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes, Error *err) {
     const char *limit;
-    Status status = organization_find_limit(session, rq->principal.organization_id, images, bytes, &limit, &rq->error);
+    Status status = organization_find_limit(session, rq->principal.organization_id, images, bytes, &limit, err);
     if (status != STATUS_OK || !limit) return status;
     json_field_string(request_error_context(rq), "limit", limit);
-    return limit_reached(&rq->error, limit);
+    return limit_reached(err, limit);
 }
 
 /* "Acme & Söhne" -> "acme-s-hne"; never empty. */

@@ -6,17 +6,18 @@
 #include "server/api/request.h"
 #include "server/store/db.h"
 
-/* Inside a transaction or not: STATUS_TIER_LIMIT_EXCEEDED, in rq->error with `limit` in its context, when so many more images and bytes would not fit
- * the plan. */
-Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes);
+/* Inside a transaction or not: STATUS_TIER_LIMIT_EXCEEDED, with `limit` in the context of the request's error, when so many more images and bytes would
+ * not fit the plan. */
+Status organization_require_room(Request *rq, DbSession *session, int64_t images, int64_t bytes, Error *err);
 
 /* The same for work without a request: *limit is NULL when they fit, else "images", "storage" or "both". */
 Status organization_find_limit(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, const char **limit, Error *err);
 /* STATUS_TIER_LIMIT_EXCEEDED in words where organization_find_limit finds one. */
 Status organization_check_room(DbSession *session, const char *organization_id, int64_t images, int64_t bytes, Error *err);
 
-/* Inside a transaction: STATUS_TIER_LIMIT_EXCEEDED when the plan has no room for one more project. */
-Status organization_check_projects(DbSession *tx, const char *organization_id, Error *err);
+/* Inside a transaction: STATUS_TIER_LIMIT_EXCEEDED when so many more projects would not fit the plan; for a request, its context says so, too. */
+Status organization_check_projects(DbSession *tx, const char *organization_id, int64_t more, Error *err);
+Status organization_require_projects(Request *rq, DbSession *tx, int64_t more, Error *err);
 
 /* What organization_create fills in. */
 typedef struct NewOrganization {

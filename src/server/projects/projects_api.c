@@ -129,8 +129,7 @@ static Status insert_project(DbSession *tx, void *context, Error *err) {
     ClassList classes = class_list_of(arena, &body->classes, &(ClassList){0}, annotation_kind_name(body->annotation_types.items[0]));
     char *id = arena_alloc(arena, UUID_SIZE);
     int64_t now = clock_now_ms();
-    Status status = organization_check_projects(tx, organization, err);
-    if (status == STATUS_TIER_LIMIT_EXCEEDED) json_field_string(request_error_context(c->rq), "limit", "projects");
+    Status status = organization_require_projects(c->rq, tx, 1, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
                          "INSERT INTO projects (id, organization_id, name, description, annotation_types, classes, created_by, created_at, updated_at) "

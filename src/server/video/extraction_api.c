@@ -103,10 +103,9 @@ static Status insert_extraction(DbSession *tx, void *context, Error *err) {
     Request *rq = new->rq;
     const Wanted *w = new->wanted;
     const char *organization = rq->principal.organization_id;
-    Status status = organization_require_room(rq, tx, new->expected, 0);
-    if (status != STATUS_OK) return error_set(err, status, "%s", rq->error.message);
-    int64_t there;
-    status = db_read_int(tx, err, &there, 0, "SELECT 1 FROM projects WHERE id = $1", DB_TEXT(new->project->id));
+    int64_t there = 0;
+    Status status = organization_require_room(rq, tx, new->expected, 0, err);
+    if (status == STATUS_OK) status = db_read_int(tx, err, &there, 0, "SELECT 1 FROM projects WHERE id = $1", DB_TEXT(new->project->id));
     if (status != STATUS_OK) return status;
     if (!there) return error_set(err, STATUS_NOT_FOUND, "Dataset not found"); /* deleted meanwhile */
     status = db_exec(tx, err,
