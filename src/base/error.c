@@ -130,7 +130,16 @@ Status error_prefix(Error *err, const char *format, ...) {
     return err->status;
 }
 
-const char *error_outward(Status status, const char *message) {
-    if (status == STATUS_IO) return "The server could not read or write one of its files; its log says which";
-    return status == STATUS_STORAGE_FULL ? "The server's disk is full" : message;
+static void strip(char *text, const char *folder) {
+    size_t length = folder ? strlen(folder) : 0;
+    for (char *at = text; length && (at = strstr(at, folder));)
+        if (at[length] == '/') memmove(at, at + length + 1, strlen(at + length + 1) + 1);
+        else at += length;
+}
+
+void error_outward(Error *err, const char *data_folder, const char *program_folder) {
+    if (err->status == STATUS_IO) error_set(err, STATUS_IO, "The server could not read or write one of its files; its log says which");
+    if (err->status == STATUS_STORAGE_FULL) error_set(err, STATUS_STORAGE_FULL, "The server's disk is full");
+    strip(err->message, data_folder);
+    strip(err->message, program_folder);
 }

@@ -91,9 +91,11 @@ Status status_from_slug(const char *slug);
 /* Writes status and text (cut at the size of the field, UTF-8 kept whole); err may be NULL. Returns status. */
 Status error_set(Error *err, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Leaves of the text what a stranger may read: a constant for that of a system call, which names a file of ours; no path leads through these two
+ * folders (NULL for none), only from there on. */
+void error_outward(Error *err, const char *data_folder, const char *program_folder);
+
 /* As error_set with ": " and the text of errno_value appended; ENOSPC and EDQUOT become STATUS_STORAGE_FULL. */
-/* What a stranger may read of a failure: the text of a system call names a file of ours. A constant, or message. */
-const char *error_outward(Status status, const char *message);
 Status error_set_errno(Error *err, int errno_value, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " before the present text, so that callers add what they know (a file, an image). Returns the status. */

@@ -54,7 +54,7 @@ static void write_payment(JsonWriter *w, Request *rq, const StatusInfo *info) {
 static void hide_internal(Request *rq, const StatusInfo *info) {
     if (info->http != 500 && info->http != 507) return;
     log_event(LOG_ERROR, "request_failed", "request_id", rq->id, "operation", rq->route ? rq->route->operation : "", "error", rq->error.message, NULL);
-    if (info->http == 507) error_set(&rq->error, STATUS_STORAGE_FULL, "%s", error_outward(STATUS_STORAGE_FULL, NULL));
+    if (info->http == 507) error_outward(&rq->error, NULL, NULL);
     else error_set(&rq->error, STATUS_INTERNAL_ERROR, "Internal error");
 }
 

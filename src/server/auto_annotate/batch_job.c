@@ -144,7 +144,11 @@ static Status annotate_image(Batch *batch, int64_t position, const char *image_i
         arena_clear(&arena);
         return error_set(err, status, "Cancelled");
     }
-    if (status != STATUS_OK) item.reason = error_outward(status, failure.message); /* this image's trouble, not the batch's */
+    if (status != STATUS_OK) { /* this image's trouble, not the batch's */
+        const Config *config = &batch->job->server->config;
+        error_outward(&failure, config->data_directory, config->program_directory);
+        item.reason = failure.message;
+    }
     status = db_write(batch->job->server->store, write_image, &item, err);
     arena_clear(&arena);
     return status;

@@ -79,7 +79,11 @@ static Status end_job(DbSession *tx, const JobRun *run, Status why, const char *
     log_event(why == STATUS_CANCELLED ? LOG_INFO : LOG_WARNING, why == STATUS_CANCELLED ? "job_cancelled" : "job_failed", "job", run->job.id, "kind",
               run->job.kind, "reason", message, NULL);
     note_end(run);
-    return run->kind ? run->kind->ended(tx, &run->job, why, error_outward(why, message), err) : STATUS_OK;
+    const Config *config = &run->job.server->config;
+    Error outward = {0};
+    error_set(&outward, why, "%s", message);
+    error_outward(&outward, config->data_directory, config->program_directory);
+    return run->kind ? run->kind->ended(tx, &run->job, why, outward.message, err) : STATUS_OK;
 }
 
 static Status cancel_rows(DbSession *tx, Jobs *jobs, const char *select_sql, const char *value, Error *err) {

@@ -64,12 +64,12 @@ static Status work(Job *job, Error *err) {
     if (stopped) return error_set(err, STATUS_CANCELLED, "stopped");
     const char *fail = json_get_string(job->payload, "fail", NULL);
     if (text_equal(fail, "io")) return error_set_errno(err, EIO, "/secret/file");
-    if (fail) return error_set(err, status_from_slug(fail), "told to fail");
+    if (fail) return error_set(err, status_from_slug(fail), "told to fail by %s/work/x", f->directory);
     return db_write(f->server.store, note_done, job, err);
 }
 
 static Status work_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
-    assert_true(message[0] != '\0' && !strstr(message, "/secret"));
+    assert_true(message[0] != '\0' && !strstr(message, "/secret") && !strstr(message, ((const Fixture *)job->server)->directory));
     return note(tx, why == STATUS_CANCELLED ? "cancelled" : status_info(why)->slug, job->id, err);
 }
 
@@ -92,6 +92,7 @@ static int set_up_idle(void **state) {
     snprintf(f->path, sizeof f->path, "%s/pictograph.db", f->directory);
     arena_init(&f->arena, 1 << 20);
     *state = f;
+    f->server.config.data_directory = f->directory;
     assert_int_equal(objects_open(&f->server.objects, f->directory, &f->err), STATUS_OK);
     return store_open(&f->server.store, f->path, &f->err);
 }

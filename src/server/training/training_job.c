@@ -256,29 +256,9 @@ static Status run_training(Job *job, Error *err) {
     return status;
 }
 
-static void strip(char *text, const char *folder) {
-    size_t length = strlen(folder);
-    for (char *at = text; length && (at = strstr(at, folder));)
-        if (at[length] == '/') memmove(at, at + length + 1, strlen(at + length + 1) + 1);
-        else at += length;
-}
-
-/* The message without absolute paths: of a file only its place in the data folder, or beside the programs, is told. */
-static const char *public_message(const Config *config, const char *message, Arena *arena) {
-    char *text = arena_strdup(arena, message);
-    strip(text, config->data_directory);
-    strip(text, config->program_directory);
-    return text;
-}
-
 static Status end_training(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
-    Arena arena;
     bool cancelled = why == STATUS_CANCELLED;
-    arena_init(&arena, 1 << 16);
-    Status status = training_finish(tx, job->id, cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL,
-                                    cancelled ? NULL : public_message(&job->server->config, message, &arena), err);
-    arena_clear(&arena);
-    return status;
+    return training_finish(tx, job->id, cancelled ? TRAINING_STATUS_CANCELLED : TRAINING_STATUS_FAILED, NULL, NULL, cancelled ? NULL : message, err);
 }
 
 const JobKind TRAINING_JOB = {.name = "training", .queue = "training", .parallel = 1, .max_attempts = 3, .run = run_training, .ended = end_training};
