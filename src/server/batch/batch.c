@@ -17,7 +17,7 @@
 #include "server/projects/projects.h"
 #include "base/banned.h"
 
-enum { RENAMES_MAXIMUM = 100000, FILENAME_CHARS = 255 };
+enum { RENAMES_MAXIMUM = 100000 };
 
 typedef struct Batch Batch;
 /* Changes one image. STATUS_OK, or the reason in err: the image then counts as failed, unless the failure is the store's own. */
@@ -178,7 +178,7 @@ static Status place_renamed(Batch *batch, DbSession *tx, const ImageRecord *imag
     Status status = STATUS_OK;
     while (status == STATUS_OK && !placed && number < RENAMES_MAXIMUM) {
         const char *name = arena_printf(&batch->rq->arena, "%.*s-%zu%s", (int)(extension - image->filename), image->filename, ++number, extension);
-        if (text_length(name) > FILENAME_CHARS) break;
+        if (text_length(name) > IMAGE_FILENAME_CHARACTERS) break;
         status = place(batch, tx, image, id, name, &placed, err);
     }
     string_map_set(&batch->names, image->filename, number);

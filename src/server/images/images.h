@@ -53,7 +53,8 @@ Status image_archive(DbSession *tx, const ImageRecord *image, bool archive, Erro
 /* Removes images for good, inside a transaction: annotations, index rows and counts go; objects that nothing uses any more are swept later. */
 Status image_remove(DbSession *tx, const ImageRecord *image, Error *err);
 
-enum { IMAGE_MAXIMUM_BYTES = 52428800 }; /* limits.yaml images.max_bytes */
+/* limits.yaml images.max_bytes, filename_max_chars, folder_path_max_chars */
+enum { IMAGE_MAXIMUM_BYTES = 52428800, IMAGE_FILENAME_CHARACTERS = 255, IMAGE_FOLDER_CHARACTERS = 1024 };
 
 /* Bytes on their way to an image. Whoever brings images in fills the first part and calls image_inspect, then image_insert in a transaction, before
  * which it asks organizations.h for room. */

@@ -153,7 +153,7 @@ Status register_image(Request *rq, const RegisterImageInput *in, ImageRegisterRe
 Status upload_image_direct(Request *rq, const UploadImageDirectInput *in, ImageRegisterResponse *out) {
     const ImageMultipartRequest *body = in->body;
     const char *filename = body->filename ? body->filename : body->file.file_name;
-    if (!filename || !*filename || !PATTERN_FILE_NAME.matches(filename) || text_length(filename) > 255) {
+    if (!filename || !*filename || !PATTERN_FILE_NAME.matches(filename) || text_length(filename) > IMAGE_FILENAME_CHARACTERS) {
         request_field_error(rq, "value_error", "A base name of at most 255 characters is needed", "body", "filename", NULL);
         return request_fail(rq, STATUS_VALIDATION_ERROR, "The file has no usable name");
     }

@@ -27,7 +27,7 @@
 #include "base/banned.h"
 
 enum { SLICE = 64, SLICE_BYTES = 64 << 20, LANES = 2, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
-enum { CLASS_NAME_CHARACTERS = 120, COLOR_CHARACTERS = 64, FOLDER_CHARACTERS = 1024, FILENAME_CHARACTERS = 255, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
+enum { CLASS_NAME_CHARACTERS = 120, COLOR_CHARACTERS = 64, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
 #define ROUND_SECONDS 0.5
 
 /* A line of images.jsonl whose image is not written yet. */
@@ -201,9 +201,9 @@ static bool has_control(const char *text) {
 
 /* Why an image cannot have this name in a project; NULL when it can. */
 static const char *name_fault(const char *folder, const char *filename) {
-    if (!filename || !*filename || strpbrk(filename, "/\\") || has_control(filename) || text_length(filename) > FILENAME_CHARACTERS) return "its name cannot be used";
+    if (!filename || !*filename || strpbrk(filename, "/\\") || has_control(filename) || text_length(filename) > IMAGE_FILENAME_CHARACTERS) return "its name cannot be used";
     if (!name_is_image(filename)) return "no image type that is known";
-    bool usable = folder[0] == '/' && (!folder[1] || name_is_safe_path(folder + 1)) && text_length(folder) <= FOLDER_CHARACTERS;
+    bool usable = folder[0] == '/' && (!folder[1] || name_is_safe_path(folder + 1)) && text_length(folder) <= IMAGE_FOLDER_CHARACTERS;
     return usable ? NULL : "the name of its folder cannot be used";
 }
 
@@ -254,7 +254,7 @@ static const char *file_fault(Run *r, const char *file, const char **out_path) {
 /* NULL where the contract does not let it be. */
 static const char *display_name_of(Arena *arena, yyjson_val *line) {
     const char *name = json_get_string(line, "display_name", NULL);
-    return name && *name && text_length(name) <= FILENAME_CHARACTERS ? arena_strdup(arena, name) : NULL;
+    return name && *name && text_length(name) <= IMAGE_FILENAME_CHARACTERS ? arena_strdup(arena, name) : NULL;
 }
 
 static const char NAME_TAKEN[] = "another image of this name was taken";

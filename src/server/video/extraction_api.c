@@ -7,12 +7,11 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "server/api/api_handlers.h"
+#include "server/images/images.h"
 #include "server/organizations/organizations.h"
 #include "server/projects/projects.h"
 #include "server/video/video.h"
 #include "base/banned.h"
-
-enum { FOLDER_MAXIMUM = 1024 }; /* limits.yaml images.folder_path_max_chars */
 
 /* Both spellings of the body, in one. */
 typedef struct Wanted {
@@ -34,7 +33,7 @@ static Status join_folder(Request *rq, const FrameExtractionByNameRequest *body,
     const char *parent = body->parent_folder_path, *name = body->folder_name;
     if (text_equal(name, ".") || text_equal(name, "..")) return wrong_field(rq, "folder_name", "A folder cannot be called '.' or '..'");
     *out = arena_printf(&rq->arena, "%s/%s", parent[1] ? parent : "", name);
-    return text_length(*out) <= FOLDER_MAXIMUM ? STATUS_OK : wrong_field(rq, "folder_name", "The whole folder path is longer than 1024 characters");
+    return text_length(*out) <= IMAGE_FOLDER_CHARACTERS ? STATUS_OK : wrong_field(rq, "folder_name", "The whole folder path is longer than 1024 characters");
 }
 
 static Status read_body(Request *rq, const StartFrameExtractionBody *body, Wanted *out, ProjectRecord *project) {

@@ -14,7 +14,7 @@
 #include "server/video/video.h"
 #include "base/banned.h"
 
-enum { CHUNK_FRAMES = 32, CHUNK_TIMEOUT_SECONDS = 180, NAME_MAXIMUM = 255, ROUND_ARENA = 16 << 20 };
+enum { CHUNK_FRAMES = 32, CHUNK_TIMEOUT_SECONDS = 180, ROUND_ARENA = 16 << 20 };
 #define FRAME_NAME_TAIL "_%06lld.jpg" /* limits.yaml videos.frame_name */
 enum { TAIL_MAXIMUM = sizeof "_0123456789.jpg" };
 
@@ -46,7 +46,7 @@ static const char *base_name(Arena *arena, const char *filename) {
     size_t length = strlen(filename) - strlen(file_extension(filename));
     if (length == 0) length = strlen(filename);
     const char *base = arena_strndup(arena, filename, length);
-    while (text_length(base) > NAME_MAXIMUM - TAIL_MAXIMUM || !text_is_utf8(base, length)) base = arena_strndup(arena, base, --length);
+    while (text_length(base) > IMAGE_FILENAME_CHARACTERS - TAIL_MAXIMUM || !text_is_utf8(base, length)) base = arena_strndup(arena, base, --length);
     return base;
 }
 
