@@ -273,7 +273,10 @@ static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const c
         return STATUS_OK;
     }
     if (file && file->seen) {
-        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out", named);
+        size_t annotations = 0;
+        for (size_t a = c->first[index]; a < c->annotation_count; a = c->next[a]) annotations++;
+        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out, with %zu annotations", named, annotations);
+        r->report->left_out += annotations;
         return STATUS_OK;
     }
     if (file) {
@@ -318,6 +321,12 @@ static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
     return status;
 }
 
+/* Captions and their like name the same images as the file of the objects beside them: they must not take the images away from it. */
+static bool is_of_objects(yyjson_val *root) {
+    yyjson_val *first = yyjson_arr_get_first(yyjson_obj_get(root, "annotations"));
+    return !first || yyjson_obj_get(first, "category_id") || yyjson_obj_get(first, "bbox") || yyjson_obj_get(first, "segmentation");
+}
+
 Status coco_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
     Error why = {0};
     yyjson_doc *doc = json_parse(text, size, &why);
@@ -331,7 +340,8 @@ Status coco_read_text(Reader *r, const char *file, const char *text, size_t size
     string_map_init(&c.images, r->arena);
     string_map_init(&c.annotation_ids, r->arena);
     Status status = STATUS_OK;
-    if (yyjson_is_arr(yyjson_obj_get(root, "images"))) status = read_document(&c, root, err);
+    if (!is_of_objects(root)) reader_leave_file_out(r, file, "its annotations have neither category nor shape, as captions; left out");
+    else if (yyjson_is_arr(yyjson_obj_get(root, "images"))) status = read_document(&c, root, err);
     yyjson_doc_free(doc);
     return status;
 }

@@ -18,9 +18,9 @@ static const struct {
     const char *name;
     Column column;
 } HEADERS[] = {
-    {"image_id", IMAGE_ID}, {"filename", FILENAME}, {"file_name", FILENAME}, {"image", FILENAME}, {"folder", FOLDER}, {"width", WIDTH}, {"height", HEIGHT},
-    {"status", STATUS}, {"annotation_id", ANNOTATION_ID}, {"name", NAME}, {"class", NAME}, {"label", NAME}, {"x", X}, {"y", Y}, {"w", W}, {"h", H},
-    {"xmin", X}, {"ymin", Y}, {"xmax", X2}, {"ymax", Y2}, {"x1", X}, {"y1", Y}, {"x2", X2}, {"y2", Y2}, {"confidence", CONFIDENCE}, {"score", CONFIDENCE},
+    {"image_id", IMAGE_ID}, {"filename", FILENAME}, {"file_name", FILENAME}, {"image", FILENAME}, {"image_path", FILENAME}, {"path", FILENAME}, {"folder", FOLDER}, {"width", WIDTH}, {"height", HEIGHT},
+    {"status", STATUS}, {"annotation_id", ANNOTATION_ID}, {"name", NAME}, {"class", NAME}, {"label", NAME}, {"class_name", NAME}, {"category", NAME}, {"x", X}, {"y", Y}, {"w", W}, {"h", H},
+    {"xmin", X}, {"ymin", Y}, {"xmax", X2}, {"ymax", Y2}, {"x_min", X}, {"y_min", Y}, {"x_max", X2}, {"y_max", Y2}, {"x1", X}, {"y1", Y}, {"x2", X2}, {"y2", Y2}, {"confidence", CONFIDENCE}, {"score", CONFIDENCE},
     {"created_by", CREATED_BY}, {"split", SPLIT},
 };
 enum { HEADER_COUNT = sizeof HEADERS / sizeof *HEADERS, COLUMNS_MAX = 256 };
@@ -52,6 +52,7 @@ typedef struct CsvReader {
 typedef struct Cursor {
     char *at, *end;
     size_t line; /* from 1 */
+    char separator; /* between cells */
 } Cursor;
 
 /* The next cell, in place; *last when it ends its line. A quote within an unquoted cell is a character. */
@@ -67,10 +68,11 @@ static char *next_cell(Cursor *c, bool *last) {
         }
         if (c->at < c->end) c->at++; /* its quote */
     }
-    while (c->at < c->end && !strchr(",\r\n", *c->at)) *to++ = *c->at++; /* a NUL is found by strchr, too, and ends the cell */
+    const char stops[] = {c->separator, '\r', '\n', '\0'};
+    while (c->at < c->end && !strchr(stops, *c->at)) *to++ = *c->at++; /* a NUL is found by strchr, too, and ends the cell */
     char stop = c->at < c->end ? *c->at++ : '\n';
     if (stop == '\r' && c->at < c->end && *c->at == '\n') c->at++;
-    *last = stop != ',' && stop != '\0';
+    *last = stop != c->separator && stop != '\0';
     c->line += *last;
     *to = '\0'; /* at the latest on the separator, which was read */
     return cell;
@@ -91,7 +93,9 @@ static const char *unguarded(const char *cell) {
 }
 
 static void read_header(CsvReader *c, Cursor *cursor) {
-    if (cursor->end - cursor->at >= 3 && memcmp(cursor->at, "\xef\xbb\xbf", 3) == 0) cursor->at += 3;
+    if (text_starts_with(cursor->at, TEXT_MARK)) cursor->at += strlen(TEXT_MARK);
+    cursor->separator = cursor->at[strcspn(cursor->at, ",;\t\r\n")];
+    if (!cursor->separator || !strchr(",;\t", cursor->separator)) cursor->separator = ',';
     bool seen[COLUMN_COUNT] = {false};
     for (bool last = false; !last;) {
         const char *cell = trimmed(next_cell(cursor, &last));
@@ -132,7 +136,7 @@ static bool looks_like_csv(const char *path) {
     CsvReader c = {0};
     bool is = reader_peek(path, &ends);
     if (is) {
-        read_header(&c, &(Cursor){ends.data, ends.data + ends.size, 1});
+        read_header(&c, &(Cursor){ends.data, ends.data + ends.size, 1, ','});
         is = has_columns(&c);
     }
     buffer_clear(&ends);
@@ -258,7 +262,7 @@ static Status read_image(CsvReader *c, const struct CsvImage *entry, Error *err)
 
 Status csv_read_text(Reader *r, const char *file, char *text, size_t size, Error *err) {
     CsvReader c = {.reader = r, .file = file};
-    Cursor cursor = {text, text + size, 1};
+    Cursor cursor = {text, text + size, 1, ','};
     Line line;
     Status status = STATUS_OK;
     string_map_init(&c.images, r->arena);

@@ -31,7 +31,9 @@ typedef struct Reader {
     StringMap splits;   /* path of an image -> index into SPLITS; filled by readers whose format lists splits */
     bool has_splits;    /* then folders named "train" and the like decide nothing */
     bool keeps_folders;  /* a folder named for images ("images/") is part of the virtual folder */
+    bool keeps_parents;  /* without what lies above the folder named for images, two images would have one place: "train/images/a" is "train/a" */
     bool has_class_list; /* the format told all classes; numbers beyond are wrong */
+    size_t keypoint_numbers; /* YOLO: of each line, behind its box */
 } Reader;
 
 /* One run of dataset_write. */
@@ -71,6 +73,8 @@ Polygon shape_union(Arena *arena, const DatasetImage *image, Polygon polygon);
 
 /* ---- helpers for readers ---- */
 
+#define TEXT_MARK "\xef\xbb\xbf" /* the byte order mark before a text */
+
 void reader_warn(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same for an annotation that is left out. */
 void reader_leave_out(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -89,6 +93,8 @@ bool reader_finds_file(const Dataset *dataset, bool (*takes)(const Dataset *data
 TreeFile *reader_find_image(Reader *reader, const char *label_path, const char *named);
 /* Keeps the image at the expected place for this label file: no other finds it by its base name alone. Claim all, then find. */
 void reader_claim_image(Reader *reader, const char *label_path, const char *named);
+/* Before the first image: sees to it that no two images get one place. */
+void reader_keep_places_apart(Reader *reader);
 /* An image struct for a file of the tree: folder, filename, path, split. In image_arena. */
 DatasetImage reader_image(Reader *reader, const TreeFile *file);
 /* The same for an image that is not there; named may be a relative path. false (with a warning) when the name cannot be used. */

@@ -95,6 +95,15 @@ void dataset_close(Dataset *d) {
 const DatasetFormat *dataset_format(const Dataset *d) { return d->format; }
 size_t dataset_image_count(const Dataset *d) { return d->tree.image_count; }
 
+/* Whoever labelled with two tools would otherwise learn only from a number that half of the labels are not there. */
+static void tell_other_formats(Reader *r, const DatasetFormat *format) {
+    if (!format || r->tree->is_ours || r->dataset->only_label) return;
+    for (size_t i = 0; i < FORMAT_COUNT; i++) {
+        if (&FORMATS[i] != format && FORMATS[i].detect(r->dataset))
+            reader_leave_file_out(r, ".", "labels of the format %s are there too; %s alone is read", FORMATS[i].name, format->name);
+    }
+}
+
 Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *sink, DatasetReport *report, Error *err) {
     Arena arena;
     arena_init(&arena, SIZE_MAX);
@@ -103,7 +112,9 @@ Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *
     string_map_init(&r.classes, report->arena);
     string_map_init(&r.splits, &arena);
     for (size_t i = 0; i < d->tree.count; i++) d->tree.files[i].seen = d->tree.files[i].claimed = false;
+    reader_keep_places_apart(&r);
     if (d->tree.skipped) reader_warn(&r, ".", "%zu files or folders have names that cannot be used; passed over", d->tree.skipped);
+    tell_other_formats(&r, format);
     Status status = format ? format->read(&r, err) : STATUS_OK;
     if (status == STATUS_OK) status = reader_deliver_rest(&r, err);
     arena_clear(&r.image_arena);

@@ -151,7 +151,7 @@ static bool add_points(Shape *s) {
 static const struct {
     const char *type;
     bool (*add)(Shape *shape); /* false: not as it should be */
-} TYPES[] = {{"polygon", add_polygon}, {"rectangle", add_box}, {"circle", add_circle}, {"line", add_line},
+} TYPES[] = {{"polygon", add_polygon}, {"rotation", add_polygon}, {"rectangle", add_box}, {"circle", add_circle}, {"line", add_line},
              {"linestrip", add_line},  {"point", add_points},  {"points", add_points}, {"mask", add_mask}};
 
 static void read_shape(LabelmeReader *l, yyjson_val *value, size_t shape_number) {
@@ -163,7 +163,7 @@ static void read_shape(LabelmeReader *l, yyjson_val *value, size_t shape_number)
     size_t i = 0, count = sizeof TYPES / sizeof *TYPES;
     while (i < count && strcmp(TYPES[i].type, type) != 0) i++;
     if (!label || text_is_blank(label)) reader_leave_out(r, l->file, "%s: left out", shape.what);
-    else if (i == count) reader_leave_out(r, l->file, "%s: of unknown type; left out", shape.what);
+    else if (i == count) reader_leave_out(r, l->file, "%s: of the unknown type %s; left out", shape.what, type);
     else if (!read_points(&r->image_arena, yyjson_obj_get(value, "points"), &shape.points) || !TYPES[i].add(&shape))
         reader_leave_out(r, l->file, "%s: a %s that is not sound; left out", shape.what, type);
 }

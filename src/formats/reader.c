@@ -150,18 +150,22 @@ static TreeFile *find_by_place(Reader *r, const char *label_path, const char *na
     return file;
 }
 
-static const char *without_dots(const char *named) {
-    while (named[0] == '.' && named[1] == '/') named += 2;
-    return named;
+/* The name as a path of ours: "./a" and what Windows writes, "a\\b". */
+static const char *plain_path(Reader *r, const char *named) {
+    while (named[0] == '.' && (named[1] == '/' || named[1] == '\\')) named += 2;
+    char *path = strchr(named, '\\') ? arena_strdup(r->arena, named) : NULL;
+    for (char *p = path; p && *p; p++)
+        if (*p == '\\') *p = '/';
+    return path ? path : named;
 }
 
 void reader_claim_image(Reader *r, const char *label_path, const char *named) {
-    TreeFile *file = find_by_place(r, label_path, without_dots(named));
+    TreeFile *file = find_by_place(r, label_path, plain_path(r, named));
     if (file) file->claimed = true;
 }
 
 TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named) {
-    named = without_dots(named);
+    named = plain_path(r, named);
     TreeFile *file = find_by_place(r, label_path, named);
     if (file) return file;
     file = tree_find_image_named(r->tree, file_base_name(named));
@@ -169,12 +173,25 @@ TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named
 }
 
 /* Virtual path of an image: below the first folder that is named for images, else all of it. */
-static const char *virtual_path(const Reader *r, const char *path) {
+static const char *virtual_path(Reader *r, Arena *arena, const char *path) {
     if (r->keeps_folders) return path;
     for (const char *part = path, *slash; (slash = strchr(part, '/')); part = slash + 1) {
-        if (is_one_of(IMAGE_FOLDERS, part, (size_t)(slash - part))) return slash + 1;
+        if (!is_one_of(IMAGE_FOLDERS, part, (size_t)(slash - part))) continue;
+        return r->keeps_parents ? arena_printf(arena, "%.*s%s", (int)(part - path), path, slash + 1) : slash + 1;
     }
     return path;
+}
+
+void reader_keep_places_apart(Reader *r) {
+    Arena scratch;
+    StringMap places;
+    arena_init(&scratch, SIZE_MAX);
+    string_map_init(&places, &scratch);
+    for (size_t i = 0; i < r->tree->count && !r->keeps_parents; i++) {
+        const TreeFile *file = &r->tree->files[i];
+        r->keeps_parents = file->is_image && string_map_get_or_set(&places, virtual_path(r, &scratch, file->path), i) != i;
+    }
+    arena_clear(&scratch);
 }
 
 const char *const SPLITS[SPLIT_COUNT] = {"train", "val", "test"};
@@ -188,7 +205,7 @@ void reader_set_split(Reader *r, const TreeFile *file, const char *split) {
 
 DatasetImage reader_image(Reader *r, const TreeFile *file) {
     size_t split = string_map_get(&r->splits, file->path);
-    const char *inside = virtual_path(r, file->path);
+    const char *inside = virtual_path(r, &r->image_arena, file->path);
     return (DatasetImage){.folder = name_folder(&r->image_arena, inside),
                           .filename = file_base_name(file->path),
                           .path = tree_full_path(r->tree, &r->image_arena, file),
@@ -196,12 +213,13 @@ DatasetImage reader_image(Reader *r, const TreeFile *file) {
 }
 
 bool reader_missing_image(Reader *r, const char *label_path, const char *named, DatasetImage *out) {
-    while (named[0] == '.' && named[1] == '/') named += 2;
+    named = plain_path(r, named);
+    if (!name_is_safe_path(named)) named = file_base_name(named); /* "/home/me/a.jpg", "../a.jpg" */
     if (!name_is_safe_path(named)) {
-        reader_leave_file_out(r, label_path, "the image has a name that cannot be used; its labels are left out");
+        reader_leave_file_out(r, label_path, "the image '%s' has a name that cannot be used; its labels are left out", text_is_utf8(named, strlen(named)) ? named : "?");
         return false;
     }
-    *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(r, named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),
+    *out = (DatasetImage){.folder = name_folder(&r->image_arena, virtual_path(r, &r->image_arena, named)), .filename = arena_strdup(&r->image_arena, file_base_name(named)),
                           .split = name_split_of_path(named)};
     if (!out->split) out->split = name_split_of_path(label_path);
     return true;
@@ -292,8 +310,11 @@ bool reader_text(Reader *r, const TreeFile *file, Buffer *out) {
     Error err = {0};
     char *path = tree_full_path(r->tree, r->arena, file);
     buffer_init(out, r->options->max_label_bytes);
-    if (file_read(path, out, &err) == STATUS_OK) return true;
-    reader_warn(r, file->path, "cannot be read: %s", err.message);
+    if (file_read(path, out, &err) == STATUS_OK) {
+        if (text_starts_with(buffer_text(out), TEXT_MARK)) memmove(out->data, out->data + strlen(TEXT_MARK), out->size -= strlen(TEXT_MARK)), out->data[out->size] = '\0';
+        return true;
+    }
+    reader_leave_file_out(r, file->path, "cannot be read: %s", err.message);
     buffer_clear(out);
     return false;
 }

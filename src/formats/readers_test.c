@@ -108,6 +108,7 @@ static void coco_with_its_oddities(void **state) {
                         "/ a.png 100x80 val: 1 car bbox 1,2,3,4; 2 car bbox 1,2,3,4; 3 car polygon 0,0,30,30 (3+4); 4 car polygon 0,0,15,15 (8); "
                         "5 category 99 polygon 0,0,10,10 (3)\n"
                         "/x b.png 20x10 val: #7 car polygon 1,1,2,3 (4); #8 car bbox 1,2,3,4\n"
+                        "/ passwd.png 0x0 val:\n"
                         "/ gone.jpg 5x5 val:\n"
                         "/ unlisted.png 20x10 none: -\n"
                         "! annotations/instances_val2017.json: ids are texts instead of numbers; taken as they are\n"
@@ -120,10 +121,31 @@ static void coco_with_its_oddities(void **state) {
                         "! annotations/instances_val2017.json: b.png, annotation #8 (car): Malformed run lengths; its box is taken\n"
                         "! annotations/instances_val2017.json: b.png, annotation #9 (car): neither a box nor a shape; left out\n"
                         "! annotations/instances_val2017.json: b.png, annotation #10: no category; left out\n"
-                        "! annotations/instances_val2017.json: the image has a name that cannot be used; its labels are left out\n"
-                        "! annotations/instances_val2017.json: image a.png is listed twice; the second is left out\n"
+                        "! annotations/instances_val2017.json: image ../../etc/passwd.png is missing\n"
+                        "! annotations/instances_val2017.json: image a.png is listed twice; the second is left out, with 0 annotations\n"
                         "! annotations/instances_val2017.json: image 4 has no file_name; left out\n"
                         "! annotations/instances_val2017.json: image gone.jpg is missing\n");
+}
+
+#define ONE_COCO(file_name, annotation) \
+    "{\"images\":[{\"id\":1,\"file_name\":\"" file_name "\",\"width\":9,\"height\":9}],\"annotations\":[{\"id\":1,\"image_id\":1," annotation "}]," \
+    "\"categories\":[{\"id\":1,\"name\":\"car\"}]}"
+
+static void coco_as_the_real_world_writes_it(void **state) {
+    (void)state;
+    test_image(&t, "d/train/a.png", 9, 9);
+    test_image(&t, "d/sub/b.png", 9, 9);
+    test_image(&t, "d/c.png", 9, 9);
+    test_file(&t, "d/annotations/captions_train.json", ONE_COCO("a.png", "\"caption\":\"words\""));
+    test_file(&t, "d/annotations/instances_train.json", ONE_COCO("a.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"));
+    test_file(&t, "d/annotations/person_train.json", ONE_COCO("a.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"));
+    test_file(&t, "d/windows.json", "\xef\xbb\xbf" ONE_COCO("sub\\\\b.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"));
+    test_file(&t, "d/z.json", ONE_COCO("/home/somebody/c.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"));
+    assert_string_equal(test_read(&t, "d"),
+                        "coco\n/train a.png 9x9 train: 1 car bbox 1,2,3,4\n/sub b.png 9x9 none: 1 car bbox 1,2,3,4\n/ c.png 9x9 none: 1 car bbox 1,2,3,4\n"
+                        "! annotations/captions_train.json: its annotations have neither category nor shape, as captions; left out\n"
+                        "! annotations/person_train.json: image a.png is listed twice; the second is left out, with 1 annotations\n");
+    assert_int_equal(t.report.left_out, 1);
 }
 
 static void coco_as_one_file(void **state) {
@@ -168,6 +190,53 @@ static void yolo_without_names(void **state) {
     assert_string_equal(test_read(&t, "d"), "yolo\n/ a.png 100x80 none: 1 three bbox 25,20,50,40\n");
 }
 
+static void yolo_says_which_texts_are_no_labels(void **state) {
+    (void)state;
+    Buffer outline;
+    buffer_init(&outline, 1 << 12);
+    buffer_append_text(&outline, "0");
+    for (int i = 0; i < 30; i++) buffer_printf(&outline, " %de-2 0.%d", i, i % 2 ? 25 : 75); /* longer than what is looked at, and cut within an exponent */
+    for (const char *name = "abcdefg"; *name; name++) test_image(&t, arena_printf(&t.arena, "d/%c.png", *name), 100, 80);
+    test_file(&t, "d/a.txt", buffer_text(&outline));
+    test_file(&t, "d/b.txt", "\xef\xbb\xbf" "1 0.5 0.5 0.5 0.5\r\n");
+    test_file(&t, "d/c.txt", "\n\n1 0.5 0.5 0.5 0.5\n");
+    test_file(&t, "d/d.txt", "car 0.5 0.5 0.5 0.5\n");
+    test_file(&t, "d/e.txt", "1 50 40 50 40\n");
+    test_file(&t, "d/f.txt", "");
+    test_file(&t, "d/notes.txt", "some words\n");
+    test_file(&t, "d/classes.txt", "\xef\xbb\xbf" "car\r\nbus\r\n");
+    assert_string_equal(test_read(&t, "d"),
+                        "yolo\n/ a.png 100x80 none: 1 car polygon 0,20,29,40 (30)\n/ b.png 100x80 none: 1 bus bbox 25,20,50,40\n"
+                        "/ c.png 100x80 none: 3 bus bbox 25,20,50,40\n/ f.png 100x80 none:\n/ d.png 100x80 none: -\n/ e.png 100x80 none: -\n/ g.png 100x80 none: -\n"
+                        "! d.txt: its first line is neither a box nor a polygon; the file is left out\n"
+                        "! e.txt: its first line is neither a box nor a polygon; the file is left out\n");
+    buffer_clear(&outline);
+}
+
+static void yolo_of_skeletons_gives_their_boxes(void **state) {
+    (void)state;
+    test_image(&t, "d/images/train/a.png", 100, 80);
+    test_image(&t, "d/images/val/b.png", 100, 80);
+    test_file(&t, "d/data.yaml", "train: images/train\nval: images/val\nkpt_shape: [2, 3]\nnames:\n  0: person\n");
+    test_file(&t, "d/labels/train/a.txt", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0.2 0.2 2\n");
+    test_file(&t, "d/labels/val/b.txt", "0 0.5 0.5 0.5 0.5 0.1 0.1 2\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/train a.png 100x80 train: 1 person bbox 25,20,50,40\n/val b.png 100x80 val:\n"
+                                            "! data.yaml: keypoints of skeletons are not read; their boxes are\n"
+                                            "! labels/val/b.txt: line 1: neither a box nor a polygon; left out\n");
+}
+
+static void images_of_one_name_keep_the_folders_that_tell_them_apart(void **state) {
+    (void)state;
+    test_image(&t, "d/train/images/1.png", 100, 80);
+    test_image(&t, "d/valid/images/1.png", 100, 80);
+    test_file(&t, "d/data.yaml", "train: train.txt\nval: ../valid/images\nnames: [car, bus]\n");
+    test_file(&t, "d/train.txt", "\xef\xbb\xbf./train/images/1.png\r\nC:\\gone\\9.png\r\n");
+    test_file(&t, "d/train/labels/1.txt", "0 0.5 0.5 0.5 0.5\n");
+    test_file(&t, "d/valid/labels/1.txt", "1 0.5 0.5 0.5 0.5\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/train 1.png 100x80 train: 1 car bbox 25,20,50,40\n/valid 1.png 100x80 val: 1 bus bbox 25,20,50,40\n"
+                                            "! train.txt: 1 of its images are missing\n");
+}
+
 static bool knows_size(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height) {
     (void)context;
     *width = *height = 10;
@@ -207,6 +276,7 @@ static void cvat_with_its_oddities(void **state) {
                         "/ a.png 100x80 val: 2 car bbox 1,2,3,4; 5 car polygon 15,5,10,20 (4); 6 Stra\303\237e & more polygon 0,0,10,10 (3); 9 car polyline 1,1,4,8; "
                         "10 car keypoint 0,0,0,0; 10.2 car keypoint 0,0,0,0; 11 car polygon 40,35,20,10 (36); 12 car polygon 11,20,2,2 (4)\n"
                         "/x b.png 20x10 none:\n"
+                        "/ passwd.png 0x0 none:\n"
                         "/ gone.png 5x5 none:\n"
                         "/ unlisted.png 20x10 none: -\n"
                         "! annotations.xml: a.png, shape 1 (day): a tag; left out\n"
@@ -220,7 +290,7 @@ static void cvat_with_its_oddities(void **state) {
                         "! annotations.xml: a.png, shape 16 (without label): left out\n"
                         "! annotations.xml: tracks of videos are not read; left out\n"
                         "! annotations.xml: image a.png is listed twice; the second is left out\n"
-                        "! annotations.xml: the image has a name that cannot be used; its labels are left out\n"
+                        "! annotations.xml: image ../../etc/passwd.png is missing\n"
                         "! annotations.xml: an image has no name; left out\n"
                         "! annotations.xml: image gone.png is missing\n");
     assert_string_equal(t.report.classes[0].color, "#ff0000");
@@ -265,7 +335,7 @@ static void labelme_with_its_oddities(void **state) {
                         "/images plain.png 20x10 none: -\n"
                         "! images/a.json: shape 8 (car): not a line of two points or more; left out\n"
                         "! images/a.json: shape 11 (car): a mask; its box is taken\n"
-                        "! images/a.json: shape 12 (car): of unknown type; left out\n"
+                        "! images/a.json: shape 12 (car): of the unknown type blob; left out\n"
                         "! images/a.json: shape 13 (): left out\n"
                         "! images/a.json: shape 14 (car): a polygon that is not sound; left out\n"
                         "! json/broken.json: Not valid JSON at byte 11: unexpected end of data; left out\n"
@@ -293,15 +363,29 @@ static void csv_with_its_oddities(void **state) {
                         "csv\n"
                         "/ a, \"b\".png 100x80 val: line 2 a\nclass bbox 1,2,3,4; line 5 'quoted bbox 1,2,99,4\n"
                         "/x a.png 20x10 none: line 4 =cmd bbox 1,2,3,4\n"
+                        "/ passwd.png 0x0 none: line 11 car bbox 1,2,2,4\n"
                         "/ gone.png 9x9 none:\n"
                         "! annotations.csv: line 10: names no image; left out\n"
                         "! annotations.csv: line 5 ('quoted): box reaches 300 pixels out of the image; cut\n"
                         "! annotations.csv: line 7 (car): box of zero size; left out\n"
                         "! annotations.csv: line 8 (car): no box of four numbers; left out\n"
                         "! annotations.csv: line 9: no class; left out\n"
-                        "! annotations.csv: the image has a name that cannot be used; its labels are left out\n"
+                        "! annotations.csv: image ../../etc/passwd.png is missing\n"
                         "! annotations.csv: image gone.png is missing\n");
     assert_int_equal(t.report.left_out, 4);
+    test_file(&t, "d/annotations.csv", "image_path;class_name;x_min;y_min;x_max;y_max\nx/a.png;car, red;1;2;4;6\n");
+    assert_non_null(strstr(test_read(&t, "d"), "/x a.png 20x10 none: line 2 car, red bbox 1,2,3,4\n"));
+}
+
+static void other_formats_in_the_folder_are_said(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 100, 80);
+    test_image(&t, "d/b.png", 100, 80);
+    test_file(&t, "d/a.txt", "0 0.5 0.5 0.5 0.5\n");
+    test_file(&t, "d/b.xml", VOC("b.png", OBJECT("car", "2", "2", "3", "3")));
+    test_file(&t, "d/classes.txt", "car\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/ a.png 100x80 none: 1 car bbox 25,20,50,40\n/ b.png 100x80 none: -\n"
+                                            "! .: labels of the format pascal_voc are there too; yolo alone is read\n");
 }
 
 /* A label file in a folder of its own does not take the image that another one has by its place. */
@@ -428,6 +512,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_without_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_sizes_that_the_caller_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_as_the_real_world_writes_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_says_which_texts_are_no_labels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_of_skeletons_gives_their_boxes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(images_of_one_name_keep_the_folders_that_tell_them_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_formats_in_the_folder_are_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),

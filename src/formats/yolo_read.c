@@ -16,7 +16,7 @@
 #include "formats/yaml.h"
 #include "base/banned.h"
 
-enum { DETECT_TRIES = 50, YAML_MAX = 1 << 20 };
+enum { DETECT_TRIES = 1000, YAML_MAX = 1 << 20 };
 
 /* ---- recognising ---- */
 
@@ -29,7 +29,7 @@ static bool is_label(const Dataset *d, const TreeFile *file) {
     return reader_takes(d, file, ".txt") && !is_name_list(file->path) && !strstr(file->path, "ImageSets");
 }
 
-/* "3 0.5 0.5 0.25 0.25" and nothing else in the first line. */
+/* "3 0.5 0.5 0.25 0.25" and nothing else in the first line that holds anything. */
 static bool starts_as_label(const char *path) {
     char text[256] = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -37,7 +37,11 @@ static bool starts_as_label(const char *path) {
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     if (n <= 0) return false;
+    char *last = n == sizeof text - 1 ? strrchr(text, ' ') : NULL; /* what is behind it may be half a number */
+    if (last) *last = '\0';
     char *at = text, *end;
+    if (text_starts_with(at, TEXT_MARK)) at += strlen(TEXT_MARK);
+    at += strspn(at, " \t\r\n");
     int numbers = 0;
     for (;; numbers++, at = end) {
         at += strspn(at, " \t\r");
@@ -149,12 +153,14 @@ static void classes_of_list(Reader *r) {
 typedef struct SplitList {
     Reader *reader;
     const char *file, *split;
+    size_t missing;
 } SplitList;
 
 static void split_line(void *context, const char *line) {
     SplitList *list = context;
     TreeFile *image = reader_find_image(list->reader, list->file, line);
     if (image) reader_set_split(list->reader, image, list->split);
+    else list->missing++;
 }
 
 /* value is a folder of images or a text file that lists them, relative to the yaml file or to its `path`. */
@@ -165,8 +171,9 @@ static void read_split(Reader *r, const char *split, const char *folder, const c
         const TreeFile *list = text_ends_with(value, ".txt") ? tree_find(r->tree, tries[t]) : NULL;
         Buffer text;
         if (list && reader_text(r, list, &text)) {
-            SplitList context = {r, list->path, split};
+            SplitList context = {r, list->path, split, 0};
             if (text.size) each_line(text.data, split_line, &context);
+            if (context.missing) reader_warn(r, list->path, "%zu of its images are missing", context.missing);
             buffer_clear(&text);
             return;
         }
@@ -236,6 +243,7 @@ static void read_label(Reader *r, DatasetImage *image, const char *file, size_t 
     size_t max = strlen(line) / 2 + 1;
     double *v = arena_new_array(&r->image_arena, double, max < 6 ? 6 : max);
     size_t count = read_numbers(line, v, max);
+    if (r->keypoint_numbers && count == 5 + r->keypoint_numbers) count = 5;
     bool is_box = count == 5 || count == 6, is_polygon = count >= 7 && count % 2 == 1;
     if (!(is_box || is_polygon) || v[0] != floor(v[0]) || v[0] < 0 || v[0] > 1e6) {
         reader_leave_out(r, file, "line %zu: neither a box nor a polygon; left out", number);
@@ -296,13 +304,25 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
     return reader_deliver(r, &image, err);
 }
 
-/* A text of words is no label file; an empty one is, when it belongs to an image. */
+/* A text of words is no label file, which is said where it bears an image's name; an empty one is, when it belongs to an image. */
 static bool is_label_text(Reader *r, const TreeFile *file) {
     char *path = tree_full_path(r->tree, &r->image_arena, file);
-    bool is = file_size(path) == 0 ? reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path))) != NULL
-                                   : starts_as_label(path) || strstr(file->path, "labels/") != NULL;
+    bool has_image = reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path))) != NULL;
+    bool is_empty = file_size(path) == 0, is = is_empty ? has_image : starts_as_label(path) || strstr(file->path, "labels/") != NULL;
+    if (has_image && !is) reader_leave_file_out(r, file->path, "its first line is neither a box nor a polygon; the file is left out");
     arena_reset(&r->image_arena);
     return is;
+}
+
+/* "kpt_shape: [17, 3]": points, and numbers of each. */
+static void read_keypoint_shape(Reader *r, const Yaml *yaml) {
+    const YamlEntry *shape = yaml_get(yaml, "kpt_shape");
+    int64_t points, numbers;
+    if (!shape) return;
+    reader_warn(r, "data.yaml", "keypoints of skeletons are not read; their boxes are");
+    if (shape->count == 2 && text_to_int(shape->items[0].value, &points) && text_to_int(shape->items[1].value, &numbers) && points > 0 && points < 10000 &&
+        numbers > 1 && numbers < 4)
+        r->keypoint_numbers = (size_t)(points * numbers);
 }
 
 Status yolo_read(Reader *r, Error *err) {
@@ -315,7 +335,7 @@ Status yolo_read(Reader *r, Error *err) {
     if (!r->report->class_count) classes_of_list(r);
     r->has_class_list = r->report->class_count > 0;
     if (!r->has_class_list) reader_warn(r, ".", "no names of classes (data.yaml, classes.txt); classes are named by their number");
-    if (yaml_get(&yaml, "kpt_shape")) reader_warn(r, "data.yaml", "a dataset of key points; lines that are no box are left out");
+    read_keypoint_shape(r, &yaml);
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
         if (is_label(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
