@@ -32,9 +32,9 @@ typedef struct CocoReader {
 
 /* ---- recognising ---- */
 
-static bool looks_like_coco(const char *path) {
+static bool looks_like_coco(const Tree *tree, const TreeFile *file) {
     Buffer ends;
-    bool found = reader_peek(path, &ends);
+    bool found = reader_peek(tree, file, &ends);
     int keys = strstr(buffer_text(&ends), "\"images\"") != NULL;
     keys += strstr(buffer_text(&ends), "\"annotations\"") != NULL;
     keys += strstr(buffer_text(&ends), "\"categories\"") != NULL;
@@ -351,7 +351,7 @@ Status coco_read(Reader *r, Error *err) {
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];
         Buffer text;
-        if (!takes(r->dataset, file) || !looks_like_coco(tree_full_path(r->tree, r->arena, file)) || !reader_text(r, file, &text)) continue;
+        if (!takes(r->dataset, file) || !looks_like_coco(r->tree, file) || !reader_text(r, file, &text)) continue;
         status = coco_read_text(r, file->path, buffer_text(&text), text.size, err);
         buffer_clear(&text);
     }

@@ -131,10 +131,10 @@ static bool read_line(CsvReader *c, Cursor *cursor, Line *line) {
 
 static bool takes(const Dataset *d, const TreeFile *file) { return reader_takes(d, file, ".csv"); }
 
-static bool looks_like_csv(const char *path) {
+static bool looks_like_csv(const Tree *tree, const TreeFile *file) {
     Buffer ends;
     CsvReader c = {0};
-    bool is = reader_peek(path, &ends);
+    bool is = reader_peek(tree, file, &ends);
     if (is) {
         read_header(&c, &(Cursor){ends.data, ends.data + ends.size, 1, ','});
         is = has_columns(&c);

@@ -64,9 +64,9 @@ static bool numbers(const Attributes *attributes, const char *const names[4], do
 
 static bool takes(const Dataset *d, const TreeFile *file) { return reader_takes(d, file, ".xml"); }
 
-static bool looks_like_cvat(const char *path) {
+static bool looks_like_cvat(const Tree *tree, const TreeFile *file) {
     Buffer ends;
-    bool is = reader_peek(path, &ends) && strstr(buffer_text(&ends), "<annotations>") && (strstr(buffer_text(&ends), "<version>") || strstr(buffer_text(&ends), "<image "));
+    bool is = reader_peek(tree, file, &ends) && strstr(buffer_text(&ends), "<annotations>") && (strstr(buffer_text(&ends), "<version>") || strstr(buffer_text(&ends), "<image "));
     buffer_clear(&ends);
     return is;
 }
@@ -381,7 +381,7 @@ Status cvat_read(Reader *r, Error *err) {
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];
         Buffer text;
-        if (!takes(r->dataset, file) || !looks_like_cvat(tree_full_path(r->tree, r->arena, file)) || !reader_text(r, file, &text)) continue;
+        if (!takes(r->dataset, file) || !looks_like_cvat(r->tree, file) || !reader_text(r, file, &text)) continue;
         status = cvat_read_text(r, file->path, buffer_text(&text), text.size, err);
         buffer_clear(&text);
     }

@@ -85,9 +85,10 @@ const char *reader_class(Reader *reader, const char *name);
 /* True for label files that are to be read: all of them, or the one that was opened. */
 bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension);
 /* The first and the last 64 KiB of a file, with blanks for NULs, into *out, which the caller clears in any case. */
-bool reader_peek(const char *path, Buffer *out);
-/* Whether one of the first 200 files that `takes` picks looks like it, by its path. */
-bool reader_finds_file(const Dataset *dataset, bool (*takes)(const Dataset *dataset, const TreeFile *file), bool (*looks_like)(const char *path));
+bool reader_peek(const Tree *tree, const TreeFile *file, Buffer *out);
+/* Whether one of the first 200 files that `takes` picks looks like it. */
+bool reader_finds_file(const Dataset *dataset, bool (*takes)(const Dataset *dataset, const TreeFile *file),
+                       bool (*looks_like)(const Tree *tree, const TreeFile *file));
 /* The image that a label file speaks of: in the folder that mirrors the label's (Annotations or labels against JPEGImages or images), beside
  * it, or the only one of that name. named is a base name or relative path, with or without extension. NULL: not there. */
 TreeFile *reader_find_image(Reader *reader, const char *label_path, const char *named);

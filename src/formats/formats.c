@@ -57,24 +57,28 @@ static Status open_zip(Dataset *d, const char *path, Error *err) {
     const DatasetReadOptions *o = &d->options;
     if (!o->work_folder) return error_set(err, STATUS_BAD_REQUEST, "%s is a zip; only folders can be read here", file_base_name(path));
     UnpackLimits limits = {o->max_entries, o->max_bytes, o->max_ratio};
-    NameList images = {.arena = &d->arena};
-    Status status = o->labels_alone ? unpack_labels(path, o->work_folder, limits, &images, err) : unpack_zip(path, o->work_folder, limits, err);
-    return status == STATUS_OK ? tree_open(&d->tree, o->work_folder, &images, o->max_entries, err) : status;
+    Status status = tree_begin(&d->tree, o->work_folder, err);
+    if (status == STATUS_OK) status = unpack_zip(path, &d->tree, !o->labels_alone, limits, err);
+    for (size_t i = 0; o->absent && i < o->absent->count; i++) tree_add(&d->tree, o->absent->items[i], TREE_NO_BYTES, 0);
+    if (status != STATUS_OK) return status;
+    status = tree_finish(&d->tree, err);
+    return status == STATUS_OK ? status : error_prefix(err, "%s", file_base_name(path));
 }
 
 static Status open_label_file(Dataset *d, const char *path, Error *err) {
     const char *name = file_base_name(path);
     const char *folder = name == path ? "." : arena_printf(&d->arena, "%.*s", (int)(name - path), path);
     d->only_label = arena_strdup(&d->arena, name);
-    return tree_open(&d->tree, folder, NULL, d->options.max_entries, err);
+    return tree_open(&d->tree, folder, d->options.max_entries, err);
 }
 
 Status dataset_open(Dataset **out, const char *path, const DatasetReadOptions *options, Error *err) {
     Dataset *d = xcalloc(1, sizeof *d);
     arena_init(&d->arena, SIZE_MAX);
     d->options = *options;
+    d->tree.labels = -1;
     Status status;
-    if (file_is_directory(path)) status = tree_open(&d->tree, path, NULL, options->max_entries, err);
+    if (file_is_directory(path)) status = tree_open(&d->tree, path, options->max_entries, err);
     else if (!file_exists(path)) status = error_set(err, STATUS_NOT_FOUND, "No such file or folder: %s", path);
     else status = unpack_is_zip(path) ? open_zip(d, path, err) : open_label_file(d, path, err);
     for (size_t i = 0; status == STATUS_OK && i < FORMAT_COUNT && !d->format; i++) {

@@ -27,9 +27,9 @@ typedef struct LabelmeReader {
 
 static bool takes(const Dataset *d, const TreeFile *file) { return reader_takes(d, file, ".json") && !text_equal(file->path, "MANIFEST.json"); }
 
-static bool looks_like_labelme(const char *path) {
+static bool looks_like_labelme(const Tree *tree, const TreeFile *file) {
     Buffer ends;
-    bool is = reader_peek(path, &ends) && strstr(buffer_text(&ends), "\"shapes\"") &&
+    bool is = reader_peek(tree, file, &ends) && strstr(buffer_text(&ends), "\"shapes\"") &&
               (strstr(buffer_text(&ends), "\"imagePath\"") || strstr(buffer_text(&ends), "\"shape_type\""));
     buffer_clear(&ends);
     return is;

@@ -24,19 +24,23 @@ static const TreeFile *find_head(const Dataset *d) {
     return NULL;
 }
 
-static yyjson_doc *open_head(const Dataset *d, Arena *arena, Error *err) {
+static yyjson_doc *parse(const Tree *tree, const TreeFile *file, size_t maximum, Error *err) {
+    Buffer text;
+    buffer_init(&text, maximum);
+    yyjson_doc *doc = tree_text(tree, file, &text, err) == STATUS_OK ? json_parse(buffer_text(&text), text.size, err) : NULL;
+    buffer_clear(&text);
+    return doc;
+}
+
+static yyjson_doc *open_head(const Dataset *d) {
     const TreeFile *head = find_head(d);
-    if (!head) return NULL;
-    return json_parse_file(tree_full_path(&d->tree, arena, head), DATASET_JSON_MAX, err);
+    return head ? parse(&d->tree, head, DATASET_JSON_MAX, NULL) : NULL;
 }
 
 bool pictograph_detect(const Dataset *d) {
-    Arena arena;
-    arena_init(&arena, SIZE_MAX);
-    yyjson_doc *doc = open_head(d, &arena, NULL);
+    yyjson_doc *doc = open_head(d);
     bool is = doc && text_equal(json_get_string(yyjson_doc_get_root(doc), "format", NULL), "pictograph");
     yyjson_doc_free(doc);
-    arena_clear(&arena);
     return is;
 }
 
@@ -118,14 +122,11 @@ Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Erro
 
 static Status read_file(Reader *r, const TreeFile *file, Error *err) {
     Error why = {0};
-    Arena arena;
-    arena_init(&arena, SIZE_MAX);
-    yyjson_doc *doc = json_parse_file(tree_full_path(r->tree, &arena, file), r->options->max_label_bytes, &why);
+    yyjson_doc *doc = parse(r->tree, file, r->options->max_label_bytes, &why);
     Status status = STATUS_OK;
     if (!doc) reader_leave_file_out(r, file->path, "%s; left out", why.message);
     else if (yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = pictograph_read_image(r, file->path, yyjson_doc_get_root(doc), err);
     yyjson_doc_free(doc);
-    arena_clear(&arena);
     return status;
 }
 
@@ -134,7 +135,7 @@ static bool is_label(const TreeFile *file, const TreeFile *head) {
 }
 
 Status pictograph_read(Reader *r, Error *err) {
-    yyjson_doc *doc = open_head(r->dataset, r->arena, err);
+    yyjson_doc *doc = open_head(r->dataset);
     if (!doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json is missing or cannot be read");
     pictograph_read_head(r, yyjson_doc_get_root(doc));
     yyjson_doc_free(doc);

@@ -1,8 +1,6 @@
 /* What all readers share: finding images, mending boxes, telling what was wrong, handing images over. */
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -61,16 +59,16 @@ bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *exte
     return !dataset->only_label || text_equal(dataset->only_label, file->path);
 }
 
-bool reader_peek(const char *path, Buffer *out) {
+bool reader_peek(const Tree *tree, const TreeFile *file, Buffer *out) {
     enum { PEEK_SIZE = 1 << 16 };
     buffer_init(out, 2 * PEEK_SIZE + 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *text = fd >= 0 ? buffer_reserve(out, 2 * PEEK_SIZE) : NULL;
-    ssize_t head = text ? pread(fd, text, PEEK_SIZE, 0) : -1;
-    off_t end = text ? lseek(fd, 0, SEEK_END) : 0, start = end - PEEK_SIZE > PEEK_SIZE ? end - PEEK_SIZE : PEEK_SIZE;
-    ssize_t tail = head == PEEK_SIZE && end > PEEK_SIZE ? pread(fd, text + head, PEEK_SIZE, start) : 0;
-    if (fd >= 0) close(fd);
+    char *text = buffer_reserve(out, 2 * PEEK_SIZE);
+    ssize_t head = tree_bytes(tree, file, 0, text, PEEK_SIZE), tail = 0;
     if (head <= 0) return false;
+    if (head == PEEK_SIZE) {
+        int64_t start = tree_size(tree, file) - PEEK_SIZE;
+        tail = tree_bytes(tree, file, start > PEEK_SIZE ? (size_t)start : PEEK_SIZE, text + head, PEEK_SIZE);
+    }
     out->size = (size_t)head + (tail > 0 ? (size_t)tail : 0);
     text[out->size] = '\0';
     for (size_t i = 0; i < out->size; i++) {
@@ -79,17 +77,15 @@ bool reader_peek(const char *path, Buffer *out) {
     return true;
 }
 
-bool reader_finds_file(const Dataset *d, bool (*takes)(const Dataset *dataset, const TreeFile *file), bool (*looks_like)(const char *path)) {
+bool reader_finds_file(const Dataset *d, bool (*takes)(const Dataset *dataset, const TreeFile *file),
+                       bool (*looks_like)(const Tree *tree, const TreeFile *file)) {
     enum { TRIES = 200 };
-    Arena arena;
-    arena_init(&arena, SIZE_MAX);
     bool found = false;
     for (size_t i = 0, tries = 0; i < d->tree.count && tries < TRIES && !found; i++) {
         if (!takes(d, &d->tree.files[i])) continue;
         tries++;
-        found = looks_like(tree_full_path(&d->tree, &arena, &d->tree.files[i]));
+        found = looks_like(&d->tree, &d->tree.files[i]);
     }
-    arena_clear(&arena);
     return found;
 }
 
@@ -308,9 +304,8 @@ Status reader_deliver_rest(Reader *r, Error *err) {
 
 bool reader_text(Reader *r, const TreeFile *file, Buffer *out) {
     Error err = {0};
-    char *path = tree_full_path(r->tree, r->arena, file);
     buffer_init(out, r->options->max_label_bytes);
-    if (file_read(path, out, &err) == STATUS_OK) {
+    if (tree_text(r->tree, file, out, &err) == STATUS_OK) {
         if (text_starts_with(buffer_text(out), TEXT_MARK)) memmove(out->data, out->data + strlen(TEXT_MARK), out->size -= strlen(TEXT_MARK)), out->data[out->size] = '\0';
         return true;
     }

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,14 +18,12 @@
 
 enum { DEPTH_MAX = 64 };
 
-static void add(Tree *tree, const char *path) {
+void tree_add(Tree *tree, const char *path, int64_t at, size_t size) {
     if (tree->count == tree->capacity) {
         tree->capacity = tree->capacity ? 2 * tree->capacity : 256;
         tree->files = xrealloc(tree->files, tree->capacity * sizeof *tree->files);
     }
-    bool is_image = name_is_image(path);
-    tree->files[tree->count++] = (TreeFile){.path = path, .is_image = is_image};
-    tree->image_count += is_image;
+    tree->files[tree->count++] = (TreeFile){.path = arena_strdup(&tree->arena, path), .at = at, .size = size};
 }
 
 static bool is_passed_over(Tree *tree, const char *name, int depth) {
@@ -45,7 +45,7 @@ static Status list(Tree *tree, int fd, const char *folder, int depth, uint64_t m
     Status status = STATUS_OK;
     for (struct dirent *entry; status == STATUS_OK && (entry = readdir(directory));) {
         if (is_passed_over(tree, entry->d_name, depth)) continue;
-        char *path = *folder ? arena_printf(&tree->arena, "%s/%s", folder, entry->d_name) : arena_strdup(&tree->arena, entry->d_name);
+        const char *path = *folder ? arena_printf(&tree->arena, "%s/%s", folder, entry->d_name) : entry->d_name;
         struct stat info;
         if (fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (S_ISDIR(info.st_mode)) {
@@ -57,7 +57,7 @@ static Status list(Tree *tree, int fd, const char *folder, int depth, uint64_t m
         if (S_ISLNK(info.st_mode) && fstatat(fd, entry->d_name, &info, 0) != 0) continue;
         if (!S_ISREG(info.st_mode)) continue;
         if (tree->count >= max_entries) status = error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s holds more than %zu files", tree->root, tree->count);
-        else add(tree, path);
+        else tree_add(tree, path, TREE_ON_DISK, 0);
     }
     closedir(directory);
     return status;
@@ -69,36 +69,89 @@ static void index_name(StringMap *map, const char *name, size_t index) {
     if (string_map_get_or_set(map, name, index) != index) string_map_set(map, name, TREE_SEVERAL);
 }
 
-Status tree_open(Tree *tree, const char *root, const NameList *more, uint64_t max_entries, Error *err) {
-    *tree = (Tree){0};
+static void init(Tree *tree, const char *root) {
+    *tree = (Tree){.labels = -1};
     arena_init(&tree->arena, SIZE_MAX);
     tree->root = arena_strdup(&tree->arena, root);
     string_map_init(&tree->by_form, &tree->arena);
     string_map_init(&tree->by_name, &tree->arena);
     string_map_init(&tree->by_stem, &tree->arena);
+}
+
+static void sort(Tree *tree) {
+    if (tree->count) qsort(tree->files, tree->count, sizeof *tree->files, by_path);
+}
+
+static void make_index(Tree *tree) {
+    tree->composer = composer_new();
+    for (size_t i = 0; i < tree->count; i++) {
+        TreeFile *file = &tree->files[i];
+        const char *form = composer_form(tree->composer, file->path);
+        if (form != file->path) index_name(&tree->by_form, form, i);
+        file->is_image = name_is_image(file->path);
+        if (!file->is_image) continue;
+        tree->image_count++;
+        index_name(&tree->by_name, file_base_name(form), i);
+        index_name(&tree->by_stem, name_without_extension(&tree->arena, file_base_name(form)), i);
+    }
+}
+
+Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err) {
+    init(tree, root);
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return error_set_errno(err, errno, "%s", root);
     tree->is_ours = faccessat(fd, "MANIFEST.json", F_OK, 0) == 0;
     Status status = list(tree, fd, "", 0, max_entries, err);
     if (status != STATUS_OK) return status;
-    for (size_t i = 0; more && i < more->count; i++) add(tree, more->items[i]);
-    if (tree->count) qsort(tree->files, tree->count, sizeof *tree->files, by_path);
-    tree->composer = composer_new();
-    for (size_t i = 0; i < tree->count; i++) {
-        const char *form = composer_form(tree->composer, tree->files[i].path);
-        if (form != tree->files[i].path) index_name(&tree->by_form, form, i);
-        if (!tree->files[i].is_image) continue;
-        index_name(&tree->by_name, file_base_name(form), i);
-        index_name(&tree->by_stem, name_without_extension(&tree->arena, file_base_name(form)), i);
+    sort(tree);
+    make_index(tree);
+    return STATUS_OK;
+}
+
+/* ---- of a zip ---- */
+
+Status tree_begin(Tree *tree, const char *root, Error *err) {
+    init(tree, root);
+    char *path = arena_printf(&tree->arena, "%s/labels.XXXXXX", root);
+    tree->labels = mkostemp(path, O_CLOEXEC);
+    return tree->labels >= 0 && unlink(path) == 0 ? STATUS_OK : error_set_errno(err, errno, "%s", path);
+}
+
+/* As the listing of a folder meets its parts. */
+static bool is_path_passed_over(Tree *tree, const char *path) {
+    int depth = 0;
+    for (const char *part = path, *end; *part; part = end + (*end == '/'), depth++) {
+        char name[NAME_MAX + 1];
+        end = strchrnul(part, '/');
+        if (depth > DEPTH_MAX || end - part > NAME_MAX) return tree->skipped++, true;
+        memcpy(name, part, (size_t)(end - part));
+        name[end - part] = '\0';
+        if (is_passed_over(tree, name, depth)) return true;
     }
+    return false;
+}
+
+Status tree_finish(Tree *tree, Error *err) {
+    size_t kept = 0;
+    sort(tree);
+    for (size_t i = 0; i < tree->count; i++) {
+        const char *path = tree->files[i].path;
+        if (i && text_equal(path, tree->files[i - 1].path)) return error_set(err, STATUS_BAD_REQUEST, "'%s' occurs twice", path);
+        tree->is_ours |= text_equal(path, "MANIFEST.json");
+    }
+    for (size_t i = 0; i < tree->count; i++)
+        if (!is_path_passed_over(tree, tree->files[i].path)) tree->files[kept++] = tree->files[i];
+    tree->count = kept;
+    make_index(tree);
     return STATUS_OK;
 }
 
 void tree_close(Tree *tree) {
+    if (tree->labels >= 0) close(tree->labels);
     composer_free(tree->composer);
     free(tree->files);
     arena_clear(&tree->arena);
-    *tree = (Tree){0};
+    *tree = (Tree){.labels = -1};
 }
 
 TreeFile *tree_find(const Tree *tree, const char *path) {
@@ -121,4 +174,61 @@ TreeFile *tree_find_image_named(const Tree *tree, const char *base_name) {
     return at == STRING_MAP_NONE || at == TREE_SEVERAL ? NULL : &tree->files[at];
 }
 
-char *tree_full_path(const Tree *tree, Arena *arena, const TreeFile *file) { return arena_printf(arena, "%s/%s", tree->root, file->path); }
+/* ---- reading ---- */
+
+char *tree_full_path(const Tree *tree, Arena *arena, const TreeFile *file) {
+    return file->at == TREE_ON_DISK ? arena_printf(arena, "%s/%s", tree->root, file->path) : NULL;
+}
+
+/* Where the bytes of a file lie; fd -1: they cannot be read. */
+typedef struct Place {
+    int fd;
+    off_t start, size;
+} Place;
+
+static Place open_file(const Tree *tree, const TreeFile *file) {
+    char path[PATH_MAX];
+    struct stat info = {0};
+    if (file->at >= 0) return (Place){tree->labels, file->at, (off_t)file->size};
+    bool usable = file->at == TREE_ON_DISK && snprintf(path, sizeof path, "%s/%s", tree->root, file->path) < PATH_MAX;
+    errno = ENOENT;
+    int fd = usable ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0 && fstat(fd, &info) != 0) info.st_size = 0;
+    return (Place){fd, 0, info.st_size};
+}
+
+static void close_file(const Tree *tree, Place place) {
+    if (place.fd >= 0 && place.fd != tree->labels) close(place.fd);
+}
+
+ssize_t tree_bytes(const Tree *tree, const TreeFile *file, size_t offset, void *out, size_t size) {
+    Place place = open_file(tree, file);
+    size_t rest = (size_t)place.size > offset ? (size_t)place.size - offset : 0;
+    ssize_t n = place.fd >= 0 ? pread(place.fd, out, size < rest ? size : rest, place.start + (off_t)offset) : -1;
+    close_file(tree, place);
+    return n;
+}
+
+int64_t tree_size(const Tree *tree, const TreeFile *file) {
+    Place place = open_file(tree, file);
+    close_file(tree, place);
+    return place.fd >= 0 ? place.size : -1;
+}
+
+Status tree_text(const Tree *tree, const TreeFile *file, Buffer *out, Error *err) {
+    Place place = open_file(tree, file);
+    if (place.fd < 0) return error_set_errno(err, errno, "%s", file->path);
+    size_t size = (size_t)place.size, done = 0;
+    char *text = buffer_reserve(out, size);
+    Status status = text ? STATUS_OK : error_set(err, STATUS_PAYLOAD_TOO_LARGE, "larger than %zu bytes", out->maximum);
+    while (status == STATUS_OK && done < size) {
+        ssize_t n = pread(place.fd, text + done, size - done, place.start + (off_t)done);
+        if (n < 0 && errno != EINTR) status = error_set_errno(err, errno, "%s", file->path);
+        if (n == 0) break; /* somebody made it shorter */
+        done += n > 0 ? (size_t)n : 0;
+    }
+    out->size += done;
+    if (text) text[done] = '\0';
+    close_file(tree, place);
+    return status;
+}

@@ -1,12 +1,17 @@
-/* Tree: the files of a dataset's folder, listed once. Whatever a label file names is looked up here, so that no name in it can reach a
- * file outside the folder. Hidden files, directory links and names that no archive could hold are passed over; beside a MANIFEST.json, which all
- * our archives have, hidden files are images like others, if somebody called them so. */
+/* Tree: the files of a dataset's folder or zip, listed once. Whatever a label file names is looked up here, so that no name in it can reach a
+ * file outside. Hidden files, directory links and names that no archive could hold are passed over; beside a MANIFEST.json, which all our archives
+ * have, hidden files are images like others, if somebody called them so.
+ *
+ * The images of a zip are unpacked below the root, or have names alone. Its labels lie one after the other in one file without a name: thousands of
+ * small files would take longer to make and to remove than all the rest. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/map.h"
 #include "formats/composer.h"
@@ -14,13 +19,17 @@
 
 typedef struct TreeFile {
     const char *path; /* relative, "a/b/photo.jpg" */
+    int64_t at;       /* where its bytes begin in Tree.labels, TREE_ON_DISK or TREE_NO_BYTES */
+    size_t size;      /* of what begins there */
     bool is_image;
     bool claimed, seen; /* marks of the reader: a label file belongs to it by its place; it was delivered */
 } TreeFile;
+enum { TREE_ON_DISK = -1, TREE_NO_BYTES = -2 };
 
 typedef struct Tree {
     Arena arena;
     const char *root;
+    int labels;      /* descriptor, of a zip; else -1 */
     TreeFile *files; /* by path, as strcmp orders */
     size_t count, capacity;
     size_t image_count;
@@ -33,12 +42,22 @@ typedef struct Tree {
 } Tree;
 #define TREE_SEVERAL ((size_t)-2)
 
-/* Lists root, and names of files beside it that need not be there (NULL: none), which live as long as the tree. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
-Status tree_open(Tree *tree, const char *root, const NameList *more, uint64_t max_entries, Error *err);
+/* Lists root. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
+Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err);
+/* The tree of a zip that is unpacked into the folder root: begin, add each file, finish. STATUS_BAD_REQUEST when a name occurs twice. */
+Status tree_begin(Tree *tree, const char *root, Error *err);
+void tree_add(Tree *tree, const char *path, int64_t at, size_t size);
+Status tree_finish(Tree *tree, Error *err);
 void tree_close(Tree *tree);
 /* The file of that path, else the one whose path is the same when both are composed; NULL when there is none. */
 TreeFile *tree_find(const Tree *tree, const char *path);
 /* The one image of that base name, else the one image of that stem; NULL when there is none or several. */
 TreeFile *tree_find_image_named(const Tree *tree, const char *base_name);
-/* Path to open; in arena. */
+/* Path to open, in arena; NULL when it is not on disk. */
 char *tree_full_path(const Tree *tree, Arena *arena, const TreeFile *file);
+/* Appends all of a file to out; STATUS_PAYLOAD_TOO_LARGE past out->maximum. */
+Status tree_text(const Tree *tree, const TreeFile *file, Buffer *out, Error *err);
+/* At most size bytes of a file from offset on; returns how many, -1 when it cannot be read. */
+ssize_t tree_bytes(const Tree *tree, const TreeFile *file, size_t offset, void *out, size_t size);
+/* Bytes of a file, -1 when it cannot be told. */
+int64_t tree_size(const Tree *tree, const TreeFile *file);

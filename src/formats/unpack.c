@@ -19,8 +19,9 @@
 
 typedef struct Unpacker {
     struct archive *archive;
-    const char *path, *folder; /* folder NULL: nothing is kept */
-    NameList *images; /* those that are not kept; NULL: all are */
+    const char *path;
+    Tree *tree; /* NULL: nothing is kept */
+    bool with_images;
     UnpackLimits limits;
     uint64_t packed, unpacked, entries;
     char *chunk;
@@ -66,11 +67,20 @@ static Status copy_data(Unpacker *u, int fd, Error *err) {
     }
 }
 
-/* The parts of a safe path hold neither ".." nor links: nothing in folder but what this unpacker made. */
-static Status write_entry(Unpacker *u, const char *name, Error *err) {
+/* Behind the labels before it. */
+static Status add_label(Unpacker *u, const char *name, Error *err) {
+    uint64_t before = u->unpacked;
+    off_t at = lseek(u->tree->labels, 0, SEEK_CUR);
+    Status status = copy_data(u, u->tree->labels, err);
+    if (status == STATUS_OK) tree_add(u->tree, name, at, (size_t)(u->unpacked - before));
+    return status;
+}
+
+/* The parts of a safe path hold neither ".." nor links: nothing in the folder but what this unpacker made. */
+static Status write_image(Unpacker *u, const char *name, Error *err) {
     Arena arena;
     arena_init(&arena, SIZE_MAX);
-    char *path = arena_printf(&arena, "%s/%s", u->folder, name);
+    char *path = arena_printf(&arena, "%s/%s", u->tree->root, name);
     char *parent = arena_strndup(&arena, path, (size_t)(strrchr(path, '/') - path));
     Status status = file_make_directories(parent, 0700, err);
     int fd = -1;
@@ -79,9 +89,15 @@ static Status write_entry(Unpacker *u, const char *name, Error *err) {
         else status = error_set_errno(err, errno, "%s", path);
     }
     if (status == STATUS_OK) status = copy_data(u, fd, err);
+    if (status == STATUS_OK) tree_add(u->tree, name, TREE_ON_DISK, 0);
     if (fd >= 0) close(fd);
     arena_clear(&arena);
     return status;
+}
+
+static Status check_image(Unpacker *u, const char *name, Error *err) {
+    tree_add(u->tree, name, TREE_NO_BYTES, 0);
+    return copy_data(u, -1, err);
 }
 
 static unsigned number_at(const char *bytes) { return (unsigned char)bytes[0] | (unsigned)(unsigned char)bytes[1] << 8; }
@@ -117,9 +133,9 @@ static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err)
     if (!plain) return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' is not a plain file", file_base_name(u->path), name);
     if (!name_is_safe_path(name)) return error_set(err, STATUS_BAD_REQUEST, "%s: unsafe name '%s'", file_base_name(u->path), name);
     if (archive_entry_is_encrypted(entry)) return error_set(err, STATUS_BAD_REQUEST, "%s: encrypted", file_base_name(u->path));
-    bool listed = u->images && name_is_image(name);
-    if (listed) name_list_add(u->images, name);
-    return u->folder && !listed ? write_entry(u, name, err) : copy_data(u, -1, err);
+    if (!u->tree) return copy_data(u, -1, err);
+    if (!name_is_image(name)) return add_label(u, name, err);
+    return u->with_images ? write_image(u, name, err) : check_image(u, name, err);
 }
 
 /* Without its directory at the end a zip was cut off, though libarchive would go on with what is there. */
@@ -169,12 +185,8 @@ static Status unpack(Unpacker *u, Error *err) {
     return status;
 }
 
-Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err) {
-    return unpack(&(Unpacker){.path = path, .folder = folder, .limits = limits}, err);
-}
-
-Status unpack_labels(const char *path, const char *folder, UnpackLimits limits, NameList *images, Error *err) {
-    return unpack(&(Unpacker){.path = path, .folder = folder, .images = images, .limits = limits}, err);
+Status unpack_zip(const char *path, Tree *tree, bool with_images, UnpackLimits limits, Error *err) {
+    return unpack(&(Unpacker){.path = path, .tree = tree, .with_images = with_images, .limits = limits}, err);
 }
 
 Status unpack_verify(const char *path, size_t *out_entries, Error *err) {

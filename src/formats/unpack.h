@@ -1,4 +1,4 @@
-/* Unpacking a zip that someone sent: within limits, into one folder, regular files only.
+/* Unpacking a zip that someone sent: within limits, images into one folder, labels into one file, regular files only.
  *
  * Absolute names, ".." parts, links, devices and names that are not UTF-8 are refused; so is an archive that is broken, encrypted, has too
  * many entries, or grows out of proportion. Existing files are never written over. */
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "formats/names.h"
+#include "formats/tree.h"
 
 typedef struct UnpackLimits {
     uint64_t max_entries;
@@ -18,9 +18,8 @@ typedef struct UnpackLimits {
 
 /* True when the file begins as a zip does. */
 bool unpack_is_zip(const char *path);
-/* STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit. What was unpacked before stays in folder. */
-Status unpack_zip(const char *path, const char *folder, UnpackLimits limits, Error *err);
-/* The same, but images are only read, which compares sizes and checksums; their names are added to the list. */
-Status unpack_labels(const char *path, const char *folder, UnpackLimits limits, NameList *images, Error *err);
+/* Into a tree that was begun: the caller finishes it. Without images these are only read, which compares sizes and checksums, and have names alone.
+ * STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit. What was unpacked before stays. */
+Status unpack_zip(const char *path, Tree *tree, bool with_images, UnpackLimits limits, Error *err);
 /* Reads every entry of a zip, keeping nothing: sizes and checksums are compared. *out_entries counts them. STATUS_BAD_REQUEST for a broken one. */
 Status unpack_verify(const char *path, size_t *out_entries, Error *err);

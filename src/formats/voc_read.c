@@ -21,9 +21,9 @@ enum { XML_MAX = 16 << 20 };
 
 static bool takes(const Dataset *d, const TreeFile *file) { return reader_takes(d, file, ".xml"); }
 
-static bool looks_like_voc(const char *path) {
+static bool looks_like_voc(const Tree *tree, const TreeFile *file) {
     Buffer ends;
-    const char *tag = reader_peek(path, &ends) ? strstr(buffer_text(&ends), "<annotation") : NULL; /* CVAT's root is <annotations> */
+    const char *tag = reader_peek(tree, file, &ends) ? strstr(buffer_text(&ends), "<annotation") : NULL; /* CVAT's root is <annotations> */
     bool is = tag && strchr("> \t\r\n", tag[strlen("<annotation")]);
     buffer_clear(&ends);
     return is;

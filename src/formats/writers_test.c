@@ -141,11 +141,44 @@ static void coco_keeps_shapes(void **state) {
                         "! annotations/instances.json: a.jpg, annotation 4 (car): box reaches 5 pixels out of the image; cut\n");
 }
 
+/* A zip as a tree, images unpacked; the caller closes it. */
+static Status unpack(const char *path, UnpackLimits limits, Tree *tree) {
+    char *folder = test_path(&t, "into");
+    file_remove_tree(folder, NULL);
+    file_make_directories(folder, 0700, NULL);
+    Status status = tree_begin(tree, folder, &t.err);
+    if (status == STATUS_OK) status = unpack_zip(path, tree, true, limits, &t.err);
+    return status == STATUS_OK ? tree_finish(tree, &t.err) : status;
+}
+
+static Status unpacked(const char *path, UnpackLimits limits) {
+    Tree tree;
+    Status status = unpack(path, limits, &tree);
+    tree_close(&tree);
+    return status;
+}
+
+/* A file of a zip, which outlives it in the test's arena; NULL when it lacks it. */
+static const char *in_zip(const char *zip, const char *name, size_t *size) {
+    Tree tree;
+    Buffer text;
+    buffer_init(&text, 1 << 24);
+    assert_int_equal(unpack(test_path(&t, zip), (UnpackLimits){100, 1 << 30, 0}, &tree), STATUS_OK);
+    const TreeFile *file = tree_find(&tree, name);
+    if (file) assert_int_equal(tree_text(&tree, file, &text, &t.err), STATUS_OK);
+    *size = text.size;
+    char *copy = file ? arena_strndup(&t.arena, buffer_text(&text), text.size) : NULL;
+    buffer_clear(&text);
+    tree_close(&tree);
+    return copy;
+}
+
 static void yolo_of_boxes(void **state) {
     (void)state;
     Images images = images_of(false);
     images.items[1].split = "val";
     images.items[0].split = "train";
+    size_t size;
     write_images(&images, "yolo", "y.zip");
     assert_string_equal(test_read(&t, "y.zip"),
                         "yolo\n"
@@ -154,9 +187,9 @@ static void yolo_of_boxes(void **state) {
                         "/x a.png 100x80 none:\n"
                         "/x/y \xe6\x97\xa5.png 100x80 none:\n");
     assert_string_equal(t.report.classes[1].name, CLASSES[1].name);
-    assert_true(file_exists(test_path(&t, "unpacked/labels/a_jpg.txt")));
-    assert_true(file_exists(test_path(&t, "unpacked/labels/a_png.txt")));
-    assert_true(file_exists(test_path(&t, "unpacked/labels/x/a.txt")));
+    assert_non_null(in_zip("y.zip", "labels/a_jpg.txt", &size));
+    assert_non_null(in_zip("y.zip", "labels/a_png.txt", &size));
+    assert_non_null(in_zip("y.zip", "labels/x/a.txt", &size));
 }
 
 static void yolo_never_mixes(void **state) {
@@ -181,11 +214,8 @@ static void voc_of_boxes(void **state) {
     assert_int_equal(t.report.warning_total, 0);
     assert_non_null(strstr(buffer_text(&t.told), "/ a_png.png 100x80 none: 1 car bbox 10,20,30,40; 2 Stra\xc3\x9f" "e <&> bbox 10,10,40,40; 3 car bbox 0,0,28,8\n"));
     assert_non_null(strstr(buffer_text(&t.told), "/ a_jpg.jpg 100x80 none: 1 car bbox 0,20,25,40; 2 car bbox 90,70,10,10\n"));
-    Buffer list;
-    buffer_init(&list, 1000);
-    assert_int_equal(file_read(test_path(&t, "unpacked/ImageSets/Main/all.txt"), &list, NULL), STATUS_OK);
-    assert_string_equal(buffer_text(&list), "a_png\na_jpg\nx/y/\xe6\x97\xa5\nx/a\n");
-    buffer_clear(&list);
+    size_t size;
+    assert_string_equal(in_zip("v.zip", "ImageSets/Main/all.txt", &size), "a_png\na_jpg\nx/y/\xe6\x97\xa5\nx/a\n");
 }
 
 static void cvat_keeps_shapes(void **state) {
@@ -224,7 +254,9 @@ static void labelme_lies_beside_the_images(void **state) {
                         "/ a_png.png 100x80 none: 1 car bbox 10.5,20,30,40.25; 2 Stra\xc3\x9f" "e <&> polygon 10,10,40,40 (4); 3 car polygon 0,0,28,8 (3+3); "
                         "5 car polyline 1,1,8,8; 6 car keypoint 0,0,0,0\n"
                         "/images \xe6\x97\xa5.png 100x80 none:\n");
-    yyjson_doc *doc = json_parse_file(test_path(&t, "unpacked/a_png.json"), 1 << 20, &t.err);
+    size_t size;
+    const char *text = in_zip("l.zip", "a_png.json", &size);
+    yyjson_doc *doc = json_parse(text, size, &t.err);
     assert_string_equal(json_get_string(yyjson_doc_get_root(doc), "imagePath", ""), "a_png.png");
     assert_true(yyjson_is_null(yyjson_obj_get(yyjson_doc_get_root(doc), "imageData")));
     yyjson_doc_free(doc);
@@ -252,12 +284,10 @@ static void csv_guards_its_texts(void **state) {
     for (size_t i = 0; i < COUNT; i++)
         assert_non_null(strstr(told, arena_printf(&t.arena, "%s %s bbox %g,2,0.333333,4", NAMES[i], NAMES[i], 0.1 + (double)i)));
     assert_non_null(strstr(told, "/ =a, \"b\".png 100x80 none: =1+1"));
-    Buffer text;
-    buffer_init(&text, 1 << 16);
-    assert_int_equal(file_read(test_path(&t, "unpacked/annotations.csv"), &text, NULL), STATUS_OK);
-    assert_non_null(strstr(buffer_text(&text), "i,\"'=a, \"\"b\"\".png\",/,100,80,complete,'=1+1,'=1+1,0.1,2,0.3333333333333333,4,0.25,'=1+1\r\n"));
-    assert_non_null(strstr(buffer_text(&text), "i,a.png,/x,100,80,complete,,,,,,,,\r\n"));
-    buffer_clear(&text);
+    size_t size;
+    const char *text = in_zip("c.zip", "annotations.csv", &size);
+    assert_non_null(strstr(text, "i,\"'=a, \"\"b\"\".png\",/,100,80,complete,'=1+1,'=1+1,0.1,2,0.3333333333333333,4,0.25,'=1+1\r\n"));
+    assert_non_null(strstr(text, "i,a.png,/x,100,80,complete,,,,,,,,\r\n"));
 }
 
 /* Without pixels the label files alone must say which images there are, in which folders and of which size; YOLO's cannot. */
@@ -298,8 +328,9 @@ static void manifest_lists_and_hashes(void **state) {
     (void)state;
     Images images = images_of(true);
     write_images(&images, "coco", "c.zip");
-    test_read(&t, "c.zip");
-    yyjson_doc *doc = json_parse_file(test_path(&t, "unpacked/MANIFEST.json"), 1 << 20, &t.err);
+    size_t size;
+    const char *manifest = in_zip("c.zip", "MANIFEST.json", &size);
+    yyjson_doc *doc = json_parse(manifest, size, &t.err);
     assert_non_null(doc);
     yyjson_val *root = yyjson_doc_get_root(doc), *file;
     assert_string_equal(json_get_string(root, "format", ""), "coco");
@@ -307,10 +338,13 @@ static void manifest_lists_and_hashes(void **state) {
     assert_int_equal(json_get_int(yyjson_arr_get(yyjson_obj_get(root, "classes"), 0), "annotations", 0), 4);
     size_t index, count;
     yyjson_arr_foreach(yyjson_obj_get(root, "files"), index, count, file) {
-        char sha[SHA256_HEX_SIZE], *path = test_path(&t, arena_printf(&t.arena, "unpacked/%s", json_get_string(file, "path", "")));
-        assert_int_equal(hash_file(path, sha, NULL, NULL), STATUS_OK);
+        unsigned char digest[SHA256_SIZE];
+        char sha[SHA256_HEX_SIZE];
+        const char *bytes = in_zip("c.zip", json_get_string(file, "path", ""), &size);
+        hash_sha256(bytes, size, digest);
+        hash_hex(digest, SHA256_SIZE, sha);
         assert_string_equal(sha, json_get_string(file, "sha256", ""));
-        assert_int_equal(file_size(path), json_get_int(file, "bytes", -1));
+        assert_int_equal(size, json_get_int(file, "bytes", -1));
     }
     assert_int_equal(count, 5);
     yyjson_doc_free(doc);
@@ -429,27 +463,26 @@ static char *zip_of(const char *name, int type, size_t size, int copies) {
     return path;
 }
 
-static Status unpack(const char *path, UnpackLimits limits) {
-    char *folder = test_path(&t, "into");
-    file_remove_tree(folder, NULL);
-    file_make_directories(folder, 0700, NULL);
-    return unpack_zip(path, folder, limits, &t.err);
-}
-
 static void hostile_zips_are_refused(void **state) {
     (void)state;
     const UnpackLimits limits = {100, 1 << 30, 100};
-    assert_int_equal(unpack(zip_of("a/b.txt", AE_IFREG, 10, 1), limits), STATUS_OK);
-    assert_int_equal(file_size(test_path(&t, "into/a/b.txt")), 10);
+    assert_int_equal(unpacked(zip_of("a/b.txt", AE_IFREG, 10, 1), limits), STATUS_OK);
+    size_t size;
+    assert_non_null(in_zip("hostile.zip", "a/b.txt", &size));
+    assert_int_equal(size, 10);
+    assert_non_null(in_zip(file_base_name(zip_of("a/b.png", AE_IFREG, 10, 1)), "a/b.png", &size));
+    assert_int_equal(file_size(test_path(&t, "into/a/b.png")), 10);
     static const char *const BAD[] = {"../b.txt", "/tmp/b.txt", "a/../../b.txt", "..\\b.txt", "a//b.txt", "\xff\xfe.txt"};
-    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_int_equal(unpack(zip_of(BAD[i], AE_IFREG, 10, 1), limits), STATUS_BAD_REQUEST);
-    assert_int_equal(unpack(zip_of("link.txt", AE_IFLNK, 11, 1), limits), STATUS_BAD_REQUEST);
-    assert_int_equal(unpack(zip_of("twice.txt", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
-    assert_int_equal(unpack(zip_of("bomb", AE_IFREG, (size_t)100 << 20, 1), limits), STATUS_PAYLOAD_TOO_LARGE);
-    assert_int_equal(unpack(zip_of("big", AE_IFREG, 5000, 1), (UnpackLimits){100, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
-    assert_int_equal(unpack(zip_of("many", AE_IFREG, 1, 5), (UnpackLimits){0, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_int_equal(unpacked(zip_of(BAD[i], AE_IFREG, 10, 1), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpacked(zip_of("link.txt", AE_IFLNK, 11, 1), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpacked(zip_of("twice.txt", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpacked(zip_of(".twice.txt", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpacked(zip_of("twice.png", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpacked(zip_of("bomb", AE_IFREG, (size_t)100 << 20, 1), limits), STATUS_PAYLOAD_TOO_LARGE);
+    assert_int_equal(unpacked(zip_of("big", AE_IFREG, 5000, 1), (UnpackLimits){100, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+    assert_int_equal(unpacked(zip_of("many", AE_IFREG, 1, 5), (UnpackLimits){0, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
     test_file(&t, "broken.zip", "PK\x03\x04 nothing that follows is right");
-    assert_int_equal(unpack(test_path(&t, "broken.zip"), limits), STATUS_BAD_REQUEST);
+    assert_int_equal(unpacked(test_path(&t, "broken.zip"), limits), STATUS_BAD_REQUEST);
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
     assert_non_null(strstr(test_read_with(&t, zip_of("a.txt", AE_IFREG, 1, 1), options), "only folders"));
 }
@@ -463,7 +496,7 @@ static void a_cut_zip_is_refused(void **state) {
     assert_int_equal(file_read(test_path(&t, "c.zip"), &bytes, NULL), STATUS_OK);
     for (size_t size = 4; size < bytes.size; size += bytes.size / 20) {
         test_file_bytes(&t, "cut.zip", bytes.data, size);
-        assert_int_not_equal(unpack(test_path(&t, "cut.zip"), (UnpackLimits){100, 1 << 30, 100}), STATUS_OK);
+        assert_int_not_equal(unpacked(test_path(&t, "cut.zip"), (UnpackLimits){100, 1 << 30, 100}), STATUS_OK);
     }
     buffer_clear(&bytes);
 }

@@ -3,11 +3,9 @@
  * A line is "class cx cy w h", with a sixth number for a confidence, or "class x1 y1 x2 y2 x3 y3 ...". Labels lie in a folder that mirrors the
  * images' (labels against images), or beside them.
  */
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -30,12 +28,9 @@ static bool is_label(const Dataset *d, const TreeFile *file) {
 }
 
 /* "3 0.5 0.5 0.25 0.25" and nothing else in the first line that holds anything. */
-static bool starts_as_label(const char *path) {
+static bool starts_as_label(const Tree *tree, const TreeFile *file) {
     char text[256] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
+    ssize_t n = tree_bytes(tree, file, 0, text, sizeof text - 1);
     if (n <= 0) return false;
     char *last = n == sizeof text - 1 ? strrchr(text, ' ') : NULL; /* what is behind it may be half a number */
     if (last) *last = '\0';
@@ -66,7 +61,7 @@ static bool read_yaml(const Tree *tree, Arena *arena, Yaml *out, const char **fo
         Buffer text;
         Yaml yaml;
         buffer_init(&text, YAML_MAX);
-        if (file_read(tree_full_path(tree, arena, &tree->files[i]), &text, NULL) == STATUS_OK) {
+        if (tree_text(tree, &tree->files[i], &text, NULL) == STATUS_OK) {
             yaml_read(arena, buffer_text(&text), &yaml);
             bool better = !found || text_equal(file_base_name(path), "data.yaml");
             if (yaml_get(&yaml, "names") && better) {
@@ -89,7 +84,7 @@ bool yolo_detect(const Dataset *d) {
     for (size_t i = 0, tries = 0; i < d->tree.count && tries < DETECT_TRIES && !found; i++) {
         if (!is_label(d, &d->tree.files[i])) continue;
         tries++;
-        found = starts_as_label(tree_full_path(&d->tree, &arena, &d->tree.files[i]));
+        found = starts_as_label(&d->tree, &d->tree.files[i]);
     }
     arena_clear(&arena);
     return found;
@@ -306,9 +301,8 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
 
 /* A text of words is no label file, which is said where it bears an image's name; an empty one is, when it belongs to an image. */
 static bool is_label_text(Reader *r, const TreeFile *file) {
-    char *path = tree_full_path(r->tree, &r->image_arena, file);
     bool has_image = reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path))) != NULL;
-    bool is_empty = file_size(path) == 0, is = is_empty ? has_image : starts_as_label(path) || strstr(file->path, "labels/") != NULL;
+    bool is = tree_size(r->tree, file) ? starts_as_label(r->tree, file) || strstr(file->path, "labels/") != NULL : has_image;
     if (has_image && !is) reader_leave_file_out(r, file->path, "its first line is neither a box nor a polygon; the file is left out");
     arena_reset(&r->image_arena);
     return is;

@@ -2,7 +2,7 @@
  *
  *   read {path, folder, format?}
  *     -> {format, name, description, annotation_types, classes: [{name, type, color}], images, annotations, left_out, notes: [{file, text, left_out}], note_total}
- *     Unpacks the zip at path into folder/files and writes folder/images.jsonl: a line an image, {file, folder, filename, display_name, status, id,
+ *     Unpacks the images of the zip at path into folder/files and writes folder/images.jsonl: a line an image, {file, folder, filename, display_name, status, id,
  *     annotations},
  *     where file is the path below folder/files and null when the archive lacks the pixels. format null: recognised by looking.
  *

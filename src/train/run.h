@@ -1,7 +1,7 @@
 /* A training run from settings to an ONNX file: reads the data, trains, checkpoints each epoch, evaluates what is held out, exports.
  *
  * Leaves in the output folder: checkpoint.safetensors (a run that was stopped goes on from it when started with the same RUN.json), metrics.json,
- * model.onnx; and an unpacked zip under dataset/.
+ * model.onnx; and the images of a zip under dataset/.
  */
 #pragma once
 #include <signal.h>

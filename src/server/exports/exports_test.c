@@ -1,4 +1,6 @@
 /* The job of exports on a store without HTTP: the snapshot keeps what saves, deletions and label removals change; filters, deletion, crash. */
+#include <archive.h>
+#include <archive_entry.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -258,6 +260,8 @@ static Status probe(Job *job, Error *err) {
     return status;
 }
 
+/* --- archives that were not written as they should be -------------------------------------------------------------------------- */
+
 /* A byte of the first file in a zip becomes another one. */
 static void damage(const char *path) {
     unsigned char header[30] = {0}, byte = 0;
@@ -269,11 +273,63 @@ static void damage(const char *path) {
     if (pwrite(fd, &byte, 1, at) != 1 || close(fd) != 0) fail_msg("%s cannot be written", path);
 }
 
+/* One file of a zip goes, and the zip stays sound. */
+static void drop(const char *path, const char *name) {
+    char without[512];
+    snprintf(without, sizeof without, "%s.without", path);
+    struct archive *in = archive_read_new(), *out = archive_write_new();
+    archive_read_support_format_zip(in);
+    archive_write_set_format_zip(out);
+    if (archive_read_open_filename(in, path, 1 << 16) != ARCHIVE_OK || archive_write_open_filename(out, without) != ARCHIVE_OK) fail_msg("%s", path);
+    size_t dropped = 0;
+    for (struct archive_entry *entry; archive_read_next_header(in, &entry) == ARCHIVE_OK;) {
+        char chunk[1 << 12];
+        if (strcmp(archive_entry_pathname(entry), name) == 0) {
+            dropped++;
+            continue;
+        }
+        archive_write_header(out, entry);
+        for (la_ssize_t n; (n = archive_read_data(in, chunk, sizeof chunk)) > 0;) archive_write_data(out, chunk, (size_t)n);
+    }
+    archive_read_free(in);
+    if (archive_write_close(out) != ARCHIVE_OK || dropped != 1) fail_msg("%s lacks %s", path, name);
+    archive_write_free(out);
+    assert_int_equal(rename(without, path), 0);
+}
+
+/* Stands before the job's writer and damages the archive of the export "damaged". */
+Status __real_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err);
+Status __wrap_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err);
+Status __wrap_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err) {
+    Status status = __real_dataset_write(format, info, source, path, out, err);
+    if (status == STATUS_OK && strstr(path, "/work/damaged/")) damage(path);
+    return status;
+}
+
+static void an_export_that_cannot_be_read_back_fails(void **state) {
+    Fixture *f = *state;
+    assert_int_equal(order(f, "damaged", "yolo", NULL, NULL), STATUS_OK);
+    start_jobs(f);
+    ExportRecord row = finished(f, "damaged");
+    assert_int_equal(row.status, EXPORT_STATUS_FAILED);
+    assert_non_null(strstr(row.error_message, "the archive cannot be read back"));
+    assert_null(row.object);
+}
+
 static void refused(const ExportArchive *archive, const char *why) {
     Error err = {0};
     Status status = export_check(archive, &err);
     if (status == STATUS_OK) fail_msg("%s: %s", dataset_format_name(archive->format), why);
     assert_int_equal(file_remove_tree(arena_printf(archive->job->arena, "%s/check", archive->folder), NULL), STATUS_OK);
+}
+
+/* The labels of an image without any, in the formats with a file an image. */
+static const char *label_of_i2(const DatasetFormat *format) {
+    static const char *const LABELS[][2] = {
+        {"pictograph", "annotations/f/i2.jpg.json"}, {"yolo", "labels/f/i2.txt"}, {"pascal_voc", "Annotations/f/i2.xml"}, {"labelme", "f/i2.json"}};
+    for (size_t i = 0; i < sizeof LABELS / sizeof *LABELS; i++)
+        if (strcmp(LABELS[i][0], dataset_format_name(format)) == 0) return LABELS[i][1];
+    return NULL;
 }
 
 static void check_in_format(Fixture *f, Job *job, ExportArchive archive, const DatasetFormat *format, bool small) {
@@ -282,7 +338,7 @@ static void check_in_format(Fixture *f, Job *job, ExportArchive archive, const D
     DatasetSource source = snapshot_reader_source(reader);
     archive.format = format;
     archive.folder = f->directory;
-    archive.path = arena_printf(job->arena, "%s/%s-%d.zip", f->directory, dataset_format_name(format), small);
+    archive.path = arena_printf(job->arena, "%s/%s-%d%d.zip", f->directory, dataset_format_name(format), small, archive.info.include_images);
     if (dataset_write(format, &archive.info, &source, archive.path, &archive.written, &err) != STATUS_OK) fail_msg("%s", err.message);
     snapshot_reader_free(reader);
     assert_true(archive.written.label_bytes > 0 && archive.written.annotations == 6);
@@ -295,6 +351,10 @@ static void check_in_format(Fixture *f, Job *job, ExportArchive archive, const D
     other = archive;
     other.written.annotations++;
     if (small) refused(&other, "an annotation is missing");
+    if (label_of_i2(format)) {
+        drop(archive.path, label_of_i2(format));
+        refused(&archive, "a label is missing");
+    }
     damage(archive.path);
     refused(&archive, "a byte is wrong");
 }
@@ -305,10 +365,9 @@ static Status probe_check(Job *job, Error *err) {
     DbSession *db = db_session(f->server.store);
     Status status = export_load_by_id(db, job->arena, job->id, &archive.record, err);
     db_session_release(f->server.store, db);
-    archive.info = export_info(job->arena, job->payload, true);
-    for (size_t i = 0; dataset_format_at(i); i++) {
-        check_in_format(f, job, archive, dataset_format_at(i), true);
-        check_in_format(f, job, archive, dataset_format_at(i), false);
+    for (size_t i = 0; dataset_format_at(i / 4); i++) {
+        archive.info = export_info(job->arena, job->payload, i & 1);
+        check_in_format(f, job, archive, dataset_format_at(i / 4), i & 2);
     }
     sql(f, "UPDATE exports SET status = 'completed'");
     return status;
@@ -347,6 +406,7 @@ int main(void) {
         EXPORTS_TEST(a_snapshot_keeps_what_changes_after_it),
         EXPORTS_TEST(pages_hold_still_while_images_move),
         EXPORTS_TEST(a_damaged_archive_is_refused),
+        EXPORTS_TEST(an_export_that_cannot_be_read_back_fails),
         EXPORTS_TEST(equal_data_gives_equal_objects_in_every_format),
         EXPORTS_TEST(filters_of_status_and_class),
         EXPORTS_TEST(an_export_without_its_pixels_fails_and_says_so),

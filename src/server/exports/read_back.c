@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/text.h"
+#include "formats/names.h"
 #include "server/exports/export_rows.h"
 #include "base/banned.h"
 
@@ -12,9 +13,10 @@ enum { READ_BACK_ITEMS = 50000, READ_BACK_LABEL_BYTES = 64 << 20, READ_BACK_PIXE
 typedef struct ReadBack {
     const ExportArchive *archive;
     Arena arena;
-    StringMap sizes; /* folder and name of an image -> width << 32 | height, for formats whose labels do not tell */
+    StringMap sizes; /* folder and name of an image -> width << 32 | height, for YOLO, whose labels do not tell */
+    NameList absent; /* images that the archive was made without, for YOLO, whose labels do not name them */
     DatasetReport report;
-    size_t images, annotations;
+    size_t annotations;
 } ReadBack;
 
 static const char *size_key(Arena *arena, const char *folder, const char *filename) { return arena_printf(arena, "%s\n%s", folder, filename); }
@@ -25,11 +27,12 @@ static Status load_sizes(ReadBack *back, Error *err) {
     DatasetImage image;
     bool more = true;
     Status status = STATUS_OK;
-    string_map_init(&back->sizes, &back->arena);
     while (status == STATUS_OK && more) {
         status = source.next(source.context, &image, &more, err);
-        if (status == STATUS_OK && more && image.width && image.height)
-            string_map_set(&back->sizes, size_key(&back->arena, image.folder, image.filename), (size_t)image.width << 32 | image.height);
+        if (status != STATUS_OK || !more) break;
+        string_map_set(&back->sizes, size_key(&back->arena, image.folder, image.filename), (size_t)image.width << 32 | image.height);
+        const char *name = image.path ? NULL : name_in_archive(&back->arena, image.folder, image.filename);
+        if (name) name_list_add(&back->absent, arena_printf(&back->arena, "images/%s", name));
     }
     snapshot_reader_free(reader);
     return status;
@@ -47,7 +50,6 @@ static bool size_of(void *context, const char *folder, const char *filename, uin
 static Status count_image(void *context, const DatasetImage *image, Error *err) {
     ReadBack *back = context;
     if (job_cancelled(back->archive->job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
-    back->images++;
     back->annotations += image->annotations.count;
     return STATUS_OK;
 }
@@ -72,6 +74,7 @@ static Status read_archive(ReadBack *back, Error *err) {
     options.labels_alone = !needs_pixels(a);
     options.size_of = size_of;
     options.context = back;
+    options.absent = &back->absent;
     Status status = file_make_directories(options.work_folder, 0700, err);
     if (status == STATUS_OK) status = dataset_open(&dataset, a->path, &options, err);
     if (status == STATUS_OK) status = dataset_read(dataset, a->format, &(DatasetSink){back, count_image}, &back->report, err);
@@ -81,24 +84,24 @@ static Status read_archive(ReadBack *back, Error *err) {
 
 /* By the reader that a user would use on the same file. What it leaves out knowingly (a box outside of its image) it counts. */
 static Status read_back(const ExportArchive *a, Error *err) {
-    ReadBack back = {.archive = a};
+    ReadBack back = {.archive = a, .absent = {.arena = &back.arena}};
     arena_init(&back.arena, SIZE_MAX);
     dataset_report_init(&back.report, &back.arena);
-    Status status = load_sizes(&back, err);
+    string_map_init(&back.sizes, &back.arena);
+    Status status = is_yolo(a) ? load_sizes(&back, err) : STATUS_OK;
     if (status == STATUS_OK) status = read_archive(&back, err);
-    size_t annotations = back.annotations + back.report.left_out;
+    size_t images = back.report.labelled_images, annotations = back.annotations + back.report.left_out;
     arena_clear(&back.arena);
     if (status != STATUS_OK && status != STATUS_CANCELLED) error_prefix(err, "the archive cannot be read back");
-    if (status == STATUS_OK && (back.images != a->written.images || annotations < a->written.annotations))
-        return error_set(err, STATUS_INTERNAL_ERROR, "the archive reads back as %zu images and %zu annotations, not %zu and %zu", back.images, annotations,
+    if (status == STATUS_OK && (images != a->written.images || annotations < a->written.annotations))
+        return error_set(err, STATUS_INTERNAL_ERROR, "the archive reads back as %zu images and %zu annotations, not %zu and %zu", images, annotations,
                          a->written.images, a->written.annotations);
     return status;
 }
 
 static bool can_be_read_back(const ExportArchive *a) {
     if (a->written.images + a->written.annotations > READ_BACK_ITEMS || a->written.label_bytes > READ_BACK_LABEL_BYTES) return false;
-    if (needs_pixels(a) && a->written.bytes > READ_BACK_PIXEL_BYTES) return false;
-    return a->info.include_images || !is_yolo(a); /* its label files do not say which image they belong to */
+    return !needs_pixels(a) || (a->info.include_images && a->written.bytes <= READ_BACK_PIXEL_BYTES);
 }
 
 Status export_check(const ExportArchive *a, Error *err) {
