@@ -57,7 +57,9 @@ static const UpkeepTask UPKEEP[] = {
 
 /* --- opening and closing --- */
 
-/* Two decoders, so that one large picture does not hold up the others; one process for models, which keeps them and its images loaded. */
+enum { LABELLERS_MAX = 4 }; /* each has the model loaded */
+
+/* Two decoders, so that one large picture does not hold up the others; one process for models, which keeps them and its images loaded; and for batches one a core. */
 static Status open_workers(Server *server, Arena *arena, Error *err) {
     const char *work = arena_printf(arena, "%s/work", server->config.data_directory), *programs = server->config.program_directory;
     WorkerProgram media = {.path = arena_printf(arena, "%s/pictograph-media", programs), .name = "media", .count = 2, .idle_seconds = 60, .directory = work,
@@ -69,11 +71,17 @@ static Status open_workers(Server *server, Arena *arena, Error *err) {
     video.repeatable = false;
     WorkerProgram vision = {.path = arena_printf(arena, "%s/pictograph-vision", programs), .name = "vision", .count = 1, .idle_seconds = 600, .directory = work,
                             .died = STATUS_MODEL_UNAVAILABLE, .repeatable = true};
+    WorkerProgram labeller = vision;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    labeller.name = "labeller";
+    labeller.count = (int)(cores < 1 ? 1 : cores > LABELLERS_MAX ? LABELLERS_MAX : cores);
+    labeller.idle_seconds = 60;
     WorkerProgram importer = {.path = arena_printf(arena, "%s/pictograph-import", programs), .name = "import", .count = 1, .idle_seconds = 10, .directory = work,
                               .died = STATUS_UNDECODABLE_MEDIA};
     Status status = workers_open(&server->media, &media, err);
     if (status == STATUS_OK) status = workers_open(&server->video, &video, err);
     if (status == STATUS_OK) status = workers_open(&server->vision, &vision, err);
+    if (status == STATUS_OK) status = workers_open(&server->labeller, &labeller, err);
     return status == STATUS_OK ? workers_open(&server->importer, &importer, err) : status;
 }
 
@@ -122,6 +130,7 @@ void server_close(Server *server) {
     workers_close(server->media);
     workers_close(server->video);
     workers_close(server->vision);
+    workers_close(server->labeller);
     workers_close(server->importer);
     if (server->poll_session) db_session_release(server->store, server->poll_session);
     store_close(server->store);

@@ -48,6 +48,7 @@ typedef struct Server {
     WorkerPool *media;
     WorkerPool *video; /* the media program again: frames of long videos do not hold up images */
     WorkerPool *vision;
+    WorkerPool *labeller; /* the vision program again: batches do not hold up prompts */
     WorkerPool *importer;
     KeyCache *keys;
     Attempts *attempts;

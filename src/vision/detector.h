@@ -42,10 +42,10 @@ typedef struct DetectOptions {
 /* Boxes in pixels of the full picture, clipped to it, surest first; in the arena. */
 Status detector_run(Detector *detector, Arena *arena, const Picture *picture, DetectOptions options, Detection **out, size_t *count, Error *err);
 
-/* A few detectors kept open, by path and the file's identity, so that a replaced file is read anew. */
+/* A few detectors kept open, by path, threads and the file's identity, so that a replaced file is read anew. */
 typedef struct DetectorCache DetectorCache;
-DetectorCache *detector_cache_new(Runtime *runtime, int threads);
+DetectorCache *detector_cache_new(Runtime *runtime);
 void detector_cache_free(DetectorCache *cache);
-/* Borrowed until the next call. */
-Status detector_cache_get(DetectorCache *cache, const char *path, Detector **out, Error *err);
+/* threads: how many compute one picture. Borrowed until the next call. */
+Status detector_cache_get(DetectorCache *cache, const char *path, int threads, Detector **out, Error *err);
 int detector_cache_count(const DetectorCache *cache);

@@ -21,6 +21,7 @@ enum { CPU_SECONDS = 120, MODEL_CPU_SECONDS = 1200, THREADS_MAX = 2, DETECTIONS_
 
 struct Vision {
     Runtime *runtime; /* NULL: see failure */
+    int threads;
     Error failure;
     char engine[64];
     DetectorCache *detectors; /* NULL without a runtime */
@@ -35,12 +36,12 @@ Vision *vision_new(void) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     v->scenes = scene_cache_new(SCENE_CACHE_BYTES);
     v->found = found_cache_new();
-    int threads = cores < THREADS_MAX ? 1 : THREADS_MAX;
+    v->threads = cores < THREADS_MAX ? 1 : THREADS_MAX;
     if (runtime_open(&v->runtime, &v->failure) == STATUS_OK) {
-        v->detectors = detector_cache_new(v->runtime, threads);
+        v->detectors = detector_cache_new(v->runtime);
         log_format(v->engine, sizeof v->engine, "onnxruntime %s cpu", runtime_version(v->runtime));
     }
-    v->operator_models = operator_models_new(v->runtime, v->failure.message, threads);
+    v->operator_models = operator_models_new(v->runtime, v->failure.message, v->threads);
     return v;
 }
 
@@ -61,8 +62,11 @@ static Status get_detector(Vision *v, yyjson_val *params, Detector **out, Error 
     const char *path = json_get_string(params, "model_path", NULL);
     if (!path) return error_set(err, STATUS_VALIDATION_ERROR, "'model_path' is missing");
     if (!v->runtime) return error_set(err, STATUS_MODEL_UNAVAILABLE, "%s", v->failure.message);
+    double threads;
+    Status status = wire_number(params, "threads", v->threads, 1, THREADS_MAX, &threads, err);
+    if (status != STATUS_OK) return status;
     sandbox_limit_cpu(CPU_SECONDS);
-    return detector_cache_get(v->detectors, path, out, err);
+    return detector_cache_get(v->detectors, path, (int)threads, out, err);
 }
 
 /* ---- models ---- */

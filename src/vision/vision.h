@@ -10,10 +10,10 @@
  *               -> {detections: [{class, name, x, y, w, h, confidence}], width, height, seconds, engine}
  *     class is the index of name in the model. Surest first, clipped to the picture. Models stay loaded, four at most.
  *   find           {model_path, any_word = false, models_path, image_key, image_path | pixels_path, words: [{word, shape}], confidence_threshold = 0.3,
- *                   max_detections = 50}
+ *                   max_detections = 50, threads}
  *               -> {words: [{class, best}], found: [{word, x, y, w, h, confidence, outlined, polygons | line | inside_point}], seconds, cached, engine}
  *     Things by what they are called: see find.h. any_word: true lets a model of the operator's answer that understands words (then there may be no
- *     model_path), where one is there.
+ *     model_path), where one is there. threads: how many compute the detector, 1 or 2; when absent 2, where there are as many cores.
  *   model_info     {model_path} -> {class_names, image_size: [height, width], architecture, layout}
  *   segment_point  {image_key, image_path | pixels_path, points: [{x, y, label: 1 | 0}], threshold = 0, models_path}
  *   segment_box    {image_key, image_path | pixels_path, box: {x, y, w, h}, negative_boxes: [{x, y, w, h}] = [],

@@ -13,7 +13,6 @@ from conftest import contract
 from PIL import Image
 from server import ROOT, Client, Server
 from skimage import data
-from test_prompt_models import vision_workers
 
 pytestmark = pytest.mark.skipif(not (ROOT / "build/deps/models/nanodet.onnx").exists(), reason="nanodet is not installed: tools/setup models")
 
@@ -230,6 +229,33 @@ def vision_worker(server):
     return [int(pid) for pid in out.stdout.split()]
 
 
+def labellers(server):
+    """The vision workers that a batch has to itself, dead ones too."""
+    started = (json.loads(line) for line in server.log.read_text().splitlines() if '"worker_started"' in line)
+    return [int(line["pid"]) for line in started if line["worker"] == "labeller"]
+
+
+def test_a_prompt_does_not_wait_for_a_batch(tmp_path):
+    """Whose workers all stand still."""
+    server = Server(tmp_path / "data").start()
+    try:
+        client = Client(server.url, server.key, contract())
+        project, names = many(client, 8)
+        job = start(client, project, names, SLOW)
+        progress(client, job, 1)
+        stopped = labellers(server)
+        assert len(stopped) == min(4, os.cpu_count())
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        assert ask(client, project, "0.jpg", "motorcycle")["status"] == "success"
+        assert client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] == "running"
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        assert client.wait(f"/auto-annotate/batch/{job['job_id']}")["processed_images"] == 8
+    finally:
+        server.stop()
+
+
 def test_killed_workers_and_servers_lose_nothing(tmp_path):
     victim = Server(tmp_path / "data").start()
     try:
@@ -303,7 +329,7 @@ def test_without_the_model(tmp_path, jpeg):
 
 
 def test_a_batch_ends_cancelled_with_its_project(tmp_path):
-    """The worker stands still until the project is gone: what is left of the batch fails in no time, before the flag is seen."""
+    """The workers stand still until the project is gone: what is left of the batch fails in no time, before the flag is seen."""
     server = Server(tmp_path / "data").start()
     try:
         client = Client(server.url, server.key, contract())
@@ -311,12 +337,13 @@ def test_a_batch_ends_cancelled_with_its_project(tmp_path):
         image = photo("chelsea")
         for i in range(4):
             client.upload(project, f"{i}.jpg", image)
-        assert ask(client, project, "0.jpg", "cat")["status"] == "success"  # the worker runs
+        names = [f"{i}.jpg" for i in range(4)]
+        assert client.wait("/auto-annotate/batch/" + start(client, project, names, [("cat", "bbox")])["job_id"])["processed_images"] == 4  # all workers run
         before = client.get("/credits/balance").json()["credits_remaining"]
-        workers = vision_workers(server)
+        workers = labellers(server)
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
-        job = start(client, project, [f"{i}.jpg" for i in range(4)], [("cat", "bbox")])
+        job = start(client, project, names, [("cat", "bbox")])
         deadline = time.monotonic() + 20
         while client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] != "running":
             assert time.monotonic() < deadline

@@ -15,8 +15,10 @@
 #include "server/auto_annotate/vision_call.h"
 #include "server/credits/credits.h"
 #include "server/images/images.h"
+#include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "server/projects/projects.h"
+#include "worker/model_folder.h"
 #include "base/banned.h"
 
 enum { THINGS_MAX = 100 }; /* limits.yaml auto_annotate.text_max_detections.max */
@@ -27,6 +29,7 @@ typedef struct Batch {
     double threshold;
     bool is_trained; /* the engine is a model of the organization's own */
     TextEngine engine;
+    WorkerPool *pool; /* that looks at the images */
     Wanted *wanted;
     size_t wanted_count;
 } Batch;
@@ -82,6 +85,15 @@ static Status load_batch(Batch *batch, Error *err) {
     return STATUS_OK;
 }
 
+/* The processes for batches, unless a model of the operator's may be needed: those are large, and loaded once, where prompts are answered. */
+static WorkerPool *choose_pool(const Batch *batch) {
+    const Server *server = batch->job->server;
+    bool boxes = true;
+    for (size_t i = 0; i < batch->wanted_count; i++) boxes = boxes && batch->wanted[i].type == ANNOTATION_BBOX;
+    bool at_home = batch->engine.any_word || (!boxes && model_folder_has_models(arena_printf(batch->job->arena, "%s/models", server->config.data_directory)));
+    return at_home ? server->vision : server->labeller;
+}
+
 static Status mark_running(DbSession *tx, void *context, Error *err) {
     const Batch *batch = context;
     return db_exec(tx, err, "UPDATE annotation_batches SET status = 'running' WHERE id = $1 AND status = 'pending'", DB_TEXT(batch->id));
@@ -98,6 +110,8 @@ static Status find(BatchImage *item, Error *err) {
     VisionCall call;
     yyjson_val *result = NULL;
     vision_call_begin(&call, server, item->arena, &image);
+    call.pool = batch->pool;
+    if (workers_count(call.pool) > 1) json_field_int(&call.writer, "threads", 1); /* a core for each image is quicker than all cores for one */
     text_engine_write(&call.writer, &batch->engine);
     json_field_number(&call.writer, "confidence_threshold", batch->threshold);
     if (batch->is_trained) json_field_number(&call.writer, "floor", batch->threshold);
@@ -154,7 +168,7 @@ static Status annotate_image(Batch *batch, int64_t position, const char *image_i
     return status;
 }
 
-/* The images that are left, and the lanes that take them in turn: while one image is stored, the worker looks at the next. */
+/* The images that are left, and the lanes that take them in turn: one more than workers, so that while one image is stored all of them look at others. */
 typedef struct Images {
     Batch *batch;
     const char **ids;
@@ -187,11 +201,12 @@ static void *lane(void *context) {
 }
 
 static Status annotate_all(Images *images, Error *err) {
-    pthread_t other;
+    size_t wanted = (size_t)workers_count(images->batch->pool), started = 0;
+    pthread_t *others = arena_new_array(images->batch->job->arena, pthread_t, wanted);
     pthread_mutex_init(&images->lock, NULL);
-    bool started = images->count > 1 && pthread_create(&other, NULL, lane, images) == 0;
+    while (started < wanted && started + 1 < images->count && pthread_create(&others[started], NULL, lane, images) == 0) started++;
     lane(images);
-    if (started) pthread_join(other, NULL);
+    while (started) pthread_join(others[--started], NULL);
     pthread_mutex_destroy(&images->lock);
     if (images->failure.status != STATUS_OK) *err = images->failure;
     return images->failure.status;
@@ -246,6 +261,7 @@ static Status run_batch(Job *job, Error *err) {
     Batch batch = {.job = job, .id = job->id};
     Images images = {.batch = &batch};
     Status status = load_batch(&batch, err);
+    if (status == STATUS_OK) batch.pool = choose_pool(&batch);
     if (status == STATUS_OK) status = db_write(job->server->store, mark_running, &batch, err);
     if (status == STATUS_OK) status = load_images(&images, err);
     if (status == STATUS_OK) status = annotate_all(&images, err);

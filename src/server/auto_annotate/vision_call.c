@@ -34,7 +34,7 @@ static Status decode_pixels(VisionCall *call, Error *err) {
 }
 
 void vision_call_begin(VisionCall *call, Server *server, Arena *arena, const ImageRecord *image) {
-    *call = (VisionCall){.server = server, .arena = arena, .image = image};
+    *call = (VisionCall){.server = server, .pool = server->vision, .arena = arena, .image = image};
     buffer_init(&call->params, 1 << 20);
     json_writer_init(&call->writer, &call->params);
     json_begin_object(&call->writer);
@@ -47,7 +47,7 @@ static Status call_once(VisionCall *call, const char *method, double timeout_sec
     size_t open = call->params.size; /* the object is closed for the worker only, so that a member can still be added */
     buffer_append_byte(&call->params, '}');
     WorkersCall *send = call->patient ? workers_call_patiently : workers_call;
-    Status status = send(call->server->vision, &call->reply, method, buffer_text(&call->params), timeout_seconds, stop, context, err);
+    Status status = send(call->pool, &call->reply, method, buffer_text(&call->params), timeout_seconds, stop, context, err);
     call->params.size = open;
     return status;
 }

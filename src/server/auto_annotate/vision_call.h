@@ -14,6 +14,7 @@ typedef struct VisionCall {
     const ImageRecord *image;
     Buffer params;
     JsonWriter writer; /* the caller adds members */
+    WorkerPool *pool;  /* server->vision, unless another one is set after vision_call_begin */
     bool patient;      /* set after vision_call_begin: everybody else's calls go first, see workers_call_patiently */
     const char *work;  /* folder of the decoded pixels, NULL while none are needed */
     yyjson_doc *reply;

@@ -369,6 +369,15 @@ long workers_restarts(WorkerPool *pool) {
     return restarts;
 }
 
+int workers_count(const WorkerPool *pool) { return pool->program.count; }
+
+bool workers_busy(WorkerPool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    bool busy = pool->live > pool->idle_count;
+    pthread_mutex_unlock(&pool->mutex);
+    return busy;
+}
+
 bool workers_available(WorkerPool *pool) {
     pthread_mutex_lock(&pool->mutex);
     bool available = pool->failed_starts == 0 && access(pool->program.path, X_OK) == 0;

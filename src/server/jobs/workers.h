@@ -45,4 +45,6 @@ WorkersCall workers_call;
 WorkersCall workers_call_patiently;
 /* Restarts since the pool was opened, for metrics. */
 long workers_restarts(WorkerPool *pool);
+int workers_count(const WorkerPool *pool); /* most processes at once */
+bool workers_busy(WorkerPool *pool); /* one of them is at work, or is being started */
 bool workers_available(WorkerPool *pool); /* the program exists and the last start did not fail */

@@ -298,6 +298,8 @@ static void as_many_processes_as_allowed_share_the_work(void **state) {
         callers[i] = (Caller){.fixture = f};
         assert_int_equal(pthread_create(&threads[i], NULL, call_slowly, &callers[i]), 0);
     }
+    clock_sleep(0.1);
+    assert_true(workers_busy(f->pool));
     int64_t other = 0;
     for (int i = 0; i < CALLERS; i++) {
         pthread_join(threads[i], NULL);
@@ -307,6 +309,7 @@ static void as_many_processes_as_allowed_share_the_work(void **state) {
         other = callers[i].pid;
     }
     assert_int_not_equal(other, 0);
+    assert_false(workers_busy(f->pool));
 }
 
 typedef struct Turn {

@@ -1,5 +1,5 @@
 /* The job that describes what waits. It takes one image of each waiting project in turn, so that a large upload does not hold up the others; it is
- * paced, more so while images arrive, and its calls let everybody else's go first. kill -9 at any moment costs nothing: an image leaves the queue in
+ * paced, more so while images arrive or a batch labels some, and its calls let everybody else's go first. kill -9 at any moment costs nothing: an image leaves the queue in
  * the transaction that stores its description.
  */
 #include <stdatomic.h>
@@ -16,7 +16,7 @@
 
 #define JOB_ID "description"
 enum { BUSY_MS = 2000, PAUSE_AFTER_FAILURE_MS = 15000, INDEX_BYTES = 1 << 30, IMAGE_ARENA_BYTES = 8 << 20 };
-#define BUSY_PAUSE_SECONDS 0.25 /* between two images while others arrive */
+#define BUSY_PAUSE_SECONDS 0.25 /* between two images while others arrive or are labelled */
 #define REST_MAXIMUM_SECONDS 1.0
 
 Search *search_new(void) {
@@ -88,11 +88,12 @@ static Status next_image(Server *server, Arena *arena, const char *after, ImageR
     return status;
 }
 
-static bool images_arrive(Server *server) {
+/* Images arrive, or a batch labels them. */
+static bool is_busy(Server *server) {
     DbSession *session = db_session(server->store);
     int64_t last = db_get_int(session, NULL, 0, "SELECT queued_at FROM description_queue ORDER BY number DESC LIMIT 1");
     db_session_release(server->store, session);
-    return clock_now_ms() - last < BUSY_MS;
+    return clock_now_ms() - last < BUSY_MS || workers_busy(server->labeller);
 }
 
 /* Not long, however long the call took: most of that it waited behind others. Ends when the job shall. */
@@ -114,7 +115,7 @@ static Status run_descriptions(Job *job, Error *err) {
             snprintf(after, sizeof after, "%s", image.project_id);
             double start = clock_monotonic();
             status = describe(job, &image, err);
-            rest(job, images_arrive(job->server) ? BUSY_PAUSE_SECONDS : clock_monotonic() - start); /* never more than half of a core's time */
+            rest(job, is_busy(job->server) ? BUSY_PAUSE_SECONDS : clock_monotonic() - start); /* never more than half of a core's time */
         }
         arena_clear(&arena);
     }

@@ -123,7 +123,8 @@ static void write_jobs(DbSession *db, Buffer *out) {
 
 static void write_workers(const Server *server, Buffer *out) {
     buffer_append_text(out, "# HELP pictograph_worker_restarts_total Worker processes that were replaced.\n# TYPE pictograph_worker_restarts_total counter\n");
-    const struct { const char *name; WorkerPool *pool; } pools[] = {{"media", server->media}, {"video", server->video}, {"vision", server->vision}, {"import", server->importer}};
+    const struct { const char *name; WorkerPool *pool; } pools[] = {{"media", server->media}, {"video", server->video}, {"vision", server->vision}, {"labeller", server->labeller},
+                                                           {"import", server->importer}};
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
         buffer_printf(out, "pictograph_worker_restarts_total{worker=\"%s\"} %ld\n", pools[i].name, workers_restarts(pools[i].pool));
 }
