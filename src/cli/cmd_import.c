@@ -57,7 +57,9 @@ static int import(Cli *cli, Labels *labels) {
     cli_print_failures(report.missing, report.missing_count);
     cli_print_failures(report.failures, report.failure_count);
     if (!status) print_report(cli, labels, &report);
-    if (report.missing_count > 0 && report.images_saved + report.images_skipped == 0)
+    if (!status && report.images_saved + report.images_skipped + (int64_t)(report.missing_count + report.failure_count) == 0)
+        code = cli_error("%s: labels of no image%s", cli->arguments[1], cli_is_given(cli, "split") ? " of these splits" : "; YOLO's need their images beside them");
+    else if (report.missing_count > 0 && report.images_saved + report.images_skipped == 0)
         code = cli_error("none of these %zu labelled images is in '%s': `pictograph datasets upload` brings images", report.missing_count, name);
     import_report_clear(&report);
     server_images_clear(&images);

@@ -31,7 +31,7 @@ const CliCommand cli_commands[] = {
       {0, "full-paths", CLI_FLAG, NULL, NULL, "every level of subfolders becomes part of the virtual folder", 0, 0, false},
       {'w', "workers", CLI_INTEGER, "N", "8", "transfers at once", 1, 32, false}}}, /* limits.yaml client.upload_workers.tool_max */
 
-    {"datasets", "import", "NAME PATH", "Reads labels (any of the seven formats) into a dataset's images", cmd_datasets_import, false,
+    {"datasets", "import", "NAME PATH", "Reads labels (a folder, zip or file of any of the seven formats) into a dataset's images", cmd_datasets_import, false,
      {{0, "split", CLI_TEXT, "NAMES", NULL, "only these splits, separated by commas, such as train,val", 0, 0, false},
       {0, "overwrite", CLI_FLAG, NULL, NULL, "replace annotations that are there; otherwise such images are skipped", 0, 0, false}}},
 

@@ -59,14 +59,13 @@ PictographStatus import_classes(PictographClient *client, const char *project_na
 /* Of that name at the server, with as many bytes; without a file here, in a folder that ends as ours does or the other way round. NULL: none or several. */
 static ServerImage *find_elsewhere(const ServerImages *images, const LabelsImage *source) {
     ServerImage *found = NULL;
-    int64_t size = source->path ? file_size(source->path) : -1;
     Buffer place;
     buffer_init(&place, 1 << 14);
     buffer_printf(&place, "%s/%s", text_equal(source->folder, "/") ? "" : source->folder, source->name);
     for (size_t i = string_map_get(&images->by_name, source->name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
         ServerImage *image = &images->images[i];
-        bool is_it = size >= 0 && image->file_size >= 0
-                         ? size == image->file_size
+        bool is_it = source->size >= 0 && image->file_size >= 0
+                         ? source->size == image->file_size
                          : text_ends_with(image->place, buffer_text(&place)) || text_ends_with(buffer_text(&place), image->place);
         if (is_it && found) {
             found = NULL;

@@ -1,6 +1,7 @@
 /* Reads a labelled folder by src/formats and decides which part is trained on. */
 #include "cli/labels.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,7 @@ static Status take_image(void *context, const DatasetImage *given, Error *err) {
     LabelsImage *image = &labels->images[labels->count++];
     *image = (LabelsImage){
         .path = arena_strdup(memory, given->path),
+        .size = given->path ? file_size(given->path) : -1,
         .folder = arena_strdup(memory, given->folder),
         .name = arena_strdup(memory, given->filename),
         .labelled = given->labelled,
@@ -74,18 +76,30 @@ static Status take_image(void *context, const DatasetImage *given, Error *err) {
     return STATUS_OK;
 }
 
-Status labels_read(Labels *labels, const char *path, Error *err) {
-    *labels = (Labels){0};
-    arena_init(&labels->memory, SIZE_MAX);
-    dataset_report_init(&labels->report, &labels->memory);
+static Status read_dataset(Labels *labels, const char *path, const char *work_folder, Error *err) {
     Dataset *dataset = NULL;
-    Status status = dataset_open(&dataset, path, &DATASET_READ_DEFAULTS, err);
+    DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    options.work_folder = work_folder;
+    Status status = dataset_open(&dataset, path, &options, err);
     if (status) return status;
     const DatasetFormat *format = dataset_format(dataset);
     labels->format = format ? dataset_format_name(format) : NULL;
     DatasetSink sink = {.context = labels, .image = take_image};
     status = dataset_read(dataset, format, &sink, &labels->report, err);
     dataset_close(dataset);
+    return status;
+}
+
+Status labels_read(Labels *labels, const char *path, Error *err) {
+    *labels = (Labels){0};
+    arena_init(&labels->memory, SIZE_MAX);
+    dataset_report_init(&labels->report, &labels->memory);
+    if (file_is_directory(path)) return read_dataset(labels, path, NULL, err);
+    const char *temporary = getenv("TMPDIR");
+    char *work = arena_printf(&labels->memory, "%s/pictograph.XXXXXX", temporary && *temporary ? temporary : "/tmp");
+    if (!mkdtemp(work)) return error_set_errno(err, errno, "%s", work);
+    Status status = read_dataset(labels, path, work, err);
+    file_remove_tree(work, NULL);
     return status;
 }
 

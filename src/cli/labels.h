@@ -12,7 +12,8 @@ typedef enum LabelsPart { PART_NONE, PART_TRAIN, PART_VAL, PART_TEST } LabelsPar
 enum { PART_COUNT = PART_TEST + 1, LABELS_FEWEST_TO_TRAIN = 5 /* limits.yaml training.min_images */ };
 
 typedef struct LabelsImage {
-    const char *path;          /* file here; NULL: a label file names it but it is not here */
+    const char *path;          /* file here; NULL: a label file names it but it is not here. Of a zip it is gone after the reading */
+    int64_t size;              /* its bytes; -1 when it is not here */
     const char *folder, *name; /* place in the dataset: "/" or "/a/b", and the file name */
     bool labelled;             /* a label file speaks of it */
     LabelsPart part;           /* PART_NONE: without labels, or in none of the splits */
@@ -31,7 +32,7 @@ typedef struct Labels {
     bool split_by_hash;   /* the folder names no held-out part: about a fifth was chosen by the hash of its path */
 } Labels;
 
-/* Reads path (a folder, a zip with labels only for `datasets import`, or one label file). Clear it in either case. */
+/* Reads path (a folder, a zip, which is unpacked for so long, or one label file). Clear it in either case. */
 Status labels_read(Labels *labels, const char *path, Error *err);
 void labels_clear(Labels *labels);
 /* Gives each labelled image its part: the splits that the folder names, else about a fifth val, by the hash of its path, and the rest train: at

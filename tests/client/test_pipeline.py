@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -188,6 +189,24 @@ def test_labels_find_images_that_were_uploaded_with_other_folders(server, run, d
     assert done.returncode == 1 and told["images_missing"] == 20 == len(told["missing"])
     assert told["missing"][0] == {"path": "/scene_00000.jpg", "reason": "the dataset has images of this name, but in other folders"}
     assert "none of these 20 labelled images is in 'fruit'" in done.stderr
+
+
+def test_an_import_of_nothing_fails(server, run, tmp_path):
+    server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": []}
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "1.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    done = server.cli("datasets", "import", "fruit", tmp_path / "labels")
+    assert done.returncode == 1 and "labels of no image; YOLO's need their images beside them" in done.stderr and "1.txt: its image is missing" in done.stderr
+
+
+def test_labels_come_in_a_zip_too(server, run, drawn, tmp_path):
+    server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": []}
+    assert server.cli("datasets", "upload", "fruit", drawn).returncode == 0
+    shutil.make_archive(str(tmp_path / "labels"), "zip", drawn)
+    (tmp_path / "tmp").mkdir()
+    told = json.loads(server.cli("datasets", "import", "fruit", tmp_path / "labels.zip", TMPDIR=str(tmp_path / "tmp")).stdout)
+    assert (told["images_saved"], told["images_missing"]) == (20, 0)
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_labels_of_two_images_for_one_are_not_guessed(server, run, drawn, tmp_path):
