@@ -71,11 +71,15 @@ static char *place_of(const Download *all, yyjson_val *item, bool annotations) {
 
 static void finish_file(Download *all, yyjson_val *item, bool annotations, const char *failure) {
     PictographDownloadReport *report = all->report;
-    const char *filename = json_get_string(item, "filename", "?");
+    const char *filename = json_get_string(item, "filename", "?"), *folder = json_get_string(item, "virtual_folder_path", "/");
+    Buffer place;
+    buffer_init(&place, 8192);
+    buffer_printf(&place, "%s%s%s", folder + strspn(folder, "/"), folder[strspn(folder, "/")] ? "/" : "", filename);
     report->total_attempted++;
-    if (failure) report_failure(&report->failures, &report->failure_count, filename, annotations ? "annotations" : "image", failure);
+    if (failure) report_failure(&report->failures, &report->failure_count, buffer_text(&place), annotations ? "annotations" : "image", failure);
     else if (annotations) report->annotations_downloaded++;
     else report->images_downloaded++;
+    buffer_clear(&place);
     all->done++;
     if (all->options->progress) all->options->progress(all->options->context, all->done, all->expected, filename);
 }

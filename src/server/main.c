@@ -40,6 +40,22 @@ static void print_help(FILE *out) {
     config_print_settings(out);
 }
 
+/* What to do when argv names no command: the group's commands where it begins with the word of a group. */
+static int no_command(int argc, char **argv) {
+    bool is_group = false, wants_help = argc > 2 && strcmp(argv[2], "--help") == 0;
+    FILE *out = wants_help ? stdout : stderr;
+    for (int i = 0; i < COMMAND_COUNT && argc > 1; i++) {
+        size_t length = strlen(argv[1]);
+        if (strncmp(COMMANDS[i].name, argv[1], length) != 0 || COMMANDS[i].name[length] != ' ') continue;
+        if (!is_group && argc > 2 && !wants_help) fprintf(stderr, "pictographd: no such command: %s %s; there is\n", argv[1], argv[2]);
+        fprintf(out, "  pictographd %s %s\n      %s\n", COMMANDS[i].name, COMMANDS[i].usage, COMMANDS[i].help);
+        is_group = true;
+    }
+    if (argc < 2) print_help(stderr);
+    else if (!is_group) fprintf(stderr, "pictographd: no such command: %s (see 'pictographd --help')\n", argv[1]);
+    return is_group && wants_help ? 0 : 2;
+}
+
 /* The command that argv starts with, and how many words name it; NULL when none. */
 static const Command *find_command(int argc, char **argv, int *words) {
     for (int i = 0; i < COMMAND_COUNT; i++) {
@@ -96,10 +112,7 @@ static Status read_options(const Command *command, int argc, char **argv, Option
 static int run(int argc, char **argv, Arena *arena) {
     int words = 0;
     const Command *command = find_command(argc, argv, &words);
-    if (!command) {
-        print_help(stderr);
-        return 2;
-    }
+    if (!command) return no_command(argc, argv);
     for (int i = words + 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") != 0) continue;
         printf("pictographd %s %s\n    %s\n", command->name, command->usage, command->help);

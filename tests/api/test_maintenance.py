@@ -39,6 +39,16 @@ def run(*words, data, code=0):
     return done.stdout + done.stderr
 
 
+def test_a_command_that_is_none_is_told_in_a_line():
+    def told(*words, code=2):
+        done = subprocess.run([BIN / "pictographd", *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code
+        return done.stdout + done.stderr
+    assert told("bogus") == "pictographd: no such command: bogus (see 'pictographd --help')\n"
+    assert told("org", "list").startswith("pictographd: no such command: org list; there is\n  pictographd org create ") and "pictographd org set-tier" in told("org")
+    assert "pictographd org create" in told("org", "--help", code=0)
+
+
 def facts(client):
     """What a user sees: the project, its images with their annotations and bytes, and the ledger."""
     project = client.get(f"/projects/{client.made['name']}").json()["project"]

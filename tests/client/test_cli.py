@@ -353,6 +353,7 @@ def test_a_dataset_comes_down(server, tmp_path):
     assert (tmp_path / "out/a.jpg.json").read_text() == '[\n  {\n    "id": "1"\n  }\n]\n'
     told = json.loads(done.stdout)
     assert (told["images_downloaded"], told["annotations_downloaded"], told["failures"]) == (3, 3, 5) and done.returncode == 1
+    assert {f["path"] for f in told["failed"]} == {"broken.jpg", "../evil.jpg", "../up/b.jpg"}
     assert all(asked.headers["X-API-Key"] is None for asked in server.asked[1:])
 
 
