@@ -29,22 +29,6 @@
 #define JSON "Content-Type: application/json\r\n"
 #define NAMED "{\"name\":\"a\"}"
 
-static int set_up(void **state) {
-    *state = test_server_start(30);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    test_server_stop(*state);
-    return 0;
-}
-
-static void expect(TestReply *reply, int status, const char *part) {
-    if (reply->status != status) fail_msg("status %d, wanted %d: %s%s", reply->status, status, reply->head, reply->body);
-    if (part && !strstr(reply->body, part)) fail_msg("'%s' is not in %s", part, reply->body);
-    test_reply_free(reply);
-}
-
 static void expect_get(TestServer *test, const char *key, int status, const char *part) {
     expect(test_request(test, "GET", PROJECTS, key, NULL, NULL), status, part);
 }
@@ -325,7 +309,7 @@ int clock_gettime(clockid_t id, struct timespec *out) {
 
 static int stop_time(void **state) {
     seconds_ahead = 0;
-    return tear_down(state);
+    return test_server_stop(state);
 }
 
 static Status make_secret(TestServer *test, Request *rq) {
@@ -355,12 +339,12 @@ static void secrets_are_not_stored(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_server_start, test_server_stop)
     const struct CMUnitTest tests[] = {
         TEST(routes), TEST(keys_that_are_no_good), TEST(a_cold_key_is_verified_once), TEST(a_database_that_fails_makes_no_key_wrong), TEST(guessing_is_slowed_down),
         TEST(rates), TEST(failures_have_an_order),
         TEST(envelopes), TEST(a_key_revoked_meanwhile_writes_nothing), TEST(the_second_gets_the_firsts_answer), TEST(only_successes_are_kept),
-        cmocka_unit_test_setup_teardown(secrets_are_not_stored, set_up, stop_time),
+        cmocka_unit_test_setup_teardown(secrets_are_not_stored, test_server_start, stop_time),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

@@ -28,22 +28,6 @@
 #define PROJECTS "/api/v1/developer/projects/"
 #define OBJECT "/storage/v1/objects/0123456789abcdef?expires=1&signature=0123456789012345678901234567890123456789012"
 
-static int set_up(void **state) {
-    *state = test_server_start(30);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    test_server_stop(*state);
-    return 0;
-}
-
-static void expect(TestReply *reply, int status, const char *part) {
-    if (reply->status != status) fail_msg("status %d, wanted %d: %s%s", reply->status, status, reply->head, reply->body);
-    if (part && !strstr(reply->body, part)) fail_msg("'%s' is not in %s", part, reply->body);
-    test_reply_free(reply);
-}
-
 static void ask(int fd, const char *path) { test_print(fd, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path); }
 
 static void connections_live_on(void **state) {
@@ -328,15 +312,15 @@ static void a_taken_port_is_said(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(connections_live_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(many_connections_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ambiguous_heads_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bodies_have_bounds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_late_body_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(streams_go_to_objects, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(files_have_ranges, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(requests_under_way_are_finished, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_taken_port_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connections_live_on, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(many_connections_at_once, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(ambiguous_heads_are_refused, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(bodies_have_bounds, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(a_late_body_is_refused, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(streams_go_to_objects, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(files_have_ranges, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(requests_under_way_are_finished, test_server_start, test_server_stop),
+        cmocka_unit_test_setup_teardown(a_taken_port_is_said, test_server_start, test_server_stop),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ void test_server_key(TestServer *test, const char *user_id, const char *role, in
     memcpy(id, key.id, 37);
 }
 
-TestServer *test_server_start(int body_timeout) {
+int test_server_start(void **state) {
     TestServer *test = calloc(1, sizeof *test);
     Server *server = &test->server;
     Error err = {0};
@@ -77,7 +77,7 @@ TestServer *test_server_start(int body_timeout) {
     char path[96];
     snprintf(path, sizeof path, "%s/p.db", test->directory);
     server->config = (Config){.data_directory = test->directory, .listen_host = "127.0.0.1", .http_threads = 2, .handler_threads = 16,
-                              .program_directory = test->directory, .body_timeout = body_timeout};
+                              .program_directory = test->directory, .body_timeout = 30};
     assert_int_equal(store_open(&server->store, path, &err), STATUS_OK);
     assert_int_equal(objects_open(&server->objects, test->directory, &err), STATUS_OK);
     server->keys = key_cache_new();
@@ -93,10 +93,12 @@ TestServer *test_server_start(int body_timeout) {
     test_server_key(test, test->user_id, "owner", 0, 0, test->key, test->key_id);
     if (http_open(&server->http, server, &err) != STATUS_OK) fail_msg("%s", err.message);
     test->port = http_port(server->http);
-    return test;
+    *state = test;
+    return 0;
 }
 
-void test_server_stop(TestServer *test) {
+int test_server_stop(void **state) {
+    TestServer *test = *state;
     Server *server = &test->server;
     http_close(server->http);
     store_close(server->store);
@@ -109,6 +111,7 @@ void test_server_stop(TestServer *test) {
     metrics_free(server->metrics);
     file_remove_tree(test->directory, NULL);
     free(test);
+    return 0;
 }
 
 void test_server_sql(TestServer *test, const char *sql) {
@@ -209,3 +212,9 @@ TestReply *test_request(const TestServer *test, const char *method, const char *
 }
 
 void test_reply_free(TestReply *reply) { free(reply); }
+
+void expect(TestReply *reply, int status, const char *part) {
+    if (reply->status != status) fail_msg("status %d, wanted %d: %s%s", reply->status, status, reply->head, reply->body);
+    if (part && !strstr(reply->body, part)) fail_msg("'%s' is not in %s", part, reply->body);
+    test_reply_free(reply);
+}

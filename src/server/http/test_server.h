@@ -18,9 +18,9 @@ typedef struct TestServer {
     double delay;     /* seconds that the default handler of createProject takes */
 } TestServer;
 
-/* body_timeout in seconds. */
-TestServer *test_server_start(int body_timeout);
-void test_server_stop(TestServer *test);
+/* For cmocka: before a test, *state becomes a TestServer, and after it. */
+int test_server_start(void **state);
+int test_server_stop(void **state);
 
 /* A further key; user_id NULL: of nobody. expires_at 0: never. out needs 64 bytes, id 37. */
 void test_server_key(TestServer *test, const char *user_id, const char *role, int64_t rate_limit, int64_t expires_at, char *out, char *id);
@@ -48,3 +48,5 @@ const char *test_header(TestReply *reply, const char *name);
 /* Dials, sends one request with the key and further header lines, each ended by \r\n, reads, closes. key NULL: none. */
 TestReply *test_request(const TestServer *test, const char *method, const char *path, const char *key, const char *headers, const char *body);
 void test_reply_free(TestReply *reply);
+/* Fails the test unless the reply has this status and this in its body; part NULL: whatever. Frees the reply. */
+void expect(TestReply *reply, int status, const char *part);
