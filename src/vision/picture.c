@@ -13,7 +13,7 @@ static bool holds_pixels(const char *path) {
     static const char magic[] = {'P', 'G', 'P', 'I', 'X', 'E', 'L', '1'};
     char head[sizeof magic] = {0};
     FILE *file = fopen(path, "rbe");
-    if (!file) return false; /* the reader of JPEG says why */
+    if (!file) return false;
     size_t n = fread(head, 1, sizeof head, file);
     fclose(file);
     return n == sizeof head && memcmp(head, magic, sizeof magic) == 0;
@@ -31,9 +31,8 @@ static Status load_pixels(const char *path, Picture *out, Error *err) {
 
 Status picture_load(const char *path, int max_width, int max_height, Picture *out, Error *err) {
     *out = (Picture){0};
-    Status status = holds_pixels(path)
-        ? load_pixels(path, out, err)
-        : jpeg_file_read(&out->raster, &out->full_width, &out->full_height, path, max_width, max_height, JPEG_RGB, err);
+    Status status = jpeg_file_read(&out->raster, &out->full_width, &out->full_height, path, max_width, max_height, JPEG_RGB, err);
+    if (status == STATUS_UNSUPPORTED_MEDIA_TYPE && holds_pixels(path)) status = load_pixels(path, out, err);
     if (status != STATUS_OK) picture_clear(out);
     return status;
 }
