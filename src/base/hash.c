@@ -51,30 +51,32 @@ static EVP_MD_CTX *digest_new(const EVP_MD *type) {
     return context;
 }
 
-Hasher *hasher_new(void) {
+static Hasher *hasher_of(bool sha256, bool md5) {
     Hasher *hasher = xmalloc(sizeof *hasher);
-    *hasher = (Hasher){.sha256 = digest_new(EVP_sha256()), .md5 = digest_new(EVP_md5())};
+    *hasher = (Hasher){.sha256 = sha256 ? digest_new(EVP_sha256()) : NULL, .md5 = md5 ? digest_new(EVP_md5()) : NULL};
     return hasher;
 }
 
-Hasher *hasher_new_sha256(void) {
-    Hasher *hasher = xmalloc(sizeof *hasher);
-    *hasher = (Hasher){.sha256 = digest_new(EVP_sha256())};
-    return hasher;
-}
+Hasher *hasher_new(void) { return hasher_of(true, true); }
+Hasher *hasher_new_sha256(void) { return hasher_of(true, false); }
+Hasher *hasher_new_md5(void) { return hasher_of(false, true); }
 
 void hasher_update(Hasher *hasher, const void *data, size_t size) {
-    EVP_DigestUpdate(hasher->sha256, data, size);
+    if (hasher->sha256) EVP_DigestUpdate(hasher->sha256, data, size);
     if (hasher->md5) EVP_DigestUpdate(hasher->md5, data, size);
 }
 
+static void finish(EVP_MD_CTX *digest, char *hex) {
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (!hex) return;
+    EVP_DigestFinal_ex(digest, bytes, &size);
+    hash_hex(bytes, size, hex);
+}
+
 void hasher_finish(Hasher *hasher, char sha256_hex[SHA256_HEX_SIZE], char md5_hex[MD5_HEX_SIZE]) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    EVP_DigestFinal_ex(hasher->sha256, digest, NULL);
-    if (sha256_hex) hash_hex(digest, SHA256_SIZE, sha256_hex);
-    if (!hasher->md5) return;
-    EVP_DigestFinal_ex(hasher->md5, digest, NULL);
-    if (md5_hex) hash_hex(digest, MD5_SIZE, md5_hex);
+    finish(hasher->sha256, sha256_hex);
+    finish(hasher->md5, md5_hex);
 }
 
 void hasher_free(Hasher *hasher) {
@@ -87,7 +89,7 @@ void hasher_free(Hasher *hasher) {
 Status hash_file(const char *path, char sha256_hex[SHA256_HEX_SIZE], char md5_hex[MD5_HEX_SIZE], Error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return error_set_errno(err, errno, "%s", path);
-    Hasher *hasher = hasher_new();
+    Hasher *hasher = hasher_of(sha256_hex, md5_hex);
     char *chunk = xmalloc(1 << 18);
     Status status = STATUS_OK;
     for (;;) {

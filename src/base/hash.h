@@ -11,15 +11,16 @@ enum { SHA256_SIZE = 32, SHA256_HEX_SIZE = 65, MD5_SIZE = 16, MD5_HEX_SIZE = 33,
 void hash_sha256(const void *data, size_t size, unsigned char out[SHA256_SIZE]);
 void hash_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, unsigned char out[SHA256_SIZE]);
 
-/* SHA-256 and MD5 of one stream in one pass. */
+/* SHA-256 and MD5 of one stream in one pass, or only one of them: the other must be NULL at the end. */
 typedef struct Hasher Hasher;
 Hasher *hasher_new(void);
-Hasher *hasher_new_sha256(void); /* only that one: md5_hex must be NULL at the end */
+Hasher *hasher_new_sha256(void);
+Hasher *hasher_new_md5(void);
 void hasher_update(Hasher *hasher, const void *data, size_t size);
 /* Lower-case hex, NUL-terminated; either may be NULL. The hasher is spent: free it. */
 void hasher_finish(Hasher *hasher, char sha256_hex[SHA256_HEX_SIZE], char md5_hex[MD5_HEX_SIZE]);
 void hasher_free(Hasher *hasher);
-/* Both of a file. */
+/* Of a file, what is not NULL. */
 Status hash_file(const char *path, char sha256_hex[SHA256_HEX_SIZE], char md5_hex[MD5_HEX_SIZE], Error *err);
 
 /* out needs 2 * size + 1 bytes */

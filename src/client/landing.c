@@ -27,7 +27,7 @@ static PictographStatus make_parent(const char *path, PictographError *error) {
 }
 
 PictographStatus landing_open(Landing *landing, const char *path, PictographError *error) {
-    *landing = (Landing){.path = xstrdup(path), .hasher = hasher_new()};
+    *landing = (Landing){.path = xstrdup(path), .hasher = hasher_new_md5()};
     size_t length = strlen(path);
     landing->part = xmalloc(length + sizeof ".part");
     memcpy(landing->part, path, length);

@@ -222,6 +222,14 @@ static void add_md5(Request *rq, const char *md5) {
     rq->response.etag = arena_printf(&rq->arena, "\"%s\"", md5);
 }
 
+void response_etag(Request *rq, const void *bytes, size_t size) {
+    unsigned char digest[SHA256_SIZE];
+    char tag[SHA256_HEX_SIZE];
+    hash_sha256(bytes, size, digest);
+    hash_hex(digest, sizeof digest, tag);
+    rq->response.etag = arena_printf(&rq->arena, "\"%s\"", tag);
+}
+
 Status response_file(Request *rq, const char *path, const char *content_type, const char *md5, const char *download_name) {
     Response *r = &rq->response;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

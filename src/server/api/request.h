@@ -120,5 +120,7 @@ void response_header(Request *rq, const char *name, const char *value);
 /* Answers with a file of this machine: Range, If-None-Match and HEAD are then seen to. md5 (hex, may be NULL) becomes
  * ETag and Content-MD5; download_name (may be NULL) becomes Content-Disposition. A file that is gone gives 404 "Object not found". */
 Status response_file(Request *rq, const char *path, const char *content_type, const char *md5, const char *download_name);
+/* The ETag of a reply that is made of these bytes. */
+void response_etag(Request *rq, const void *bytes, size_t size);
 /* Answers with bytes that are no JSON, or with JSON that is stored as text; the memory is copied. */
 void response_bytes(Request *rq, const char *content_type, const void *data, size_t size);

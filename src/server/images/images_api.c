@@ -91,12 +91,8 @@ Status get_image_thumbnail(Request *rq, const GetImageThumbnailInput *in) {
     if (!file_exists(cached)) status = make_thumbnail(rq, &row, in->size, cached);
     if (status != STATUS_OK) return status;
     response_header(rq, "Cache-Control", CACHE_30_DAYS);
-    char tag[MD5_HEX_SIZE];
-    const char *name = file_base_name(cached);
-    unsigned char digest[SHA256_SIZE];
-    hash_sha256(name, strlen(name), digest);
-    hash_hex(digest, MD5_SIZE, tag);
-    return response_file(rq, cached, png ? "image/png" : "image/jpeg", tag, NULL);
+    rq->response.etag = arena_printf(&rq->arena, "\"%s\"", file_base_name(cached));
+    return response_file(rq, cached, png ? "image/png" : "image/jpeg", NULL, NULL);
 }
 
 /* ---- deletion ---- */

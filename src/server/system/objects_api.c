@@ -44,13 +44,8 @@ static Status send_annotations(Request *rq, const ObjectClaim *claim) {
     Status status = db_finish(&rows);
     if (status != STATUS_OK) return status;
     if (!document) return request_not_found(rq, "Image");
-    char md5[MD5_HEX_SIZE];
-    Hasher *hasher = hasher_new();
-    hasher_update(hasher, document, strlen(document));
-    hasher_finish(hasher, NULL, md5);
-    hasher_free(hasher);
     response_bytes(rq, "application/json", document, strlen(document));
-    rq->response.etag = arena_printf(&rq->arena, "\"%s\"", md5);
+    response_etag(rq, document, strlen(document));
     return STATUS_OK;
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/text.h"
 #include "server/api/api_handlers.h"
 #include "server/api/metrics.h"
@@ -161,12 +160,7 @@ Status get_metrics(Request *rq) {
 /* --- the contract --- */
 
 Status get_open_api(Request *rq) {
-    char md5[MD5_HEX_SIZE];
-    Hasher *hasher = hasher_new();
-    hasher_update(hasher, API_DOCUMENT, API_DOCUMENT_SIZE);
-    hasher_finish(hasher, NULL, md5);
-    hasher_free(hasher);
     response_bytes(rq, "application/json", API_DOCUMENT, API_DOCUMENT_SIZE);
-    rq->response.etag = arena_printf(&rq->arena, "\"%s\"", md5);
+    response_etag(rq, API_DOCUMENT, API_DOCUMENT_SIZE);
     return STATUS_OK;
 }

@@ -1,7 +1,6 @@
 /* The registry over HTTP: /tools and /tools.json, the same content, made from the contract at build time. */
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/text.h"
 #include "server/api/api_handlers.h"
 #include "server/api/route.h"
@@ -37,16 +36,6 @@ static ToolDescriptor describe(Arena *arena, yyjson_val *tool) {
     return out;
 }
 
-/* The tag covers the tools alone: a restart changes generated_at, and nothing that a reader would want to fetch again. */
-static const char *registry_etag(Arena *arena) {
-    char md5[MD5_HEX_SIZE];
-    Hasher *hasher = hasher_new();
-    hasher_update(hasher, API_TOOLS, API_TOOLS_SIZE);
-    hasher_finish(hasher, NULL, md5);
-    hasher_free(hasher);
-    return arena_printf(arena, "\"%s\"", md5);
-}
-
 Status get_tools(Request *rq, ToolRegistry *out) {
     yyjson_val *registry = tools_registry(&rq->arena), *tool;
     size_t index, count = yyjson_arr_size(registry);
@@ -55,7 +44,7 @@ Status get_tools(Request *rq, ToolRegistry *out) {
     out->version = REGISTRY_VERSION;
     out->count = (int64_t)count;
     out->generated_at = rq->server->started_at;
-    rq->response.etag = registry_etag(&rq->arena);
+    response_etag(rq, API_TOOLS, API_TOOLS_SIZE); /* a restart changes generated_at, and nothing that a reader would want to fetch again */
     return STATUS_OK;
 }
 
