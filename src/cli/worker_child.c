@@ -66,23 +66,6 @@ Status worker_child_start(WorkerChild *child, const char *name, const char *writ
     return STATUS_OK;
 }
 
-static Status send_request(WorkerChild *child, const char *method, const Buffer *params, Error *err) {
-    Buffer message;
-    JsonWriter writer;
-    buffer_init(&message, CHANNEL_MAXIMUM);
-    json_writer_init(&writer, &message);
-    json_begin_object(&writer);
-    json_field_int(&writer, "id", ++child->last_id);
-    json_field_string(&writer, "method", method);
-    json_key(&writer, "params");
-    json_raw(&writer, buffer_text(params), params->size);
-    json_end_object(&writer);
-    Status status = message.failed ? error_set(err, STATUS_OUT_OF_MEMORY, "The request to %s is too large", child->name)
-                                   : channel_send(child->fd, buffer_text(&message), message.size, err);
-    buffer_clear(&message);
-    return status;
-}
-
 /* Takes a message: the answer to the present call, or NULL in *out for anything else. */
 static Status take_message(const WorkerChild *child, const Buffer *message, yyjson_doc **out, Error *err) {
     yyjson_doc *doc = json_parse(buffer_text(message), message->size, err);
@@ -109,7 +92,7 @@ Status worker_child_call(WorkerChild *child, const char *method, const Buffer *p
     Buffer message;
     buffer_init(&message, CHANNEL_MAXIMUM);
     double deadline = clock_monotonic() + timeout_seconds;
-    Status status = send_request(child, method, params, err);
+    Status status = channel_request(child->fd, ++child->last_id, method, buffer_text(params), err);
     while (!status && !*out) {
         double left = deadline - clock_monotonic();
         if (stop && stop(context))

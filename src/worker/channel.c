@@ -30,6 +30,23 @@ Status channel_send(int fd, const char *json, size_t size, Error *err) {
     return status == STATUS_OK ? send_all(fd, json, size, err) : status;
 }
 
+Status channel_request(int fd, int64_t id, const char *method, const char *params, Error *err) {
+    Buffer message;
+    JsonWriter w;
+    buffer_init(&message, CHANNEL_MAXIMUM);
+    json_writer_init(&w, &message);
+    json_begin_object(&w);
+    json_field_int(&w, "id", id);
+    json_field_string(&w, "method", method);
+    json_key(&w, "params");
+    json_raw(&w, params, strlen(params));
+    json_end_object(&w);
+    Status status = message.failed ? error_set(err, STATUS_OUT_OF_MEMORY, "The request to the worker is too large")
+                                   : channel_send(fd, buffer_text(&message), message.size, err);
+    buffer_clear(&message);
+    return status;
+}
+
 static Status receive_exactly(int fd, char *out, size_t size, double deadline, Error *err) {
     while (size) {
         if (deadline >= 0) {

@@ -17,6 +17,8 @@ enum { CHANNEL_MAXIMUM = 16 << 20 }; /* bytes of one message */
 
 /* Sends one message whole. STATUS_IO when the peer is gone. */
 Status channel_send(int fd, const char *json, size_t size, Error *err);
+/* The request {"id", "method", "params"}; params is JSON text. STATUS_OUT_OF_MEMORY: too large, nothing was sent. */
+Status channel_request(int fd, int64_t id, const char *method, const char *params, Error *err);
 /* Waits up to timeout seconds (negative: for ever) for one whole message, which replaces the content of out.
  * STATUS_TIMEOUT when none came; STATUS_IO when the peer is gone or sent rubbish. */
 Status channel_receive(int fd, double timeout_seconds, Buffer *out, Error *err);

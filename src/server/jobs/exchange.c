@@ -11,23 +11,6 @@
 enum { TICK_MS = 250 };
 #define CANCEL_SECONDS 1.0 /* for the answer to a cancellation */
 
-Status exchange_send(const Exchange *exchange, const char *method, const char *params, Error *err) {
-    Buffer message;
-    JsonWriter w;
-    buffer_init(&message, CHANNEL_MAXIMUM);
-    json_writer_init(&w, &message);
-    json_begin_object(&w);
-    json_field_int(&w, "id", exchange->id);
-    json_field_string(&w, "method", method);
-    json_key(&w, "params");
-    json_raw(&w, params, strlen(params));
-    json_end_object(&w);
-    Status status = message.failed ? error_set(err, STATUS_OUT_OF_MEMORY, "The request to the worker is too large")
-                                   : channel_send(exchange->fd, buffer_text(&message), message.size, err);
-    buffer_clear(&message);
-    return status;
-}
-
 static void send_cancel(const Exchange *exchange) {
     char message[48];
     const char *text = log_format(message, sizeof message, "{\"cancel\": %lld}", (long long)exchange->id);

@@ -13,8 +13,6 @@ typedef struct Exchange {
     void *context;
 } Exchange;
 
-/* params is JSON text of an object. STATUS_OUT_OF_MEMORY: too large, nothing was sent. */
-Status exchange_send(const Exchange *exchange, const char *method, const char *params, Error *err);
 /* Waits for the message that has "result" or "error". *out_broken: the worker cannot be used again, which may come with STATUS_CANCELLED too,
  * when it did not obey in time. Free *out with yyjson_doc_free. */
 Status exchange_receive(const Exchange *exchange, yyjson_doc **out, bool *out_broken, Error *err);

@@ -275,7 +275,7 @@ static Status prove(WorkerPool *pool, Worker *worker, Error *err) {
     Exchange exchange = next_exchange(&(Call){.pool = pool, .timeout = START_SECONDS}, worker);
     yyjson_doc *answer = NULL;
     bool broken;
-    Status status = exchange_send(&exchange, "ping", "{}", err);
+    Status status = channel_request(exchange.fd, exchange.id, "ping", "{}", err);
     if (status == STATUS_OK) status = exchange_receive(&exchange, &answer, &broken, err);
     yyjson_doc_free(answer);
     pthread_mutex_lock(&pool->mutex);
@@ -310,7 +310,7 @@ static Status hand_over(Worker **out, Exchange *out_exchange, const Call *call, 
         }
         *out = worker;
         *out_exchange = next_exchange(call, worker);
-        status = process_has_ended(worker->pid) ? STATUS_IO : exchange_send(out_exchange, call->method, call->params, err);
+        status = process_has_ended(worker->pid) ? STATUS_IO : channel_request(out_exchange->fd, out_exchange->id, call->method, call->params, err);
         if (status == STATUS_OK) return status;
         if (status == STATUS_OUT_OF_MEMORY) { /* nothing was sent */
             give_back(call->pool, worker);
