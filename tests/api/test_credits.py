@@ -34,9 +34,10 @@ def test_unknown_operations(owner):
     owner.get("/credits/estimate?operation=sam3_per_minute&quantity=0", 422)
 
 
-def test_organization_of_the_key(owner):
-    mine = owner.get("/organizations/me").json()["organization"]
-    assert mine["name"] == "Acme" and mine["subscription_tier"] == "enterprise" and mine["member_count"] == 1
+def test_organization_of_the_key(server):
+    key = server.command("org", "create", "--org", "Nobody else's", "--email", "alone@example.org").strip()
+    mine = Client(server.url, key, contract()).get("/organizations/me").json()["organization"]
+    assert mine["name"] == "Nobody else's" and mine["subscription_tier"] == "enterprise" and mine["member_count"] == 1
 
 
 def ledger(server, organization):
