@@ -80,7 +80,7 @@ def tagged(client, expect=200, **fields):
 
 
 def test_bytes_that_are_gone_hold_up_nobody(owner, server, jpeg):
-    """Its own project comes first, and it is tried again and again: the disk may come back."""
+    """Its own project comes first, and it is tried again and again, since the disk may come back; the pause before that is its own, not that of new images."""
     first, second = owner.project(), owner.project()
     lost = owner.upload(first, "lost.png", encoded(waves(77), "PNG"), content_type="image/png")
     wait_described(owner, [lost["id"]])
@@ -89,7 +89,14 @@ def test_bytes_that_are_gone_hold_up_nobody(owner, server, jpeg):
         (server.folder / "objects" / sha256[:2] / sha256[2:4] / sha256).unlink()
         db.execute("DELETE FROM image_vectors WHERE image_id = ?", (lost["id"],))
         db.execute("INSERT INTO description_queue (image_id, project_id, queued_at, attempts) VALUES (?, ?, 0, 2)", (lost["id"], first["id"]))
+    told = lambda: server.log.read_text().count(f'"image_not_described","image":"{lost["id"]}"')  # noqa: E731
+    deadline = time.monotonic() + 30
+    while not told():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    failed = time.monotonic()
     wait_described(owner, [owner.upload(second, f"{seed}.jpg", encoded(checkers(90 + seed)))["id"] for seed in range(3)])
+    assert time.monotonic() - failed < 14, "new images had to wait for the next try, which comes after 15 s"
     owner.delete(f"/projects/{first['name']}")
 
 

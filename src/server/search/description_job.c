@@ -50,13 +50,15 @@ static bool is_engines_fault(Status status, bool worker_ended) {
     return status == STATUS_STORAGE_FULL || ((status == STATUS_MODEL_UNAVAILABLE || status == STATUS_SERVICE_UNAVAILABLE) && !worker_ended);
 }
 
-/* Counts a failure that is the image's own. What the disk did may hit one image alone, which then goes behind the others; but none is given up for it. */
+/* Counts a failure that is the image's own, which then goes behind the others. What the disk did may pass: such an image is tried again after a pause, and
+ * never given up. */
 static Status blame(Server *server, const ImageRecord *image, Status status, long restarts, Error *err) {
     bool undecodable = status_info(status)->http < 500 && status_info(status)->http >= 400;
     if (status == STATUS_CANCELLED || is_engines_fault(status, workers_restarts(server->vision) != restarts)) return status;
     log_event(LOG_WARNING, "image_not_described", "image", image->id, "reason", err->message, NULL);
-    if (status == STATUS_IO) return db_write(server->store, count_failure, &(Failure){image->id, 1, DESCRIPTION_ATTEMPTS - 1}, NULL), status;
-    return db_write(server->store, count_failure, &(Failure){image->id, undecodable ? DESCRIPTION_ATTEMPTS : 1, DESCRIPTION_ATTEMPTS}, err);
+    if (status == STATUS_IO) atomic_store(&server->search->retry_at, clock_now_ms() + PAUSE_AFTER_FAILURE_MS);
+    int most = status == STATUS_IO ? DESCRIPTION_ATTEMPTS - 1 : DESCRIPTION_ATTEMPTS;
+    return db_write(server->store, count_failure, &(Failure){image->id, undecodable ? DESCRIPTION_ATTEMPTS : 1, most}, err);
 }
 
 static Status describe(Job *job, const ImageRecord *image, Error *err) {
@@ -71,15 +73,21 @@ static Status describe(Job *job, const ImageRecord *image, Error *err) {
 
 /* ---- which one ---- */
 
-/* The first waiting image of the first project after `after`, or of the first of all. One that failed before goes behind all others, of whatever project. */
-static Status next_image(Server *server, Arena *arena, const char *after, ImageRecord *out, bool *found, Error *err) {
+/* The first new image of the first project after `after`, or of the first of all. When there is none, the first that failed before and has a number above
+ * *tried, which then is its number: each of them is tried once. */
+static Status next_image(Server *server, Arena *arena, const char *after, int64_t *tried, ImageRecord *out, bool *found, Error *err) {
     DbSession *session = db_session(server->store);
     Status status = STATUS_OK;
-    *found = false;
-    for (int round = 0; round < 4 && !*found && status == STATUS_OK; round++) {
-        DbRows rows = db_query(session, err,
-                               "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.id = (SELECT image_id FROM description_queue WHERE attempts < 3 AND attempts < $1 AND project_id > $2 "
-                               "ORDER BY project_id, attempts, number LIMIT 1)", DB_INT(round < 2 ? 1 : DESCRIPTION_ATTEMPTS), DB_TEXT(round % 2 == 0 ? after : ""));
+    int64_t number = 0;
+    for (int round = 0; round < 2 && !number && status == STATUS_OK; round++)
+        status = db_read_int(session, err, &number, 0, "SELECT number FROM description_queue WHERE attempts < 3 AND attempts = 0 AND project_id > $1 ORDER BY project_id, number LIMIT 1",
+                             DB_TEXT(round ? "" : after));
+    if (!number && status == STATUS_OK) {
+        status = db_read_int(session, err, &number, 0, "SELECT number FROM description_queue WHERE attempts IN (1, 2) AND number > $1 ORDER BY number LIMIT 1", DB_INT(*tried));
+        if (number) *tried = number;
+    }
+    if (status == STATUS_OK) {
+        DbRows rows = db_query(session, err, "SELECT " IMAGE_COLUMNS " FROM images i WHERE i.id = (SELECT image_id FROM description_queue WHERE number = $1)", DB_INT(number));
         *found = db_next(&rows);
         if (*found) *out = image_read_row(&rows, arena);
         status = db_finish(&rows);
@@ -104,13 +112,14 @@ static void rest(Job *job, double seconds) {
 
 static Status run_descriptions(Job *job, Error *err) {
     char after[64] = "";
+    int64_t tried = clock_now_ms() < atomic_load(&job->server->search->retry_at) ? INT64_MAX : 0;
     Status status = description_possible(job->server, job->arena, err);
     for (bool found = true; found && status == STATUS_OK;) {
         Arena arena;
         ImageRecord image;
         arena_init(&arena, 1 << 16);
         if (job_cancelled(job)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
-        if (status == STATUS_OK) status = next_image(job->server, &arena, after, &image, &found, err);
+        if (status == STATUS_OK) status = next_image(job->server, &arena, after, &tried, &image, &found, err);
         if (status == STATUS_OK && found) {
             snprintf(after, sizeof after, "%s", image.project_id);
             double start = clock_monotonic();
@@ -164,7 +173,8 @@ static bool is_wanted(Server *server, Arena *arena) {
     if (ready) settle(server, model);
     if (clock_now_ms() < atomic_load(&server->search->not_before) || (known && !ready)) return false;
     DbSession *session = db_session(server->store);
-    bool wanted = (!known || db_get_int(session, NULL, 0, "SELECT 1 FROM description_queue WHERE attempts < 3 LIMIT 1") != 0) &&
+    int most = clock_now_ms() < atomic_load(&server->search->retry_at) ? 1 : DESCRIPTION_ATTEMPTS;
+    bool wanted = (!known || db_get_int(session, NULL, 0, "SELECT 1 FROM description_queue WHERE attempts < 3 AND attempts < $1 LIMIT 1", DB_INT(most)) != 0) &&
                   db_get_int(session, NULL, 0, "SELECT 1 FROM jobs WHERE id = $1", DB_TEXT(JOB_ID)) == 0;
     db_session_release(server->store, session);
     return wanted;
