@@ -104,7 +104,8 @@ static void write_document(LabelmeWriter *l, const DatasetImage *image, const ch
     buffer_append_byte(&l->text, '\n');
 }
 
-static Status write_image(LabelmeWriter *l, const DatasetImage *image, const char *name, Error *err) {
+static Status write_image(void *context, const DatasetImage *image, const char *name, Error *err) {
+    LabelmeWriter *l = context;
     Writer *w = l->writer;
     const char *stem = stem_table_name(&l->stems, w, &name);
     write_document(l, image, file_base_name(name));
@@ -118,14 +119,7 @@ Status labelme_write(Writer *w, Error *err) {
     buffer_init(&l.text, (size_t)1 << 31);
     Status status = stem_table_fill(&l.stems, w, NULL, NULL, err);
     if (status == STATUS_OK) stem_table_reserve(&l.stems, "MANIFEST"); /* MANIFEST.json is the archive's own */
-    while (status == STATUS_OK) {
-        DatasetImage image;
-        bool more;
-        const char *name;
-        status = writer_next(w, &image, &name, &more, err);
-        if (status != STATUS_OK || !more) break;
-        status = write_image(&l, &image, name, err);
-    }
+    if (status == STATUS_OK) status = writer_each(w, write_image, &l, err);
     buffer_clear(&l.text);
     stem_table_clear(&l.stems);
     return status;

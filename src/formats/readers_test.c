@@ -13,20 +13,6 @@
 #include "formats/yaml.h"
 #include "base/banned.h"
 
-static TestData t;
-
-static int set_up(void **state) {
-    (void)state;
-    test_data_init(&t);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    test_data_clear(&t);
-    return 0;
-}
-
 #define OBJECT(name, a, b, c, d)                                                                                                              \
     "<object><name>" name "</name><bndbox><xmin>" a "</xmin><ymin>" b "</ymin><xmax>" c "</xmax><ymax>" d "</ymax></bndbox></object>"
 #define VOC(filename, objects) "<annotation><filename>" filename "</filename><size><width>100</width><height>80</height></size>" objects "</annotation>"

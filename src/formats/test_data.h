@@ -16,20 +16,6 @@ typedef struct TestData {
     Error err;
 } TestData;
 
-static inline void test_data_init(TestData *t) {
-    snprintf(t->folder, sizeof t->folder, "/tmp/formats_test.XXXXXX");
-    if (!mkdtemp(t->folder)) abort();
-    arena_init(&t->arena, SIZE_MAX);
-    buffer_init(&t->told, 1 << 24);
-    t->err = (Error){0};
-}
-
-static inline void test_data_clear(TestData *t) {
-    file_remove_tree(t->folder, NULL);
-    arena_clear(&t->arena);
-    buffer_clear(&t->told);
-}
-
 static inline char *test_path(TestData *t, const char *name) { return arena_printf(&t->arena, "%s/%s", t->folder, name); }
 
 static inline void test_file_bytes(TestData *t, const char *name, const void *bytes, size_t size) {
@@ -83,4 +69,25 @@ static inline const char *test_read(TestData *t, const char *name) {
     file_remove_tree(options.work_folder, NULL);
     file_make_directories(options.work_folder, 0700, NULL);
     return test_read_with(t, test_path(t, name), options);
+}
+
+/* The tests' own, and what cmocka calls before and after each. */
+static TestData t;
+
+static inline int set_up(void **state) {
+    (void)state;
+    snprintf(t.folder, sizeof t.folder, "/tmp/formats_test.XXXXXX");
+    if (!mkdtemp(t.folder)) abort();
+    arena_init(&t.arena, SIZE_MAX);
+    buffer_init(&t.told, 1 << 24);
+    t.err = (Error){0};
+    return 0;
+}
+
+static inline int tear_down(void **state) {
+    (void)state;
+    file_remove_tree(t.folder, NULL);
+    arena_clear(&t.arena);
+    buffer_clear(&t.told);
+    return 0;
 }

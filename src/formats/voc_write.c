@@ -12,6 +12,7 @@
 typedef struct VocWriter {
     Writer *writer;
     StemTable stems;
+    Buffer text;          /* of one file */
     Buffer all, lists[3]; /* names of all images; of train, val, test */
 } VocWriter;
 
@@ -78,17 +79,18 @@ static void write_file(VocWriter *v, Buffer *out, const DatasetImage *image, con
     buffer_append_text(out, "</annotation>\n");
 }
 
-static Status write_image(VocWriter *v, Buffer *text, const DatasetImage *image, const char *name, Error *err) {
+static Status write_image(void *context, const DatasetImage *image, const char *name, Error *err) {
+    VocWriter *v = context;
     Writer *w = v->writer;
     const char *stem = stem_table_name(&v->stems, w, &name);
-    buffer_reset(text);
-    write_file(v, text, image, file_base_name(name));
-    if (text->failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
+    buffer_reset(&v->text);
+    write_file(v, &v->text, image, file_base_name(name));
+    if (v->text.failed) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "the labels of %s are too large", image->filename);
     buffer_printf(&v->all, "%s\n", stem);
     for (size_t s = 0; s < 3; s++) {
         if (image->split && strcmp(image->split, SPLITS[s]) == 0) buffer_printf(&v->lists[s], "%s\n", stem);
     }
-    Status status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "Annotations/%s.xml", stem), text->data, text->size, err);
+    Status status = zip_writer_bytes(w->zip, arena_printf(&w->image_arena, "Annotations/%s.xml", stem), v->text.data, v->text.size, err);
     return status == STATUS_OK ? writer_pixels(w, "JPEGImages", name, image, err) : status;
 }
 
@@ -99,29 +101,21 @@ static Status write_list(VocWriter *v, const char *name, const Buffer *list, Err
 
 Status voc_write(Writer *w, Error *err) {
     VocWriter v = {.writer = w};
-    Buffer text;
     const char **notes = arena_new_array(w->arena, const char *, 2);
     notes[0] = convention(w);
     w->notes = notes;
-    buffer_init(&text, (size_t)1 << 31);
+    buffer_init(&v.text, (size_t)1 << 31);
     buffer_init(&v.all, (size_t)1 << 31);
     for (size_t s = 0; s < 3; s++) buffer_init(&v.lists[s], (size_t)1 << 31);
     Status status = stem_table_fill(&v.stems, w, NULL, NULL, err);
-    while (status == STATUS_OK) {
-        DatasetImage image;
-        bool more;
-        const char *name;
-        status = writer_next(w, &image, &name, &more, err);
-        if (status != STATUS_OK || !more) break;
-        status = write_image(&v, &text, &image, name, err);
-    }
+    if (status == STATUS_OK) status = writer_each(w, write_image, &v, err);
     if (status == STATUS_OK) status = write_list(&v, "all", &v.all, err);
     for (size_t s = 0; s < 3; s++) {
         if (status == STATUS_OK && v.lists[s].size) status = write_list(&v, SPLITS[s], &v.lists[s], err);
         buffer_clear(&v.lists[s]);
     }
     buffer_clear(&v.all);
-    buffer_clear(&text);
+    buffer_clear(&v.text);
     stem_table_clear(&v.stems);
     return status;
 }

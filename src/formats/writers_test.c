@@ -16,20 +16,6 @@
 #include "formats/zip_writer.h"
 #include "base/banned.h"
 
-static TestData t;
-
-static int set_up(void **state) {
-    (void)state;
-    test_data_init(&t);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    test_data_clear(&t);
-    return 0;
-}
-
 /* ---- a small dataset with everything in it ---- */
 
 static DatasetClass CLASSES[] = {{"car", "bbox", "#ff0000"}, {"Stra\xc3\x9f" "e <&>", "polygon", NULL}};

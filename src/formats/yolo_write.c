@@ -14,10 +14,10 @@
 typedef struct YoloWriter {
     Writer *writer;
     StemTable stems;
-    bool polygons; /* some annotation is one */
-    Buffer lists[3];       /* images of train, val, test */
+    bool polygons;   /* some annotation is one */
+    Buffer text;     /* of one file */
+    Buffer lists[3]; /* images of train, val, test */
 } YoloWriter;
-
 
 static void look(void *context, const DatasetImage *image) {
     YoloWriter *y = context;
@@ -99,8 +99,10 @@ static void write_annotation(YoloWriter *y, Buffer *out, const DatasetImage *ima
     writer_lose_extras(w, a, true);
 }
 
-static Status write_image(YoloWriter *y, Buffer *text, const DatasetImage *image, const char *name, Error *err) {
+static Status write_image(void *context, const DatasetImage *image, const char *name, Error *err) {
+    YoloWriter *y = context;
     Writer *w = y->writer;
+    Buffer *text = &y->text;
     buffer_reset(text);
     for (size_t i = 0; i < image->annotations.count; i++) write_annotation(y, text, image, &image->annotations.items[i]);
     const char *stem = stem_table_name(&y->stems, w, &name);
@@ -149,23 +151,15 @@ static Status write_yaml(YoloWriter *y, Error *err) {
 Status yolo_write(Writer *w, Error *err) {
     static const char *const NOTES[] = {"Coordinates are relative to the size of the image, cut to 0..1.", NULL};
     YoloWriter y = {.writer = w};
-    Buffer text;
     w->notes = NOTES;
-    buffer_init(&text, (size_t)1 << 31);
+    buffer_init(&y.text, (size_t)1 << 31);
     for (size_t s = 0; s < 3; s++) buffer_init(&y.lists[s], (size_t)1 << 31);
     Status status = stem_table_fill(&y.stems, w, look, &y, err);
-    while (status == STATUS_OK) {
-        DatasetImage image;
-        bool more;
-        const char *name;
-        status = writer_next(w, &image, &name, &more, err);
-        if (status != STATUS_OK || !more) break;
-        status = write_image(&y, &text, &image, name, err);
-    }
+    if (status == STATUS_OK) status = writer_each(w, write_image, &y, err);
     if (status == STATUS_OK) status = write_lists(&y, err);
     if (status == STATUS_OK) status = write_yaml(&y, err);
     for (size_t s = 0; s < 3; s++) buffer_clear(&y.lists[s]);
-    buffer_clear(&text);
+    buffer_clear(&y.text);
     stem_table_clear(&y.stems);
     return status;
 }
