@@ -40,29 +40,26 @@ static void print_report(const Cli *cli, const Labels *labels, const ImportRepor
 }
 
 /* The labels are read: bring them to the server. */
-static int import(Cli *cli, Labels *labels) {
+static int import(Cli *cli, Labels *labels, const ServerImages *images) {
     const char *name = cli->arguments[0];
-    ServerImages images = {0};
     ImportReport report = {0};
     Progress progress = {0};
     progress_begin(&progress, "Importing", "images");
     ImportOptions options = {.wanted = is_in_splits, .context = cli_text(cli, "split"), .overwrite = cli_flag(cli, "overwrite"),
                              .progress = progress_update, .progress_context = &progress};
     PictographStatus status = import_classes(cli->client, name, labels, false, NULL, &cli->error);
-    if (!status) status = server_images_read(&images, cli->client, name, &cli->error);
-    if (!status) import_locate(labels, &images);
-    if (!status) status = import_annotations(cli->client, name, labels, &images, &options, &report, &cli->error);
+    if (!status) import_locate(labels, images);
+    if (!status) status = import_annotations(cli->client, name, labels, images, &options, &report, &cli->error);
     progress_end(&progress);
     int code = status ? cli_fail(cli) : report.failure_count ? CLI_API_ERROR : CLI_OK;
     cli_print_failures(report.missing, report.missing_count);
     cli_print_failures(report.failures, report.failure_count);
     if (!status) print_report(cli, labels, &report);
     if (!status && report.images_saved + report.images_skipped + (int64_t)(report.missing_count + report.failure_count) == 0)
-        code = cli_error("%s: labels of no image%s", cli->arguments[1], cli_is_given(cli, "split") ? " of these splits" : "; YOLO's need their images beside them");
+        code = cli_error("%s: labels of no image%s", cli->arguments[1], cli_is_given(cli, "split") ? " of these splits" : "");
     else if (report.missing_count > 0 && report.images_saved + report.images_skipped == 0)
         code = cli_error("none of these %zu labelled images is in '%s': `pictograph datasets upload` brings images", report.missing_count, name);
     import_report_clear(&report);
-    server_images_clear(&images);
     return code;
 }
 
@@ -78,15 +75,18 @@ static const char *unknown_split(const char *list) {
 }
 
 int cmd_datasets_import(Cli *cli) {
-    Labels labels;
+    Labels labels = {0};
+    ServerImages images = {0};
     Error err = {0};
     int code;
     const char *unknown = unknown_split(cli_text(cli, "split"));
     if (unknown) return cli_usage("--split must be of train, val and test, not '%.*s'", (int)strcspn(unknown, ","), unknown);
-    if (labels_read(&labels, cli->arguments[1], &err)) code = cli_fail_base(&err);
+    if (server_images_read(&images, cli->client, cli->arguments[0], &cli->error)) code = cli_fail(cli);
+    else if (labels_read(&labels, cli->arguments[1], &images, &err)) code = cli_fail_base(&err);
     else if (!labels.format) code = cli_error("%s: no labels of a known format found", cli->arguments[1]);
-    else code = import(cli, &labels);
+    else code = import(cli, &labels, &images);
     labels_print_warnings(&labels);
     labels_clear(&labels);
+    server_images_clear(&images);
     return code;
 }

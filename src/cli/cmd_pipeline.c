@@ -31,7 +31,7 @@ static const char *make_config(Cli *cli) {
 static int read_folder(Pipeline *pipeline) {
     Error err = {0};
     if (!file_is_directory(pipeline->folder)) return cli_error("%s: no such folder", pipeline->folder);
-    if (labels_read(&pipeline->labels, pipeline->folder, &err)) return cli_fail_base(&err);
+    if (labels_read(&pipeline->labels, pipeline->folder, NULL, &err)) return cli_fail_base(&err);
     labels_print_warnings(&pipeline->labels);
     if (pipeline->labels.count == 0) return cli_error("%s: no images in it", pipeline->folder);
     labels_split(&pipeline->labels);

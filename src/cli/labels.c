@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "client/upload.h"
+#include "formats/names.h"
 
 #include "base/banned.h"
 
@@ -76,10 +77,23 @@ static Status take_image(void *context, const DatasetImage *given, Error *err) {
     return STATUS_OK;
 }
 
-static Status read_dataset(Labels *labels, const char *path, const char *work_folder, Error *err) {
+static bool size_at_server(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height) {
+    const ServerImage *image = server_images_find_below(context, folder, filename);
+    if (!image || image->width < 1 || image->height < 1) return false;
+    *width = (uint32_t)image->width;
+    *height = (uint32_t)image->height;
+    return true;
+}
+
+static Status read_dataset(Labels *labels, const char *path, const char *work_folder, const ServerImages *images, Error *err) {
     Dataset *dataset = NULL;
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    NameList absent = {.arena = &labels->memory};
+    for (size_t i = 0; images && i < images->count; i++) name_list_add(&absent, images->images[i].place + 1);
     options.work_folder = work_folder;
+    options.absent = &absent;
+    options.size_of = images ? size_at_server : NULL;
+    options.context = (void *)(uintptr_t)images;
     Status status = dataset_open(&dataset, path, &options, err);
     if (status) return status;
     const DatasetFormat *format = dataset_format(dataset);
@@ -90,15 +104,15 @@ static Status read_dataset(Labels *labels, const char *path, const char *work_fo
     return status;
 }
 
-Status labels_read(Labels *labels, const char *path, Error *err) {
+Status labels_read(Labels *labels, const char *path, const ServerImages *images, Error *err) {
     *labels = (Labels){0};
     arena_init(&labels->memory, SIZE_MAX);
     dataset_report_init(&labels->report, &labels->memory);
-    if (file_is_directory(path)) return read_dataset(labels, path, NULL, err);
+    if (file_is_directory(path)) return read_dataset(labels, path, NULL, images, err);
     const char *temporary = getenv("TMPDIR");
     char *work = arena_printf(&labels->memory, "%s/pictograph.XXXXXX", temporary && *temporary ? temporary : "/tmp");
     if (!mkdtemp(work)) return error_set_errno(err, errno, "%s", work);
-    Status status = read_dataset(labels, path, work, err);
+    Status status = read_dataset(labels, path, work, images, err);
     file_remove_tree(work, NULL);
     return status;
 }

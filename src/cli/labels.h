@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "evaluation/evaluation.h"
+#include "cli/server_images.h"
 #include "formats/dataset.h"
 
 typedef enum LabelsPart { PART_NONE, PART_TRAIN, PART_VAL, PART_TEST } LabelsPart;
@@ -32,8 +33,9 @@ typedef struct Labels {
     bool split_by_hash;   /* the folder names no held-out part: about a fifth was chosen by the hash of its path */
 } Labels;
 
-/* Reads path (a folder, a zip, which is unpacked for so long, or one label file). Clear it in either case. */
-Status labels_read(Labels *labels, const char *path, Error *err);
+/* Reads path (a folder, a zip, which is unpacked for so long, or one label file). Labels without any image beside them are those of images at the
+ * server (NULL: of images that are missing). Clear it in either case. */
+Status labels_read(Labels *labels, const char *path, const ServerImages *images, Error *err);
 void labels_clear(Labels *labels);
 /* Gives each labelled image its part: the splits that the folder names, else about a fifth val, by the hash of its path, and the rest train: at
  * least one is held out, unless fewer than LABELS_FEWEST_TO_TRAIN with annotations would be left. */

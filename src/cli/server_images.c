@@ -45,6 +45,8 @@ PictographStatus server_images_read(ServerImages *images, PictographClient *clie
             .stage = arena_strdup(&images->memory, or_empty(pictograph_text(item, "/status"))),
             .annotation_count = pictograph_integer(item, "/annotation_count", 0),
             .file_size = pictograph_integer(item, "/file_size", -1),
+            .width = pictograph_integer(item, "/width", -1),
+            .height = pictograph_integer(item, "/height", -1),
         };
     }
     pictograph_pager_free(pager);
@@ -77,4 +79,20 @@ ServerImage *server_images_find(const ServerImages *images, const char *folder, 
     }
     buffer_clear(&place);
     return found;
+}
+
+ServerImage *server_images_find_below(const ServerImages *images, const char *folder, const char *name) {
+    ServerImage *found = server_images_find(images, folder, name);
+    if (found) return found;
+    Buffer place;
+    size_t count = 0;
+    buffer_init(&place, 1 << 14);
+    buffer_printf(&place, "%s/%s", text_equal(folder, "/") ? "" : folder, name);
+    for (size_t i = string_map_get(&images->by_name, name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
+        if (!text_ends_with(images->images[i].place, buffer_text(&place))) continue;
+        found = &images->images[i];
+        count++;
+    }
+    buffer_clear(&place);
+    return count == 1 ? found : NULL;
 }

@@ -8,7 +8,7 @@ typedef struct ServerImage {
     const char *id;
     const char *place; /* "/a/b/name.jpg" */
     const char *stage;
-    int64_t annotation_count, file_size; /* -1: the server did not say */
+    int64_t annotation_count, file_size, width, height; /* -1: the server did not say */
     size_t next_of_name;                 /* index of another of the same file name; STRING_MAP_NONE at the end */
 } ServerImage;
 
@@ -24,3 +24,5 @@ PictographStatus server_images_read(ServerImages *images, PictographClient *clie
 void server_images_clear(ServerImages *images);
 /* NULL when there is none. An image that the server turned into PNG is found by the name of its .heic file too. */
 ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name);
+/* The same, else the only one of that name whose place ends with this one. */
+ServerImage *server_images_find_below(const ServerImages *images, const char *folder, const char *name);

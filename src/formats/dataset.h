@@ -66,7 +66,7 @@ const DatasetFormat *dataset_format_at(size_t index);
 typedef struct DatasetReadOptions {
     const char *work_folder; /* existing empty folder where a zip's images are unpacked; the caller removes it after dataset_close. NULL: folders only */
     bool labels_alone;       /* a zip's images are read through, which compares their checksums, but not kept: they have names and no bytes */
-    const struct NameList *absent; /* images that a zip was made without, by the paths that they would have: its labels find them all the same */
+    const struct NameList *absent; /* images that are elsewhere, by the paths that they would have: labels without any image beside them find these */
     bool voc_zero_based;     /* Pascal VOC corners count pixel edges from 0; otherwise pixels from 1, the last one included */
     /* Size of an image that the label file names but that is not there, for formats with relative coordinates; NULL or false: unknown. */
     bool (*size_of)(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height);

@@ -59,8 +59,8 @@ static Status open_zip(Dataset *d, const char *path, Error *err) {
     UnpackLimits limits = {o->max_entries, o->max_bytes, o->max_ratio};
     Status status = tree_begin(&d->tree, o->work_folder, err);
     if (status == STATUS_OK) status = unpack_zip(path, &d->tree, !o->labels_alone, limits, err);
-    for (size_t i = 0; o->absent && i < o->absent->count; i++) tree_add(&d->tree, o->absent->items[i], TREE_NO_BYTES, 0);
     if (status != STATUS_OK) return status;
+    tree_add_absent(&d->tree, o->absent);
     status = tree_finish(&d->tree, err);
     return status == STATUS_OK ? status : error_prefix(err, "%s", file_base_name(path));
 }
@@ -69,7 +69,7 @@ static Status open_label_file(Dataset *d, const char *path, Error *err) {
     const char *name = file_base_name(path);
     const char *folder = name == path ? "." : arena_printf(&d->arena, "%.*s", (int)(name - path), path);
     d->only_label = arena_strdup(&d->arena, name);
-    return tree_open(&d->tree, folder, d->options.max_entries, err);
+    return tree_open(&d->tree, folder, d->options.absent, d->options.max_entries, err);
 }
 
 Status dataset_open(Dataset **out, const char *path, const DatasetReadOptions *options, Error *err) {
@@ -78,7 +78,7 @@ Status dataset_open(Dataset **out, const char *path, const DatasetReadOptions *o
     d->options = *options;
     d->tree.labels = -1;
     Status status;
-    if (file_is_directory(path)) status = tree_open(&d->tree, path, options->max_entries, err);
+    if (file_is_directory(path)) status = tree_open(&d->tree, path, options->absent, options->max_entries, err);
     else if (!file_exists(path)) status = error_set(err, STATUS_NOT_FOUND, "No such file or folder: %s", path);
     else status = unpack_is_zip(path) ? open_zip(d, path, err) : open_label_file(d, path, err);
     for (size_t i = 0; status == STATUS_OK && i < FORMAT_COUNT && !d->format; i++) {

@@ -237,6 +237,20 @@ static void yolo_sizes_that_the_caller_knows(void **state) {
     assert_non_null(strstr(test_read_with(&t, test_path(&t, "d"), options), "/ gone 10x10 none: 1 class 0 bbox 2.5,2.5,5,5\n"));
 }
 
+static void labels_alone_find_images_that_are_elsewhere(void **state) {
+    (void)state;
+    NameList absent = {.arena = &t.arena};
+    name_list_add(&absent, "photos/gone.jpg");
+    test_file(&t, "d/labels/gone.txt", "0 0.5 0.5 0.5 0.5\n");
+    DatasetReadOptions options = DATASET_READ_DEFAULTS;
+    options.absent = &absent;
+    assert_non_null(strstr(test_read_with(&t, test_path(&t, "d"), options), "the size of its image cannot be told"));
+    test_file(&t, "d/photos/gone.xml", VOC("gone.jpg", OBJECT("car", "1", "1", "4", "6")));
+    assert_non_null(strstr(test_read_with(&t, test_path(&t, "d/photos"), options), "/photos gone.jpg 100x80 none: 1 car bbox 0,0,4,6\n"));
+    test_image(&t, "d/photos/other.png", 100, 80); /* a folder with images of its own looks nowhere else */
+    assert_null(strstr(test_read_with(&t, test_path(&t, "d/photos"), options), "/photos gone.jpg"));
+}
+
 static void cvat_with_its_oddities(void **state) {
     (void)state;
     test_image(&t, "d/images/a.png", 100, 80);
@@ -503,6 +517,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(yolo_of_skeletons_gives_their_boxes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(images_of_one_name_keep_the_folders_that_tell_them_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_formats_in_the_folder_are_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labels_alone_find_images_that_are_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),

@@ -96,13 +96,20 @@ static void make_index(Tree *tree) {
     }
 }
 
-Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err) {
+void tree_add_absent(Tree *tree, const NameList *absent) {
+    for (size_t i = 0; i < tree->count; i++)
+        if (name_is_image(tree->files[i].path)) return;
+    for (size_t i = 0; absent && i < absent->count; i++) tree_add(tree, absent->items[i], TREE_NO_BYTES, 0);
+}
+
+Status tree_open(Tree *tree, const char *root, const NameList *absent, uint64_t max_entries, Error *err) {
     init(tree, root);
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return error_set_errno(err, errno, "%s", root);
     tree->is_ours = faccessat(fd, "MANIFEST.json", F_OK, 0) == 0;
     Status status = list(tree, fd, "", 0, max_entries, err);
     if (status != STATUS_OK) return status;
+    tree_add_absent(tree, absent);
     sort(tree);
     make_index(tree);
     return STATUS_OK;

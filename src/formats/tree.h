@@ -42,11 +42,13 @@ typedef struct Tree {
 } Tree;
 #define TREE_SEVERAL ((size_t)-2)
 
-/* Lists root. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
-Status tree_open(Tree *tree, const char *root, uint64_t max_entries, Error *err);
+/* Lists root, with absent (NULL: none) as tree_add_absent. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
+Status tree_open(Tree *tree, const char *root, const NameList *absent, uint64_t max_entries, Error *err);
 /* The tree of a zip that is unpacked into the folder root: begin, add each file, finish. STATUS_BAD_REQUEST when a name occurs twice. */
 Status tree_begin(Tree *tree, const char *root, Error *err);
 void tree_add(Tree *tree, const char *path, int64_t at, size_t size);
+/* Images that are elsewhere, where the tree has none of its own: names without bytes, borrowed. Before finish. */
+void tree_add_absent(Tree *tree, const NameList *absent);
 Status tree_finish(Tree *tree, Error *err);
 void tree_close(Tree *tree);
 /* The file of that path, else the one whose path is the same when both are composed; NULL when there is none. */

@@ -191,12 +191,22 @@ def test_labels_find_images_that_were_uploaded_with_other_folders(server, run, d
     assert "none of these 20 labelled images is in 'fruit'" in done.stderr
 
 
-def test_an_import_of_nothing_fails(server, run, tmp_path):
+def test_labels_alone_find_the_images_at_the_server(server, run, drawn, tmp_path):
     server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": []}
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels" / "1.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    server.cli("datasets", "upload", "fruit", drawn)
+    for image in server.answers.images.values():
+        image.update(width=200, height=100)
+    for part in ("train", "val"):
+        (tmp_path / "labels" / part).mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "scene_00003.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (tmp_path / "labels" / "val" / "gone.txt").write_text("0 0.5 0.5 0.25 0.5\n")
     done = server.cli("datasets", "import", "fruit", tmp_path / "labels")
-    assert done.returncode == 1 and "labels of no image; YOLO's need their images beside them" in done.stderr and "1.txt: its image is missing" in done.stderr
+    assert json.loads(done.stdout)["images_saved"] == 1 and "val/gone.txt: its image is missing" in done.stderr
+    image = next(i for i in server.answers.images.values() if i["annotations"])
+    assert image["filename"] == "scene_00003.jpg" and image["annotations"][0]["bounding_box"] == {"x": 75, "y": 25, "w": 50, "h": 50}
+    (tmp_path / "labels" / "train" / "scene_00003.txt").unlink()
+    done = server.cli("datasets", "import", "fruit", tmp_path / "labels")
+    assert done.returncode == 1 and "labels of no image" in done.stderr
 
 
 def test_labels_come_in_a_zip_too(server, run, drawn, tmp_path):
