@@ -287,9 +287,7 @@ static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const c
     } else if (r->tree->image_count) {
         reader_warn(r, c->file, "image %s is missing", named);
     }
-    int64_t width = json_get_int(value, "width", 0), height = json_get_int(value, "height", 0);
-    if (width > 0 && height > 0 && width <= INT32_MAX && height <= INT32_MAX) image.width = (uint32_t)width, image.height = (uint32_t)height;
-    reader_find_size(r, &image);
+    reader_settle_size(r, &image, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
     if (split) image.split = split;
     image.labelled = true;
     for (size_t a = c->first[index]; a < c->annotation_count; a = c->next[a]) read_annotation(c, &image, a);

@@ -243,11 +243,10 @@ static Status read_image(CsvReader *c, const struct CsvImage *entry, Error *err)
     const Line *first = &c->lines[entry->first];
     DatasetImage image;
     StringMap ids;
-    double width, height;
+    double width = 0, height = 0;
     if (!begin_image(c, entry->path, &image)) return STATUS_OK;
-    if (number(first, WIDTH, &width) && number(first, HEIGHT, &height) && width >= 1 && height >= 1 && width <= INT32_MAX && height <= INT32_MAX)
-        image.width = (uint32_t)width, image.height = (uint32_t)height;
-    reader_find_size(r, &image);
+    if (!number(first, WIDTH, &width) || !number(first, HEIGHT, &height)) width = 0;
+    reader_settle_size(r, &image, c->file, width, height);
     if (is_utf8(first->cells[IMAGE_ID])) image.id = first->cells[IMAGE_ID];
     if (is_utf8(first->cells[STATUS])) image.status = first->cells[STATUS];
     const char *split = first->cells[SPLIT] ? name_split(first->cells[SPLIT], strlen(first->cells[SPLIT])) : NULL;

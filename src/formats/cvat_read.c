@@ -270,10 +270,9 @@ static void begin_image(CvatReader *c, const Attributes *attributes) {
     } else if (r->tree->image_count) {
         reader_warn(r, c->file, "image %s is missing", named);
     }
-    double width, height;
-    if (number(attributes, "width", &width) && number(attributes, "height", &height) && width >= 1 && height >= 1 && width <= INT32_MAX && height <= INT32_MAX)
-        c->image.width = (uint32_t)width, c->image.height = (uint32_t)height;
-    reader_find_size(r, &c->image);
+    double width = 0, height = 0;
+    if (!number(attributes, "width", &width) || !number(attributes, "height", &height)) width = 0;
+    reader_settle_size(r, &c->image, c->file, width, height);
     const char *subset = attribute(attributes, "subset"), *split = subset ? name_split(subset, strlen(subset)) : NULL;
     if (split) c->image.split = split;
     c->image.labelled = true;

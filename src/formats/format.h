@@ -102,6 +102,8 @@ DatasetImage reader_image(Reader *reader, const TreeFile *file);
 bool reader_missing_image(Reader *reader, const char *label_path, const char *named, DatasetImage *out);
 /* Size from the file's header, or from the caller; false when neither knows. */
 bool reader_find_size(Reader *reader, DatasetImage *image);
+/* The same where the label file may tell the size (0: it does not). The picture's own is kept when it is another one, which is told. */
+bool reader_settle_size(Reader *reader, DatasetImage *image, const char *file, double width, double height);
 /* Adds a box in pixels, cut to the image when its size is known, or leaves it out with a warning when nothing of it is left. what names it for
  * people: "object 3 (RBC)". */
 void reader_add_box(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);

@@ -117,7 +117,8 @@ Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *
     string_map_init(&r.splits, &arena);
     for (size_t i = 0; i < d->tree.count; i++) d->tree.files[i].seen = d->tree.files[i].claimed = false;
     reader_keep_places_apart(&r);
-    if (d->tree.skipped) reader_warn(&r, ".", "%zu files or folders have names that cannot be used; passed over", d->tree.skipped);
+    for (size_t i = 0; i < d->tree.passed_count; i++) reader_leave_file_out(&r, d->tree.passed[i].path, "%s", d->tree.passed[i].why);
+    if (d->tree.passed_total > d->tree.passed_count) reader_leave_file_out(&r, ".", "%zu more are passed over", d->tree.passed_total - d->tree.passed_count);
     tell_other_formats(&r, format);
     Status status = format ? format->read(&r, err) : STATUS_OK;
     if (status == STATUS_OK) status = reader_deliver_rest(&r, err);

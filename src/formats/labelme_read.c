@@ -202,9 +202,7 @@ static bool find_image(LabelmeReader *l, yyjson_val *root) {
 static Status read_root(LabelmeReader *l, yyjson_val *root, Error *err) {
     Reader *r = l->reader;
     if (!find_image(l, root)) return STATUS_OK;
-    int64_t width = json_get_int(root, "imageWidth", 0), height = json_get_int(root, "imageHeight", 0);
-    if (width > 0 && height > 0 && width <= INT32_MAX && height <= INT32_MAX) l->image.width = (uint32_t)width, l->image.height = (uint32_t)height;
-    reader_find_size(r, &l->image);
+    reader_settle_size(r, &l->image, l->file, json_get_number(root, "imageWidth", 0), json_get_number(root, "imageHeight", 0));
     l->image.labelled = true;
     size_t index, count;
     yyjson_val *shape;

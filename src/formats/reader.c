@@ -227,6 +227,19 @@ bool reader_find_size(Reader *r, DatasetImage *image) {
     return r->options->size_of && r->options->size_of(r->options->context, image->folder, image->filename, &image->width, &image->height);
 }
 
+bool reader_settle_size(Reader *r, DatasetImage *image, const char *file, double width, double height) {
+    bool is_told = width >= 1 && height >= 1 && width <= INT32_MAX && height <= INT32_MAX;
+    uint32_t w, h;
+    if (is_told) image->width = (uint32_t)width, image->height = (uint32_t)height;
+    if (is_told && image->path && image_size_of_file(image->path, &w, &h) && (w != image->width || h != image->height)) {
+        reader_warn(r, file, "%s is %ux%u, but its labels are for %ux%u%s: they may lie wrong", image->filename, w, h, image->width, image->height,
+                    w == image->height && h == image->width ? " (turned, perhaps by EXIF)" : "");
+        image->width = w;
+        image->height = h;
+    }
+    return reader_find_size(r, image);
+}
+
 /* ---- annotations ---- */
 
 void reader_add_box(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {

@@ -6,6 +6,7 @@
 // clang-format off
 #include <cmocka.h>
 // clang-format on
+#include <unistd.h>
 
 #include "formats/image_size.h"
 #include "formats/names.h"
@@ -377,6 +378,36 @@ static void csv_with_its_oddities(void **state) {
     assert_non_null(strstr(test_read(&t, "d"), "/x a.png 20x10 none: line 2 car, red bbox 1,2,3,4\n"));
 }
 
+static void what_is_passed_over_is_named(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 100, 80);
+    test_image(&t, "d/\xe9.png", 100, 80);
+    test_image(&t, "d/new\nline.png", 100, 80);
+    test_image(&t, "elsewhere/b.png", 100, 80);
+    if (symlink("../elsewhere", test_path(&t, "d/linked")) || symlink("nowhere.png", test_path(&t, "d/lost.png")) || symlink("../elsewhere/b.png", test_path(&t, "d/b.png"))) abort();
+    const char *told = test_read(&t, "d");
+    assert_non_null(strstr(told, "/ a.png 100x80 none: -\n/ b.png 100x80 none: -\n!"));
+    assert_non_null(strstr(told, "! ?.png: a name that cannot be used; passed over\n"));
+    assert_non_null(strstr(told, "! new?line.png: a name that cannot be used; passed over\n"));
+    assert_non_null(strstr(told, "! linked: a link to a folder, which is not followed\n"));
+    assert_non_null(strstr(told, "! lost.png: a link that leads nowhere; passed over\n"));
+    assert_int_equal(t.report.warning_total, 4);
+}
+
+static void labels_for_another_size_are_doubted(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 50, 40);
+    test_image(&t, "d/b.png", 80, 100);
+    test_image(&t, "d/c.png", 100, 80);
+    test_file(&t, "d/a.xml", VOC("a.png", OBJECT("car", "1", "1", "60", "40")));
+    test_file(&t, "d/b.xml", VOC("b.png", ""));
+    test_file(&t, "d/c.xml", VOC("c.png", ""));
+    assert_string_equal(test_read(&t, "d"), "pascal_voc\n/ a.png 50x40 none: 1 car bbox 0,0,50,40\n/ b.png 80x100 none:\n/ c.png 100x80 none:\n"
+                                            "! a.xml: a.png is 50x40, but its labels are for 100x80: they may lie wrong\n"
+                                            "! a.xml: object 1 (car): box reaches 10 pixels out of the image; cut\n"
+                                            "! b.xml: b.png is 80x100, but its labels are for 100x80 (turned, perhaps by EXIF): they may lie wrong\n");
+}
+
 static void other_formats_in_the_folder_are_said(void **state) {
     (void)state;
     test_image(&t, "d/a.png", 100, 80);
@@ -518,6 +549,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(images_of_one_name_keep_the_folders_that_tell_them_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_formats_in_the_folder_are_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labels_alone_find_images_that_are_elsewhere, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_passed_over_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labels_for_another_size_are_doubted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),

@@ -34,13 +34,17 @@ typedef struct Tree {
     size_t count, capacity;
     size_t image_count;
     bool is_ours;      /* has a MANIFEST.json */
-    size_t skipped;    /* names passed over for what they are */
+    struct TreePassed { /* what is there and is not looked at: the first TREE_PASSED_MAX */
+        const char *path, *why;
+    } *passed;
+    size_t passed_count, passed_total;
     Composer *composer;
     StringMap by_form; /* composed form of a path beyond ASCII -> its index, TREE_SEVERAL when files share it */
     StringMap by_name; /* composed form of the base name of an image -> its index, TREE_SEVERAL when images share it */
     StringMap by_stem; /* the same without the extension */
 } Tree;
 #define TREE_SEVERAL ((size_t)-2)
+#define TREE_PASSED_MAX 200
 
 /* Lists root, with absent (NULL: none) as tree_add_absent. Only links to files are followed. STATUS_PAYLOAD_TOO_LARGE past max_entries. */
 Status tree_open(Tree *tree, const char *root, const NameList *absent, uint64_t max_entries, Error *err);

@@ -110,13 +110,11 @@ static const char *missing_path(Reader *r, const char *file, const char *named) 
     return strchr(folder, '/') && !strchr(named, '/') ? name_join(&r->image_arena, name_folder(&r->image_arena, folder), named) : named;
 }
 
-static void read_size(Reader *r, const xmlNode *root, DatasetImage *image) {
+static void read_size(Reader *r, const char *file, const xmlNode *root, DatasetImage *image) {
     const xmlNode *size = child(root, "size");
-    double width, height;
-    if (!number_of(r, size, "width", &width) || !number_of(r, size, "height", &height)) return;
-    if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX) return;
-    image->width = (uint32_t)width;
-    image->height = (uint32_t)height;
+    double width = 0, height = 0;
+    if (!number_of(r, size, "width", &width) || !number_of(r, size, "height", &height)) width = 0;
+    reader_settle_size(r, image, file, width, height);
 }
 
 static Status read_root(Reader *r, const char *file, const xmlNode *root, Error *err) {
@@ -136,8 +134,7 @@ static Status read_root(Reader *r, const char *file, const xmlNode *root, Error 
     } else if (r->tree->image_count) {
         reader_warn(r, file, "its image %s is missing", named ? named : stem);
     }
-    read_size(r, root, &image);
-    reader_find_size(r, &image);
+    read_size(r, file, root, &image);
     image.labelled = true;
     size_t number = 0;
     for (const xmlNode *node = root->children; node; node = node->next) {
