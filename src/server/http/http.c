@@ -185,10 +185,9 @@ static void allow_many_descriptors(void) {
 }
 
 Status http_open(HttpServer **out, Server *server, Error *err) {
-    *out = NULL;
     allow_many_descriptors();
     int count = server->config.http_threads;
-    HttpServer *http = xcalloc(1, sizeof *http + (size_t)count * sizeof http->loops[0]);
+    HttpServer *http = *out = xcalloc(1, sizeof *http + (size_t)count * sizeof http->loops[0]); /* requests look for it as soon as a loop runs */
     http->loop_count = count;
     for (int i = 0; i < count; i++) http->loops[i].listen_fd = http->loops[i].thread.wake_fd = -1;
     http->pool = handler_pool_new(server->config.handler_threads);
@@ -206,12 +205,10 @@ Status http_open(HttpServer **out, Server *server, Error *err) {
         loop->started = pthread_create(&loop->id, NULL, serve, loop) == 0;
         if (!loop->started) status = error_set(err, STATUS_INTERNAL_ERROR, "Cannot start a thread");
     }
-    if (status != STATUS_OK) {
-        http_close(http);
-        return status;
-    }
-    *out = http;
-    return STATUS_OK;
+    if (status == STATUS_OK) return status;
+    http_close(http);
+    *out = NULL;
+    return status;
 }
 
 size_t http_waiting(const HttpServer *http) { return http ? handler_pool_waiting(http->pool) : 0; }
@@ -219,7 +216,6 @@ size_t http_waiting(const HttpServer *http) { return http ? handler_pool_waiting
 int http_port(const HttpServer *http) { return http->port; }
 
 static void close_loop(Loop *loop) {
-    if (loop->started) pthread_join(loop->id, NULL);
     HttpThread *thread = &loop->thread;
     if (thread->daemon) {
         MHD_stop_daemon(thread->daemon);
@@ -236,7 +232,9 @@ void http_close(HttpServer *http) {
     atomic_store(&http->stopping, true);
     for (int i = 0; i < http->loop_count; i++)
         if (http->loops[i].started) http_thread_wake(&http->loops[i].thread);
+    for (int i = 0; i < http->loop_count; i++)
+        if (http->loops[i].started) pthread_join(http->loops[i].id, NULL);
+    handler_pool_free(http->pool); /* a handler thread wakes its loop after it let the last request go on, when the loop may have ended already */
     for (int i = 0; i < http->loop_count; i++) close_loop(&http->loops[i]);
-    handler_pool_free(http->pool);
     free(http);
 }
