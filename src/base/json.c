@@ -10,24 +10,17 @@
 
 enum { TEXT_MAXIMUM = 64 << 20 };
 
-/* Depth by one pass over the bytes, before anything recursive sees them. */
+/* Depth by one pass over the bytes, before anything recursive sees them. Brackets come too irregularly for branches: only strings have one. */
 static bool depth_within(const char *text, size_t size, int limit) {
-    int depth = 0;
-    bool in_string = false;
+    static const signed char STEPS[256] = {['['] = 1, ['{'] = 1, [']'] = -1, ['}'] = -1};
+    int64_t depth = 0, deepest = 0;
     for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (in_string) {
-            if (c == '\\') i++;
-            else if (c == '"') in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '[' || c == '{') {
-            if (++depth > limit) return false;
-        } else if (c == ']' || c == '}') {
-            depth--;
-        }
+        if (text[i] == '"')
+            for (i++; i < size && text[i] != '"'; i++) i += text[i] == '\\';
+        depth += i < size ? STEPS[(unsigned char)text[i]] : 0;
+        deepest = depth > deepest ? depth : deepest;
     }
-    return true;
+    return deepest <= limit;
 }
 
 static yyjson_doc *parse(const char *text, size_t size, const yyjson_alc *memory, Error *err) {

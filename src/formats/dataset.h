@@ -124,8 +124,9 @@ Status dataset_read(Dataset *dataset, const DatasetFormat *format, const Dataset
 
 typedef struct DatasetSource {
     void *context;
-    /* Next image into *out; *more false when there is none. Annotations of classes that the DatasetInfo lacks are left out as a loss. */
-    Status (*next)(void *context, DatasetImage *out, bool *more, Error *err);
+    /* Next image into *out; *more false when there is none. Annotations of classes that the DatasetInfo lacks are left out as a loss. Without
+     * annotations, to which a pass may change but not back, the image need not bring them. */
+    Status (*next)(void *context, bool with_annotations, DatasetImage *out, bool *more, Error *err);
     /* Starts again from the first image with the same data: formats that drop extensions or mix no shapes look twice. */
     Status (*rewind)(void *context, Error *err);
 } DatasetSource;

@@ -159,8 +159,8 @@ typedef struct StemTable {
     uint64_t *hashes; /* of all stems, sorted; heap */
     size_t count, capacity;
 } StemTable;
-/* Looks at all images of the source once and rewinds it; looked is called for each, if not NULL. */
-Status stem_table_fill(StemTable *table, Writer *writer, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err);
+/* Looks at all images of the source once and rewinds it; look, if not NULL, is called for each until it has seen enough. */
+Status stem_table_fill(StemTable *table, Writer *writer, bool (*look)(void *context, const DatasetImage *image), void *context, Error *err);
 void stem_table_clear(StemTable *table);
 /* Treats a stem as taken; call it after the fill. */
 void stem_table_reserve(StemTable *table, const char *stem);

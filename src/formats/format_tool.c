@@ -108,9 +108,9 @@ static Status gather(void *context, const DatasetImage *image, Error *err) {
     return STATUS_OK;
 }
 
-static Status gathered_next(void *context, DatasetImage *out, bool *more, Error *err) {
+static Status gathered_next(void *context, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
     Gathered *g = context;
-    (void)err;
+    (void)err, (void)with_annotations;
     *more = g->next < g->count;
     if (*more) *out = g->images[g->next++];
     return STATUS_OK;
@@ -221,9 +221,9 @@ typedef struct Made {
     char filename[32];
 } Made;
 
-static Status made_next(void *context, DatasetImage *out, bool *more, Error *err) {
+static Status made_next(void *context, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
     Made *m = context;
-    (void)err;
+    (void)err, (void)with_annotations;
     *more = m->next < m->images;
     if (!*more) return STATUS_OK;
     arena_reset(&m->arena);

@@ -12,16 +12,16 @@
 static const char *name_of(Writer *w, const DatasetImage *image) { return name_in_archive(&w->image_arena, image->folder ? image->folder : "/", image->filename); }
 
 /* The next image of the source, with nothing counted. */
-static Status pull(Writer *w, DatasetImage *out, bool *more, Error *err) {
+static Status pull(Writer *w, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
     *out = (DatasetImage){0};
     *more = false;
     arena_reset(&w->image_arena);
-    return w->source->next(w->source->context, out, more, err);
+    return w->source->next(w->source->context, with_annotations, out, more, err);
 }
 
 Status writer_next(Writer *w, DatasetImage *out, const char **name, bool *more, Error *err) {
     for (;;) {
-        Status status = pull(w, out, more, err);
+        Status status = pull(w, true, out, more, err);
         if (status != STATUS_OK || !*more) return status;
         *name = name_of(w, out);
         if (*name) break;
@@ -95,17 +95,17 @@ static int by_hash(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-Status stem_table_fill(StemTable *table, Writer *w, void (*looked)(void *context, const DatasetImage *image), void *context, Error *err) {
+Status stem_table_fill(StemTable *table, Writer *w, bool (*look)(void *context, const DatasetImage *image), void *context, Error *err) {
     *table = (StemTable){0};
     for (;;) {
         DatasetImage image;
         bool more;
-        Status status = pull(w, &image, &more, err);
+        Status status = pull(w, look != NULL, &image, &more, err);
         if (status != STATUS_OK) return status;
         if (!more) break;
         const char *name = name_of(w, &image);
         if (!name) continue;
-        if (looked) looked(context, &image);
+        if (look && look(context, &image)) look = NULL;
         if (table->count == table->capacity) {
             table->capacity = table->capacity ? 2 * table->capacity : 1024;
             table->hashes = xrealloc(table->hashes, table->capacity * sizeof *table->hashes);
@@ -133,7 +133,7 @@ Status writer_pixels_of_all(Writer *w, const char *folder, Error *err) {
     while (status == STATUS_OK) {
         DatasetImage next;
         bool more;
-        status = pull(w, &next, &more, err);
+        status = pull(w, false, &next, &more, err);
         if (status != STATUS_OK || !more) break;
         const char *name = name_of(w, &next);
         if (name) status = writer_pixels(w, folder, name, &next, err);

@@ -42,11 +42,12 @@ typedef struct Images {
     size_t count, next;
 } Images;
 
-static Status next(void *context, DatasetImage *out, bool *more, Error *err) {
+static Status next(void *context, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
     Images *images = context;
     (void)err;
     *more = images->next < images->count;
     if (*more) *out = images->items[images->next++];
+    if (!with_annotations) out->annotations = (AnnotationList){0};
     return STATUS_OK;
 }
 
@@ -336,10 +337,10 @@ static void manifest_lists_and_hashes(void **state) {
     yyjson_doc_free(doc);
 }
 
-static Status failing_next(void *context, DatasetImage *out, bool *more, Error *err) {
+static Status failing_next(void *context, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
     Images *images = context;
     if (images->next == 2) return error_set(err, STATUS_CANCELLED, "enough");
-    return next(context, out, more, err);
+    return next(context, with_annotations, out, more, err);
 }
 
 static void failures_leave_nothing(void **state) {

@@ -19,9 +19,10 @@ typedef struct YoloWriter {
     Buffer lists[3]; /* images of train, val, test */
 } YoloWriter;
 
-static void look(void *context, const DatasetImage *image) {
+static bool look(void *context, const DatasetImage *image) {
     YoloWriter *y = context;
     for (size_t i = 0; i < image->annotations.count && !y->polygons; i++) y->polygons = image->annotations.items[i].type == ANNOTATION_POLYGON;
+    return y->polygons;
 }
 
 /* " 0.123456": v / whole, cut to 0..1. By hand, since printf would take most of the time of an export. */

@@ -59,5 +59,5 @@ typedef struct SnapshotReader SnapshotReader;
 SnapshotReader *snapshot_reader_new(const Job *job, const ExportRecord *record, const DatasetInfo *info);
 void snapshot_reader_free(SnapshotReader *reader);
 DatasetSource snapshot_reader_source(SnapshotReader *reader);
-/* Images with an annotation, of the last pass. */
+/* Images with an annotation, of the last pass with annotations. */
 int64_t snapshot_reader_annotated(const SnapshotReader *reader);

@@ -246,7 +246,7 @@ static Status probe(Job *job, Error *err) {
         bool more = true;
         char last[64] = "";
         images = annotations = 0;
-        while (status == STATUS_OK && (status = source.next(source.context, &image, &more, err)) == STATUS_OK && more) {
+        while (status == STATUS_OK && (status = source.next(source.context, true, &image, &more, err)) == STATUS_OK && more) {
             if (strcmp(image.filename, last) <= 0) fail_msg("%s after %s", image.filename, last);
             snprintf(last, sizeof last, "%s", image.filename);
             annotations += (int)image.annotations.count;

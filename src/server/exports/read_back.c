@@ -28,7 +28,7 @@ static Status load_sizes(ReadBack *back, Error *err) {
     bool more = true;
     Status status = STATUS_OK;
     while (status == STATUS_OK && more) {
-        status = source.next(source.context, &image, &more, err);
+        status = source.next(source.context, false, &image, &more, err);
         if (status != STATUS_OK || !more) break;
         string_map_set(&back->sizes, size_key(&back->arena, image.folder, image.filename), (size_t)image.width << 32 | image.height);
         const char *name = image.path ? NULL : name_in_archive(&back->arena, image.folder, image.filename);

@@ -25,6 +25,7 @@ struct SnapshotReader {
     Arena image_arena; /* of the image that was handed out last */
     SnapshotRow rows[PAGE];
     size_t count, next;
+    bool started;            /* this pass handed out an image */
     Buffer folder, filename; /* of the last row read */
     int64_t annotated;
 };
@@ -69,7 +70,7 @@ static void remember_place(SnapshotReader *r, const char *folder, const char *fi
     buffer_append_text(&r->filename, filename);
 }
 
-static Status read_page(SnapshotReader *r, Error *err) {
+static Status read_page(SnapshotReader *r, bool with_annotations, Error *err) {
     Store *store = r->job->server->store;
     DbSession *db = db_session(store);
     Arena *arena = &r->page_arena;
@@ -80,7 +81,7 @@ static Status read_page(SnapshotReader *r, Error *err) {
     while (r->count < PAGE && db_next(&rows))
         r->rows[r->count++] = (SnapshotRow){.image_id = db_text(&rows, 0, arena), .folder = db_text(&rows, 1, arena), .filename = db_text(&rows, 2, arena),
                                             .width = db_int(&rows, 3), .height = db_int(&rows, 4), .stage = db_text(&rows, 5, arena),
-                                            .object = db_text(&rows, 6, arena), .document = db_text(&rows, 7, arena), .display_name = db_text(&rows, 8, arena)};
+                                            .object = db_text(&rows, 6, arena), .document = with_annotations ? db_text(&rows, 7, arena) : NULL, .display_name = db_text(&rows, 8, arena)};
     Status status = db_finish(&rows);
     db_session_release(store, db);
     if (r->count) remember_place(r, r->rows[r->count - 1].folder, r->rows[r->count - 1].filename);
@@ -107,21 +108,23 @@ static Status take_annotations(SnapshotReader *r, const SnapshotRow *row, Annota
     return STATUS_OK;
 }
 
-static Status next_image(void *context, DatasetImage *out, bool *more, Error *err) {
+static Status next_image(void *context, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
     SnapshotReader *r = context;
     if (job_cancelled(r->job)) return error_set(err, STATUS_CANCELLED, "Cancelled");
     if (r->next == r->count) {
-        Status status = read_page(r, err);
+        Status status = read_page(r, with_annotations, err);
         if (status != STATUS_OK) return status;
     }
     *more = r->next < r->count;
     if (!*more) return STATUS_OK;
     const SnapshotRow *row = &r->rows[r->next++];
     arena_reset(&r->image_arena);
+    if (with_annotations && !r->started) r->annotated = 0;
+    r->started = true;
     *out = (DatasetImage){.id = row->image_id, .folder = row->folder, .filename = row->filename, .width = (uint32_t)row->width, .height = (uint32_t)row->height,
                           .status = row->stage, .display_name = row->display_name};
     if (r->info->include_images) out->path = objects_path(r->job->server->objects, row->object, &r->image_arena);
-    return take_annotations(r, row, &out->annotations, err);
+    return with_annotations ? take_annotations(r, row, &out->annotations, err) : STATUS_OK;
 }
 
 static Status rewind_images(void *context, Error *err) {
@@ -129,7 +132,7 @@ static Status rewind_images(void *context, Error *err) {
     (void)err;
     r->count = r->next = 0;
     remember_place(r, "", "");
-    r->annotated = 0;
+    r->started = false;
     return STATUS_OK;
 }
 
