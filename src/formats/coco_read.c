@@ -1,9 +1,12 @@
 /* COCO in: any JSON file with images, annotations and categories, however many of them lie in the folder.
  *
+ * A tree of the whole text would take several times its memory: the rows of its lists are cut out, and each is parsed when its turn comes.
+ *
  * Ids may be numbers or texts. Boxes come from bbox, shapes from segmentation (polygons or run lengths); iscrowd regions are left out,
  * since they mark where nothing was labelled singly.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -16,15 +19,24 @@
 
 enum { ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28 };
 
+/* An element of a list of the root. */
+typedef struct Row {
+    const char *text;
+    size_t size;
+    const char *image_id; /* what it says, one spelling for numbers and texts; NULL: nothing */
+} Row;
+
 typedef struct CocoReader {
     Reader *reader;
     const char *file;
+    Row *rows; /* heap */
+    size_t row_count, row_capacity;
     StringMap categories;      /* id -> index into names */
     const char **names;
     size_t name_count;
     StringMap images;          /* id -> index */
     StringMap annotation_ids;  /* seen ones */
-    yyjson_val **annotations;  /* all, in order */
+    const Row **annotations;   /* all, in order */
     size_t annotation_count;
     size_t *first, *next;      /* per image its first annotation, per annotation the next of its image; count when none */
     bool told_text_ids, told_keypoints, told_unknown_category;
@@ -63,6 +75,59 @@ static bool id_text(yyjson_val *value, char *small, const char **out) {
     return true;
 }
 
+/* ---- rows ---- */
+
+/* Every row is known to be sound. The value lives in image_arena. */
+static yyjson_val *parse_row(CocoReader *c, const Row *row) {
+    return yyjson_doc_get_root(json_parse_in(&c->reader->image_arena, row->text, row->size, NULL));
+}
+
+/* What stands in a list of the frame: the number of a row. */
+static const Row *row_at(const CocoReader *c, yyjson_val *number) { return &c->rows[yyjson_get_uint(number)]; }
+
+/* False when text is no JSON; blanks around it are let be. */
+static bool add_row(CocoReader *c, Buffer *frame, const char *text, size_t size) {
+    char small[ID_SIZE];
+    const char *id;
+    if (strspn(text, " \t\r\n") >= size) return true; /* "[]" */
+    Row row = {.text = text, .size = size};
+    yyjson_doc *doc = json_parse_in(&c->reader->image_arena, text, size, NULL);
+    if (!doc) return false;
+    if (id_text(yyjson_obj_get(yyjson_doc_get_root(doc), "image_id"), small, &id)) row.image_id = arena_strdup(c->reader->arena, id);
+    arena_reset(&c->reader->image_arena);
+    if (c->row_count == c->row_capacity) {
+        c->row_capacity = c->row_capacity ? 2 * c->row_capacity : 1024;
+        c->rows = xrealloc(c->rows, c->row_capacity * sizeof *c->rows);
+    }
+    c->rows[c->row_count] = row;
+    return buffer_printf(frame, "%zu", c->row_count++);
+}
+
+/* The text with a number for each row into *frame. The text is sound JSON when this is true and the frame is. */
+static bool cut_rows(CocoReader *c, const char *text, size_t size, Buffer *frame) {
+    int depth = 0;
+    bool in_list = false, sound = true;
+    size_t start = 0; /* of the row, else of what goes into the frame as it is */
+    for (size_t i = 0; i < size && sound; i++) {
+        char at = text[i];
+        bool opens = at == '[' || at == '{', closes = at == ']' || at == '}';
+        if (at == '"')
+            for (i++; i < size && text[i] != '"'; i++) i += text[i] == '\\';
+        if (in_list && depth == 2 && (closes || at == ',')) {
+            sound = add_row(c, frame, text + start, i - start);
+            start = i;
+            in_list = !closes;
+        }
+        depth += opens - closes;
+        if ((in_list && depth == 2 && at == ',') || (depth == 2 && at == '[')) {
+            buffer_append(frame, text + start, i + 1 - start);
+            start = i + 1;
+            in_list = true;
+        }
+    }
+    return buffer_append(frame, text + start, size - start) && sound;
+}
+
 static void note_text_id(CocoReader *c, yyjson_val *id) {
     if (!yyjson_is_str(id) || c->told_text_ids) return;
     c->told_text_ids = true;
@@ -70,12 +135,13 @@ static void note_text_id(CocoReader *c, yyjson_val *id) {
 }
 
 static void read_categories(CocoReader *c, yyjson_val *root) {
-    yyjson_val *list = yyjson_obj_get(root, "categories"), *category;
+    yyjson_val *list = yyjson_obj_get(root, "categories"), *number;
     size_t index, count;
     char small[ID_SIZE];
     const char *id;
     c->names = arena_new_array(c->reader->arena, const char *, yyjson_arr_size(list));
-    yyjson_arr_foreach(list, index, count, category) {
+    yyjson_arr_foreach(list, index, count, number) {
+        yyjson_val *category = parse_row(c, row_at(c, number));
         const char *name = json_get_string(category, "name", NULL);
         yyjson_val *key = yyjson_obj_get(category, "id");
         if (!name || text_is_blank(name) || !id_text(key, small, &id)) {
@@ -204,7 +270,7 @@ static const char *annotation_id(CocoReader *c, yyjson_val *annotation, size_t i
 
 static void read_annotation(CocoReader *c, DatasetImage *image, size_t index) {
     Reader *r = c->reader;
-    yyjson_val *value = c->annotations[index];
+    yyjson_val *value = parse_row(c, c->annotations[index]);
     const char *name = class_of(c, value);
     const char *id = annotation_id(c, value, index);
     if (!name) {
@@ -228,19 +294,16 @@ static void read_annotation(CocoReader *c, DatasetImage *image, size_t index) {
 }
 
 static void group_annotations(CocoReader *c, yyjson_val *root, size_t image_count) {
-    yyjson_val *list = yyjson_obj_get(root, "annotations"), *value;
+    yyjson_val *list = yyjson_obj_get(root, "annotations"), *number;
     size_t index, count, lost = 0, total = yyjson_arr_size(list);
-    c->annotations = arena_new_array(c->reader->arena, yyjson_val *, total);
+    c->annotations = arena_new_array(c->reader->arena, const Row *, total);
     c->next = arena_new_array(c->reader->arena, size_t, total);
     c->first = arena_new_array(c->reader->arena, size_t, image_count);
     c->annotation_count = total;
     for (size_t i = 0; i < image_count; i++) c->first[i] = total;
-    yyjson_arr_foreach(list, index, count, value) c->annotations[index] = value;
+    yyjson_arr_foreach(list, index, count, number) c->annotations[index] = row_at(c, number);
     for (size_t i = total; i-- > 0;) { /* from the end, so that each list comes in the order of the file */
-        char small[ID_SIZE];
-        const char *id;
-        size_t image = STRING_MAP_NONE;
-        if (id_text(yyjson_obj_get(c->annotations[i], "image_id"), small, &id)) image = string_map_get(&c->images, id);
+        size_t image = c->annotations[i]->image_id ? string_map_get(&c->images, c->annotations[i]->image_id) : STRING_MAP_NONE;
         if (image == STRING_MAP_NONE) {
             lost++;
             continue;
@@ -295,52 +358,55 @@ static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const c
 }
 
 static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
-    yyjson_val *images = yyjson_obj_get(root, "images"), *value;
+    yyjson_val *images = yyjson_obj_get(root, "images"), *number;
     size_t index, count;
     char small[ID_SIZE];
     const char *id;
     read_categories(c, root);
-    yyjson_arr_foreach(images, index, count, value) {
-        yyjson_val *key = yyjson_obj_get(value, "id");
+    yyjson_arr_foreach(images, index, count, number) {
+        yyjson_val *value = parse_row(c, row_at(c, number)), *key = yyjson_obj_get(value, "id");
         if (!id_text(key, small, &id)) reader_warn(c->reader, c->file, "image %zu has no id; its annotations cannot be found", index);
         else if (string_map_get_or_set(&c->images, id, index) != index) reader_warn(c->reader, c->file, "two images have the id %s", id);
         note_text_id(c, key);
-    }
-    yyjson_arr_foreach(images, index, count, value) {
         const char *named = json_get_string(value, "file_name", NULL);
         if (named) reader_claim_image(c->reader, c->file, named);
+        arena_reset(&c->reader->image_arena);
     }
     group_annotations(c, root, yyjson_arr_size(images));
     const char *split = split_of_file(c->file);
     Status status = STATUS_OK;
-    yyjson_arr_foreach(images, index, count, value) {
-        if (status == STATUS_OK) status = read_image(c, value, index, split, err);
+    yyjson_arr_foreach(images, index, count, number) {
+        if (status == STATUS_OK) status = read_image(c, parse_row(c, row_at(c, number)), index, split, err);
     }
     return status;
 }
 
 /* Captions and their like name the same images as the file of the objects beside them: they must not take the images away from it. */
-static bool is_of_objects(yyjson_val *root) {
-    yyjson_val *first = yyjson_arr_get_first(yyjson_obj_get(root, "annotations"));
+static bool is_of_objects(CocoReader *c, yyjson_val *root) {
+    yyjson_val *number = yyjson_arr_get_first(yyjson_obj_get(root, "annotations")), *first = number ? parse_row(c, row_at(c, number)) : NULL;
     return !first || yyjson_obj_get(first, "category_id") || yyjson_obj_get(first, "bbox") || yyjson_obj_get(first, "segmentation");
 }
 
 Status coco_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
-    Error why = {0};
-    yyjson_doc *doc = json_parse(text, size, &why);
-    if (!doc) {
-        reader_leave_file_out(r, file, "%s; left out", why.message);
-        return STATUS_OK;
-    }
-    yyjson_val *root = yyjson_doc_get_root(doc);
     CocoReader c = {.reader = r, .file = file};
+    Error why = {0};
+    Buffer frame;
+    buffer_init(&frame, SIZE_MAX / 2);
+    yyjson_doc *doc = cut_rows(&c, text, size, &frame) ? json_parse(frame.data, frame.size, NULL) : NULL;
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    buffer_clear(&frame);
+    if (!doc) { /* parsed once more as a whole, to say where */
+        yyjson_doc_free(json_parse(text, size, &why));
+        reader_leave_file_out(r, file, "%s; left out", why.message);
+    }
     string_map_init(&c.categories, r->arena);
     string_map_init(&c.images, r->arena);
     string_map_init(&c.annotation_ids, r->arena);
     Status status = STATUS_OK;
-    if (!is_of_objects(root)) reader_leave_file_out(r, file, "its annotations have neither category nor shape, as captions; left out");
+    if (doc && !is_of_objects(&c, root)) reader_leave_file_out(r, file, "its annotations have neither category nor shape, as captions; left out");
     else if (yyjson_is_arr(yyjson_obj_get(root, "images"))) status = read_document(&c, root, err);
     yyjson_doc_free(doc);
+    free(c.rows);
     return status;
 }
 

@@ -1,4 +1,5 @@
 /* pictographd: the table of commands, and the command line's reader. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -128,6 +129,7 @@ static int run(int argc, char **argv, Arena *arena) {
 }
 
 int main(int argc, char **argv) {
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* else it grows with what was freed, and each thread's arena comes to keep pieces of that size */
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         print_help(stdout);
         return 0;
