@@ -49,19 +49,21 @@ static int read_folder(Pipeline *pipeline) {
 /* Without enough labels there is nothing to train on: say what comes next. */
 static int explain_next_step(const Pipeline *pipeline) {
     const char *name = pipeline->name;
-    printf("The images are uploaded. To train a model, at least %d of them need labels:\n"
-           "  pictograph datasets import %s FOLDER_WITH_LABELS     Pascal VOC, COCO or YOLO files\n"
+    printf("%s. To train a model, at least %d of them need labels:\n"
+           "  pictograph datasets import %s FOLDER_WITH_LABELS     files of any of the seven formats\n"
            "  pictograph auto-annotate batch %s -m MODEL_ID        by a model that is there already\n"
            "  pictograph annotations save IMAGE_ID -f FILE         one image at a time\n"
            "Then: pictograph train start %s -p yolox\n",
-           LABELS_FEWEST_TO_TRAIN, name, name, name);
+           pipeline->incomplete ? "The images are uploaded, but for those named above" : "The images are uploaded", LABELS_FEWEST_TO_TRAIN, name, name, name);
     return CLI_OK;
 }
 
 static int run_steps(Pipeline *pipeline) {
     static int (*const steps[])(Pipeline *) = {pipeline_import, pipeline_export, pipeline_train,    pipeline_annotate,
                                                pipeline_coco,   pipeline_model,  pipeline_evaluate, pipeline_report};
+    Error err = {0};
     int code = read_folder(pipeline);
+    if (code == CLI_OK && file_make_directories(pipeline->output, 0777, &err)) code = cli_fail_base(&err);
     if (code == CLI_OK) code = pipeline_upload(pipeline);
     if (code == CLI_OK && labels_count_part(&pipeline->labels, PART_TRAIN) < LABELS_FEWEST_TO_TRAIN) return explain_next_step(pipeline);
     for (size_t i = 0; i < sizeof steps / sizeof *steps && code == CLI_OK; i++) code = steps[i](pipeline);
@@ -69,13 +71,12 @@ static int run_steps(Pipeline *pipeline) {
 }
 
 int cmd_pipeline(Cli *cli) {
-    Error err = {0};
     const char *name = cli->arguments[0];
     Pipeline pipeline = {.cli = cli, .memory = &cli->memory, .client = cli->client, .error = &cli->error, .name = name,
                          .folder = cli->arguments[1], .started = clock_monotonic(), .config = make_config(cli)};
     pipeline.output = cli_is_given(cli, "output") ? cli_text(cli, "output") : arena_printf(&cli->memory, "./%s-pipeline", name);
-    if (file_make_directories(pipeline.output, 0777, &err)) return cli_fail_base(&err);
     int code = run_steps(&pipeline);
+    if (code == CLI_OK && pipeline.incomplete) code = cli_error("the server did not take all of the images or labels, see above");
     for (int i = 0; i < PART_COUNT; i++) {
         free(pipeline.parts[i].truth);
         free(pipeline.parts[i].detections);

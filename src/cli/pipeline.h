@@ -50,6 +50,7 @@ typedef struct Pipeline {
     Step steps[STEP_COUNT];
     Progress progress;
     double started;
+    bool incomplete; /* images or labels that the server did not take: said when it happened, and by the exit code */
     char export_name[64], run_name[80], run_id[64], model_id[64];
     int64_t train_seconds; /* of the run, as the server counts */
     char model_path[4096], sheet_path[4096];

@@ -50,6 +50,7 @@ static int upload_missing(Pipeline *pipeline, const PictographUploadFile *files,
         pipeline_end(pipeline, STEP_UPLOAD, report.images_uploaded, -1, note);
     }
     cli_print_failures(report.failures, report.failure_count);
+    pipeline->incomplete |= report.failure_count > 0;
     pictograph_upload_report_clear(&report);
     return status ? cli_fail(pipeline->cli) : CLI_OK;
 }
@@ -105,6 +106,7 @@ int pipeline_import(Pipeline *pipeline) {
         warn_of_leaks(pipeline);
     }
     cli_print_failures(report.failures, report.failure_count);
+    pipeline->incomplete |= report.failure_count > 0;
     import_report_clear(&report);
     return status ? cli_fail(pipeline->cli) : CLI_OK;
 }

@@ -54,7 +54,11 @@ static PictographStatus scan(Listing *listing, const char *root, const char *rel
     const char *path = *relative ? arena_printf(&listing->memory, "%s/%s", root, relative) : root;
     PictographStatus status = PICTOGRAPH_OK;
     DIR *directory = opendir(path);
-    if (!directory) return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));
+    if (!directory && depth == 0) return failure_set(error, PICTOGRAPH_FILE, "%s: %s", path, strerror(errno));
+    if (!directory) {
+        report_failure(&listing->failures, &listing->failure_count, path, NULL, strerror(errno));
+        return PICTOGRAPH_OK;
+    }
     for (struct dirent *entry; !status && (entry = readdir(directory));) {
         struct stat info;
         if (entry->d_name[0] == '.' || fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW)) continue;

@@ -158,6 +158,17 @@ def test_a_folder_without_labels_is_uploaded(server, run, drawn, tmp_path):
     assert not server.answers.runs
 
 
+def test_what_the_server_does_not_take_fails_in_the_end(server, run, drawn, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes((drawn / "JPEGImages" / "scene_00000.jpg").read_bytes())
+    (folder / "back\\slash.jpg").write_bytes(b"x")
+    done = run(folder, code=1)
+    assert "The images are uploaded, but for those named above" in done.stdout and "did not take all of the images" in done.stderr
+    run(tmp_path / "nowhere", "-o", tmp_path / "never", code=1)
+    assert not (tmp_path / "never").exists()
+
+
 def test_import_command(server, run, drawn, tmp_path):
     server.answers.projects["fruit"] = {"id": "d-fruit", "name": "fruit", "classes": [{"name": "kiwi"}]}
     assert server.cli("datasets", "upload", "fruit", drawn / "JPEGImages").returncode == 0
