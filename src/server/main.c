@@ -129,7 +129,9 @@ static int run(int argc, char **argv, Arena *arena) {
 }
 
 int main(int argc, char **argv) {
-    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* else it grows with what was freed, and each thread's arena comes to keep pieces of that size */
+    /* Else both grow with what was freed, and each thread's arena comes to keep pieces of that size. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         print_help(stdout);
         return 0;
