@@ -1,4 +1,6 @@
 /* The job of an export: snapshot → zip → read back → object → completed. */
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "server/exports/export_rows.h"
@@ -14,6 +16,7 @@ typedef struct Build {
     ExportArchive archive;
     int64_t annotated;
     ObjectInfo object;
+    Error examined; /* how the hashing of the archive went */
     int64_t removed; /* rows of the snapshot, by the last slice */
 } Build;
 
@@ -60,12 +63,30 @@ static Status write_archive(Build *b, Error *err) {
     return status;
 }
 
+static void *examine_archive(void *context) {
+    Build *b = context;
+    (void)!objects_examine_file(b->archive.path, &b->object, &b->examined);
+    return NULL;
+}
+
+/* Reading back takes about as long as hashing and syncing: they go on together. */
+static Status check_archive(Build *b, Error *err) {
+    pthread_t thread;
+    bool together = pthread_create(&thread, NULL, examine_archive, b) == 0;
+    Status status = export_check(&b->archive, err);
+    if (together) pthread_join(thread, NULL);
+    else examine_archive(b);
+    if (status != STATUS_OK || b->examined.status == STATUS_OK) return status;
+    *err = b->examined;
+    return err->status;
+}
+
 static Status build(Build *b, Error *err) {
     Server *server = b->archive.job->server;
     Status status = db_write(server->store, mark_processing, b, err);
     if (status == STATUS_OK) status = write_archive(b, err);
-    if (status == STATUS_OK) status = export_check(&b->archive, err);
-    if (status == STATUS_OK) status = objects_adopt_file(server->objects, b->archive.path, &b->object, err);
+    if (status == STATUS_OK) status = check_archive(b, err);
+    if (status == STATUS_OK) status = objects_adopt_examined(server->objects, b->archive.path, &b->object, err);
     if (status == STATUS_OK) status = db_write(server->store, mark_completed, b, err);
     return status;
 }

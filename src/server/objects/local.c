@@ -295,6 +295,26 @@ Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, E
     return file.error.status;
 }
 
+Status objects_examine_file(const char *path, ObjectInfo *out, Error *err) {
+    Adoption file = {.path = path};
+    int fd;
+    Status status = examine(&file, &fd);
+    if (status == STATUS_OK && fsync(fd) != 0) status = error_set_errno(&file.error, errno, "fsync %s", path);
+    if (fd >= 0) close(fd);
+    if (status == STATUS_OK) *out = file.object;
+    else if (err) *err = file.error;
+    return status;
+}
+
+Status objects_adopt_examined(Objects *objects, const char *path, const ObjectInfo *info, Error *err) {
+    Adoption file = {.path = path, .object = *info};
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    Status status = fd >= 0 ? take_over(objects, &file, fd, true) : error_set_errno(&file.error, errno, "%s", path);
+    if (fd >= 0) close(fd);
+    if (status != STATUS_OK && err) *err = file.error;
+    return status;
+}
+
 /* --- removing -------------------------------------------------------------------------------------------------------------- */
 
 /* Looks at the age again under the lock: the file may have been written anew since the caller asked the store. */

@@ -38,6 +38,10 @@ void object_writer_abort(ObjectWriter *writer);
 
 /* Takes over a finished regular file of this machine (moved when on the same file system, else copied). Durable after return. */
 Status objects_adopt_file(Objects *objects, const char *path, ObjectInfo *out, Error *err);
+/* The same in two steps, for whoever reads the file at the same time: first it is hashed and synced, then it gets its lasting name. Nobody may change
+ * it in between. */
+Status objects_examine_file(const char *path, ObjectInfo *out, Error *err);
+Status objects_adopt_examined(Objects *objects, const char *path, const ObjectInfo *info, Error *err);
 typedef struct Adoption {
     const char *path;
     ObjectInfo object;

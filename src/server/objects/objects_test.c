@@ -170,6 +170,25 @@ static void finished_files_are_adopted(void **state) {
     assert_int_not_equal(objects_adopt_file(f->objects, "/nowhere/at/all", &info, &f->err), STATUS_OK);
 }
 
+static void an_examined_file_is_durable_before_it_has_its_name(void **state) {
+    Fixture *f = *state;
+    ObjectInfo info;
+    char *path = loose_file(f, "export.zip", "abc");
+    files_synced = 0;
+    assert_int_equal(objects_examine_file(path, &info, &f->err), STATUS_OK);
+    assert_int_equal(files_synced, 1);
+    assert_string_equal(info.sha256, ABC_SHA256);
+    assert_string_equal(info.md5, ABC_MD5);
+    assert_int_equal(info.size, 3);
+    assert_true(file_exists(path));
+    assert_false(objects_exist(f->objects, ABC_SHA256));
+    assert_int_equal(objects_adopt_examined(f->objects, path, &info, &f->err), STATUS_OK);
+    assert_false(file_exists(path));
+    assert_true(objects_exist(f->objects, ABC_SHA256));
+    assert_int_not_equal(objects_adopt_examined(f->objects, path, &info, &f->err), STATUS_OK);
+    assert_int_not_equal(objects_examine_file(path, &info, &f->err), STATUS_OK);
+}
+
 enum { MANY = 8 };
 
 /* Loose files "0", "1" … of which the last but one is like the first. */
@@ -516,6 +535,7 @@ int main(void) {
         OBJECTS_TEST(a_folder_is_durable_before_an_object_in_it_is_acknowledged),
         OBJECTS_TEST(a_writer_has_a_limit_and_leaves_nothing),
         OBJECTS_TEST(finished_files_are_adopted),
+        OBJECTS_TEST(an_examined_file_is_durable_before_it_has_its_name),
         OBJECTS_TEST(many_files_are_synced_together_and_before_they_have_names),
         OBJECTS_TEST(faults_of_one_file_leave_the_others),
         OBJECTS_TEST(what_is_not_durable_is_not_acknowledged),
