@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "formats/dataset.h"
+#include "formats/unpack.h"
 #include "worker/program.h"
 #include "worker/sandbox.h"
 #include "base/banned.h"
@@ -127,6 +128,7 @@ static Status read_dataset(const char *path, const char *folder, const char *wan
     options.max_ratio = MAX_RATIO;
     options.max_label_bytes = MAX_LABEL_BYTES;
     Status status = file_make_directories(files, 0700, err);
+    if (status == STATUS_OK && !unpack_is_zip(path)) status = error_set(err, STATUS_BAD_REQUEST, "The upload is not a zip");
     if (status == STATUS_OK && !(lines.file = fopen(name, "w"))) status = error_set_errno(err, errno, "%s", name);
     if (status == STATUS_OK) status = dataset_open(&dataset, path, &options, err);
     if (status == STATUS_OK) status = choose_format(dataset, wanted, &format, err);
@@ -135,6 +137,13 @@ static Status read_dataset(const char *path, const char *folder, const char *wan
     if (lines.file && fclose(lines.file) != 0 && status == STATUS_OK) status = error_set_errno(err, errno, "%s", name);
     buffer_clear(&lines.line);
     return status == STATUS_OK ? write_summary(format, report, result, err) : status;
+}
+
+/* The name of the object at the server says nothing to whoever sent it under another one. */
+static void drop_name(const char *name, Error *err) {
+    size_t length = strlen(name);
+    if (!text_starts_with(err->message, name) || !text_starts_with(err->message + length, ": ")) return;
+    memmove(err->message, err->message + length + 2, strlen(err->message + length + 2) + 1);
 }
 
 static Status run_read(WorkerCall *call, void *context, Error *err) {
@@ -147,6 +156,7 @@ static Status run_read(WorkerCall *call, void *context, Error *err) {
     arena_init(&arena, SIZE_MAX);
     dataset_report_init(&report, &arena);
     Status status = read_dataset(path, folder, json_get_string(call->params, "format", NULL), &report, call->result, err);
+    if (status != STATUS_OK) drop_name(file_base_name(path), err);
     arena_clear(&arena);
     return status;
 }
