@@ -1,7 +1,8 @@
 /* The pictograph format: nothing is lost.
  *
  * dataset.json holds name, description, kinds, classes and counts; annotations/<folder>/<filename>.json the facts of one image and, under "annotations", its
- * annotation document; images/<folder>/<filename> the pixels.
+ * annotation document; images/<folder>/<filename> the pixels. A folder that `datasets download` wrote, here or with a client of the hosted product, is read
+ * too: <filename>.json beside the image is its bare document.
  */
 #include <string.h>
 
@@ -37,11 +38,28 @@ static yyjson_doc *open_head(const Dataset *d) {
     return head ? parse(&d->tree, head, DATASET_JSON_MAX, NULL) : NULL;
 }
 
+/* "photo.jpg.json" */
+static bool is_named_for_an_image(const Dataset *d, const TreeFile *file) {
+    Arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    bool is = reader_takes(d, file, ".json") && name_is_image(name_without_extension(&scratch, file->path));
+    arena_clear(&scratch);
+    return is;
+}
+
+static bool looks_like_bare_document(const Tree *tree, const TreeFile *file) {
+    Buffer ends;
+    const char *text = reader_peek(tree, file, &ends) ? buffer_text(&ends) : "";
+    bool is = text[strspn(text, " \t\r\n")] == '[' && strstr(text, "\"type\"");
+    buffer_clear(&ends);
+    return is;
+}
+
 bool pictograph_detect(const Dataset *d) {
     yyjson_doc *doc = open_head(d);
     bool is = doc && text_equal(json_get_string(yyjson_doc_get_root(doc), "format", NULL), "pictograph");
     yyjson_doc_free(doc);
-    return is;
+    return is || (!find_head(d) && reader_finds_file(d, is_named_for_an_image, looks_like_bare_document));
 }
 
 /* ---- reading ---- */
@@ -87,17 +105,20 @@ static void read_annotations(Reader *r, const char *file, yyjson_val *array, Ann
 }
 
 Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Error *err) {
-    const char *filename = json_get_string(root, "filename", NULL);
+    bool is_bare = yyjson_is_arr(root);
+    const char *stem = name_without_extension(&r->image_arena, file_base_name(file));
+    const char *filename = is_bare ? stem : json_get_string(root, "filename", NULL), *folder = is_bare ? name_folder(&r->image_arena, file) : json_get_string(root, "folder", "/");
+    if (is_bare && !name_is_image(stem)) return STATUS_OK;
     if (!filename || !name_is_safe_path(filename) || strchr(filename, '/')) {
         reader_leave_file_out(r, file, "does not name its image; left out");
         return STATUS_OK;
     }
     /* annotations/a/b.jpg.json -> the image of the same place, else the one that the facts name. */
-    TreeFile *image_file = reader_find_image(r, file, name_without_extension(&r->image_arena, file_base_name(file)));
+    TreeFile *image_file = reader_find_image(r, file, stem);
     if (!image_file) image_file = reader_find_image(r, file, filename);
     DatasetImage image;
     if (image_file) image = reader_image(r, image_file);
-    else if (!reader_missing_image(r, file, name_join(&r->image_arena, json_get_string(root, "folder", "/"), filename), &image)) return STATUS_OK;
+    else if (!reader_missing_image(r, file, name_join(&r->image_arena, folder, filename), &image)) return STATUS_OK;
     if (image_file && image_file->seen) {
         reader_leave_file_out(r, file, "a second label file of image %s; left out", image_file->path);
         return STATUS_OK;
@@ -108,6 +129,7 @@ Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Erro
         image.width = (uint32_t)width;
         image.height = (uint32_t)height;
     }
+    reader_find_size(r, &image);
     image.id = json_get_string(root, "id", NULL);
     image.status = json_get_string(root, "status", NULL);
     image.display_name = json_get_string(root, "display_name", NULL);
@@ -115,7 +137,7 @@ Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Erro
     image.split = split ? name_split(split, strlen(split)) : NULL;
     image.labelled = true;
     image.filename = filename; /* the name in the archive may have been cut */
-    read_annotations(r, file, yyjson_obj_get(root, "annotations"), &image.annotations);
+    read_annotations(r, file, is_bare ? root : yyjson_obj_get(root, "annotations"), &image.annotations);
     for (size_t i = 0; i < image.annotations.count; i++) reader_class(r, image.annotations.items[i].name);
     return reader_deliver(r, &image, err);
 }
@@ -125,7 +147,7 @@ static Status read_file(Reader *r, const TreeFile *file, Error *err) {
     yyjson_doc *doc = parse(r->tree, file, r->options->max_label_bytes, &why);
     Status status = STATUS_OK;
     if (!doc) reader_leave_file_out(r, file->path, "%s; left out", why.message);
-    else if (yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = pictograph_read_image(r, file->path, yyjson_doc_get_root(doc), err);
+    else if (yyjson_is_arr(yyjson_doc_get_root(doc)) || yyjson_obj_get(yyjson_doc_get_root(doc), "annotations")) status = pictograph_read_image(r, file->path, yyjson_doc_get_root(doc), err);
     yyjson_doc_free(doc);
     return status;
 }
@@ -135,11 +157,12 @@ static bool is_label(const TreeFile *file, const TreeFile *head) {
 }
 
 Status pictograph_read(Reader *r, Error *err) {
-    yyjson_doc *doc = open_head(r->dataset);
-    if (!doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json is missing or cannot be read");
-    pictograph_read_head(r, yyjson_doc_get_root(doc));
-    yyjson_doc_free(doc);
     const TreeFile *head = find_head(r->dataset);
+    yyjson_doc *doc = open_head(r->dataset);
+    if (head && !doc) return error_set(err, STATUS_BAD_REQUEST, "dataset.json cannot be read");
+    if (doc) pictograph_read_head(r, yyjson_doc_get_root(doc));
+    else r->keeps_folders = true; /* they are those of the dataset that was downloaded */
+    yyjson_doc_free(doc);
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
         if (is_label(file, head)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));

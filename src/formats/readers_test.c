@@ -408,6 +408,20 @@ static void labels_for_another_size_are_doubted(void **state) {
                                             "! b.xml: b.png is 80x100, but its labels are for 100x80 (turned, perhaps by EXIF): they may lie wrong\n");
 }
 
+static void what_datasets_download_wrote(void **state) {
+    (void)state;
+    const char *box = "[\n  {\"id\": \"1\", \"name\": \"car\", \"type\": \"bbox\", \"bounding_box\": {\"x\": 1, \"y\": 2, \"w\": 3, \"h\": 4}}\n]\n";
+    test_image(&t, "d/images/a.png", 100, 80);
+    test_image(&t, "d/b/a.png", 100, 80);
+    test_image(&t, "d/plain.png", 100, 80);
+    test_file(&t, "d/images/a.png.json", box);
+    test_file(&t, "d/b/a.png.json", "[]");
+    test_file(&t, "d/b/gone.png.json", box);
+    test_file(&t, "d/b/list.json", "[1]");
+    assert_string_equal(test_read(&t, "d"), "pictograph\n/b a.png 100x80 none:\n/b gone.png 0x0 none: 1 car bbox 1,2,3,4\n"
+                                            "/images a.png 100x80 none: 1 car bbox 1,2,3,4\n/ plain.png 100x80 none: -\n");
+}
+
 static void other_formats_in_the_folder_are_said(void **state) {
     (void)state;
     test_image(&t, "d/a.png", 100, 80);
@@ -551,6 +565,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(labels_alone_find_images_that_are_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_passed_over_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labels_for_another_size_are_doubted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_datasets_download_wrote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
