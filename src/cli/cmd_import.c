@@ -54,6 +54,8 @@ static int import(Cli *cli, Labels *labels, const ServerImages *images) {
     int code = status ? cli_fail(cli) : report.failure_count ? CLI_API_ERROR : CLI_OK;
     cli_print_failures(report.missing, report.missing_count);
     cli_print_failures(report.failures, report.failure_count);
+    if (report.images_skipped > 0)
+        fprintf(stderr, "%lld images are labelled already and stay as they are: --overwrite replaces their annotations\n", (long long)report.images_skipped);
     if (!status) print_report(cli, labels, &report);
     if (!status && report.images_saved + report.images_skipped + (int64_t)(report.missing_count + report.failure_count) == 0)
         code = cli_error("%s: labels of no image%s", cli->arguments[1], cli_is_given(cli, "split") ? " of these splits" : "");

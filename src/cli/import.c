@@ -6,12 +6,15 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "client/failure.h"
 #include "client/report.h"
 #include "client/result.h"
 
 #include "base/banned.h"
 
 /* ---- classes ---- */
+
+enum { CLASS_NAME_CHARACTERS = 120 }; /* of the contract */
 
 static bool has_class(const PictographClass *classes, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
@@ -38,6 +41,9 @@ static PictographClass *merge_classes(const PictographResult *project, const Lab
 
 PictographStatus import_classes(PictographClient *client, const char *project_name, const Labels *labels, bool may_create, bool *created,
                                 PictographError *error) {
+    for (size_t i = 0; i < labels->report.class_count; i++)
+        if (text_length(labels->report.classes[i].name) > CLASS_NAME_CHARACTERS)
+            return failure_set(error, PICTOGRAPH_VALIDATION, "The class name '%.60s…' is longer than %d characters", labels->report.classes[i].name, CLASS_NAME_CHARACTERS);
     PictographResult *project = pictograph_projects_get(client, project_name, error), *changed = NULL;
     bool create = !project && error->status == PICTOGRAPH_NOT_FOUND && may_create;
     if (!project && !create) return error->status;

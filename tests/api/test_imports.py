@@ -193,14 +193,16 @@ def test_the_report_names_files(owner, jpeg):
     done, files = bring_in(owner, data, format="coco")
     assert done["status"] == "completed" and done["image_count"] == 2 and done["annotation_count"] == 2
     told = {(f["file"], f["outcome"]): f for f in files}
-    assert told["good.jpg", "taken"]["annotation_count"] == 2 and "class name" in told["good.jpg", "taken"]["message"]
+    assert told["good.jpg", "mended"]["annotation_count"] == 2 and "class name" in told["good.jpg", "mended"]["message"]
     assert told["unlisted.jpg", "taken"]["message"] is None
     assert told["broken.png", "left_out"]["message"] and "pixels" in told["gone.jpg", "left_out"]["message"]
     notes = [f for f in files if f["file"] == "annotations/instances.json"]
     assert any("zero size" in f["message"] and f["outcome"] == "left_out" for f in notes) and any("cut" in f["message"] and f["outcome"] == "mended" for f in notes)
     assert [c["name"] for c in owner.get(f"/projects/{done['name']}").json()["project"]["classes"]] == ["cell"]
-    page = owner.get(f"/imports/{done['id']}/files?outcome=taken&limit=1&offset=1").json()
-    assert page["total"] == 2 and [f["file"] for f in page["files"]] == ["unlisted.jpg"]
+    page = owner.get(f"/imports/{done['id']}/files?outcome=left_out&limit=1&offset=1").json()
+    assert page["total"] == done["left_out"] == 3 and len(page["files"]) == 1
+    page = owner.get(f"/imports/{done['id']}/files?outcome=taken").json()
+    assert page["total"] == done["taken"] == 1 and [f["file"] for f in page["files"]] == ["unlisted.jpg"]
 
 
 def test_each_image_has_its_own_fault_and_its_place_in_the_report(owner):

@@ -178,8 +178,13 @@ def test_import_command(server, run, drawn, tmp_path):
     assert "kiwi" in [c["name"] for c in server.answers.projects["fruit"]["classes"]]
     told = json.loads(server.cli("datasets", "import", "fruit", drawn, "--overwrite").stdout)
     assert (told["images_saved"], told["images_skipped"]) == (20, 0)
-    told = json.loads(server.cli("datasets", "import", "fruit", drawn).stdout)
-    assert (told["images_saved"], told["images_skipped"]) == (0, 20)
+    done = server.cli("datasets", "import", "fruit", drawn)
+    told = json.loads(done.stdout)
+    assert (told["images_saved"], told["images_skipped"]) == (0, 20) and "20 images are labelled already" in done.stderr
+    label = (drawn / "Annotations" / "scene_00000.xml").read_text()
+    (tmp_path / "scene_00000.xml").write_text(re.sub("<name>.*?</name>", f"<name>{'x' * 121}</name>", label))
+    done = server.cli("datasets", "import", "fruit", tmp_path / "scene_00000.xml")
+    assert done.returncode == 1 and "x…' is longer than 120 characters" in done.stderr
     assert server.cli("datasets", "import", "nope", drawn).returncode == 1
     (tmp_path / "empty").mkdir()
     assert server.cli("datasets", "import", "fruit", tmp_path / "empty").returncode == 1

@@ -350,7 +350,7 @@ static void settle(Run *r, ZipImportItem *item, const Waiting *waiting) {
     string_map_set(&r->places, waiting->place, 1);
     keep_annotations(r, &item->annotations);
     size_t lost = waiting->annotations - item->annotations.count;
-    item->outcome = ZIP_IMPORT_OUTCOME_TAKEN;
+    item->outcome = lost ? ZIP_IMPORT_OUTCOME_MENDED : ZIP_IMPORT_OUTCOME_TAKEN;
     if (lost) item->message = arena_printf(&r->slice_arena, "%zu annotations have a class name that cannot be used; left out", lost);
     r->images++;
 }
