@@ -135,6 +135,25 @@ static void coco_as_the_real_world_writes_it(void **state) {
     assert_int_equal(t.report.left_out, 1);
 }
 
+/* The reader cuts the text into rows by itself: what is no JSON must be refused as a whole, and told as the parser tells it. */
+static void coco_rows_end_where_they_should(void **state) {
+    (void)state;
+    test_file(&t, "d/a.json", "{\"info\":{\"x\":[1,{\"y\":\"]\"}]},\"licenses\":[ ],\"images\":[\n {\"id\":1,\"file_name\":\"a,]}\\\".png\",\"width\":9,\"height\":9} , 7,[[]],null],"
+                              "\"annot\\u0061tions\":[{\"image_id\":1,\"category_id\":1,\"bbox\":[1,2,3,4]}],\"annotations\":[{}],\"categories\":[{\"id\":1,\"name\":\"c\\\\\"}]}");
+    assert_string_equal(test_read(&t, "d/a.json"), "coco\n/ a,]}\".png 9x9 none: #0 c\\ bbox 1,2,3,4\n"
+                                                   "! a.json: image 1 has no id; its annotations cannot be found\n! a.json: image 2 has no id; its annotations cannot be found\n"
+                                                   "! a.json: image 3 has no id; its annotations cannot be found\n! a.json: image 1 has no file_name; left out\n"
+                                                   "! a.json: image 2 has no file_name; left out\n! a.json: image 3 has no file_name; left out\n");
+    static const char *const TAILS[] = {"[1,]}", "[,1]}", "[1 2]}", "[{]}", "[{\"x\":1]}]}", "[}", "[\"]}", "[]", "[]}}", "[[]]]}", "[nul]}", "[{\"x\"}]}", "[1e999]}"};
+    for (size_t i = 0; i < sizeof TAILS / sizeof *TAILS; i++) {
+        Error why = {0};
+        char *text = arena_printf(&t.arena, "{\"annotations\":[],\"images\":[{\"id\":1,\"file_name\":\"a.png\"}],\"categories\":%s", TAILS[i]);
+        test_file(&t, "d/a.json", text);
+        assert_null(json_parse(text, strlen(text), &why));
+        assert_string_equal(test_read(&t, "d/a.json"), arena_printf(&t.arena, "coco\n! a.json: %s; left out\n", why.message));
+    }
+}
+
 static void coco_as_one_file(void **state) {
     (void)state;
     test_file(&t, "d/labels.json", "{\"images\":[{\"id\":1,\"file_name\":\"a.jpg\",\"width\":9,\"height\":9}],\"annotations\":[],\"categories\":[]}");
@@ -553,6 +572,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(voc_with_splits_and_slips, set_up, tear_down),
         cmocka_unit_test_setup_teardown(voc_beside_the_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_rows_end_where_they_should, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_as_one_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_without_names, set_up, tear_down),
