@@ -128,7 +128,7 @@ static void hsv_run(float *restrict blue, float *restrict green, float *restrict
 
 /* One copy for plain x86-64 and one for AVX2, chosen when the program starts. */
 #if defined(__x86_64__) && defined(__has_attribute)
-#if __has_attribute(target_clones)
+#if __has_attribute(target_clones) && !defined __SANITIZE_THREAD__ /* which would run in the choice between clones before it is ready */
 __attribute__((target_clones("avx2", "default")))
 #endif
 #endif
