@@ -4,7 +4,7 @@
 #   make demo DATA=folder              the same on your images; labels as Pascal VOC, COCO or YOLO files beside them
 #   make demo DATA=folder EPOCHS=3     likewise MODEL_SIZE=tiny, MAX_SECONDS=180, SEED=2
 
-.PHONY: help setup build demo test asan bench schemathesis soak fuzz docs clean
+.PHONY: help setup build demo test asan sanitize bench schemathesis soak fuzz docs clean
 .DEFAULT_GOAL := help
 export DATA EPOCHS MODEL_SIZE MAX_SECONDS SEED PORT
 FUZZ_SECONDS ?= 60
@@ -33,6 +33,16 @@ test: build asan
 asan: setup
 	@test -f build/asan/build.ninja || meson setup build/asan -Db_sanitize=address,undefined -Db_lundef=false -Dtrain=false
 	@ninja -C build/asan
+
+## make sanitize the API's and the clients' tests under AddressSanitizer and UBSan; SANITIZER=thread: ThreadSanitizer
+SANITIZER ?= address
+SANITIZED = build/sanitize/$(SANITIZER)
+sanitize: build
+	@tools/setup test
+	@test -f $(SANITIZED)/build.ninja || meson setup $(SANITIZED) -Db_sanitize=$(SANITIZER:address=address,undefined) -Db_lundef=false -Dtrain=false -Dunit_tests=false
+	@ninja -C $(SANITIZED) $(if $(filter thread,$(SANITIZER)),src/server/pictographd src/cli/pictograph)
+	@for build in build/meson $(SANITIZED); do tools/link_programs $$build $(SANITIZED)/bin; done
+	@PICTOGRAPH_BIN=$(CURDIR)/$(SANITIZED)/bin PICTOGRAPH_CLI=$(CURDIR)/$(SANITIZED)/bin/pictograph tests/run api client
 
 ## make bench    figures beside a peer or a bare limit
 bench: build
@@ -66,4 +76,4 @@ docs: build
 
 ## make clean    removes what was built, not what was downloaded (build/deps)
 clean:
-	@rm -rf build/meson build/asan build/fuzz build/bin
+	@rm -rf build/meson build/asan build/sanitize build/fuzz build/bin

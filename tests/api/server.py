@@ -1,6 +1,7 @@
 """A real pictographd in a temporary folder, and a client whose every exchange is judged by the contract."""
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -59,6 +60,7 @@ class Server:
         """kill -9, workers die with it."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self.check_log()
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -68,7 +70,13 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError("pictographd did not stop within 30 s of SIGTERM")
+            self.check_log()
         return self.process.returncode if self.process else None
+
+    def check_log(self):
+        """Of programs with a sanitizer, workers included: what it said."""
+        found = re.search("Sanitizer: |runtime error: ", text := self.log.read_text(errors="replace"))
+        assert not found, text[found.start():][:5000]
 
 
 class Client:

@@ -2,7 +2,7 @@
 import subprocess
 import sys
 
-from stand_in import CLI, ROOT
+from stand_in import BUILD, CLI, ROOT
 
 
 def test_cli_page_is_the_help():
@@ -16,7 +16,7 @@ def test_header_program_compiles_and_runs(server, tmp_path):
     start, end = next(i for i, l in enumerate(lines) if "#include <pictograph/pictograph.h>" in l), next(i for i, l in enumerate(lines) if l == " *     }")
     source = tmp_path / "list.c"
     source.write_text("\n".join(line.removeprefix(" *").removeprefix("     ") for line in lines[start:end + 1]))
-    library = CLI.parents[1] / "client"
+    library = BUILD / "src" / "client"
     subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", source, f"-I{ROOT / 'include'}", f"-L{library}", "-lpictograph",
                     f"-Wl,-rpath,{library}", "-o", tmp_path / "list"], check=True)
     server.answers["GET datasets/"] = [(200, {"datasets": [{"name": "cars", "image_count": 3}]})]
