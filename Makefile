@@ -1,7 +1,7 @@
 # The front door of Pictograph. `make` alone lists what it opens; the work is done by tools/, meson and tests/run.
 #
 #   make demo                          draws its own data set, trains on it and shows what came out
-#   make demo DATA=folder              the same on your images; labels as Pascal VOC, COCO or YOLO files beside them
+#   make demo DATA=folder              the same on your images; labels of any of the seven formats beside them
 #   make demo DATA=folder EPOCHS=3     likewise MODEL_SIZE=tiny, MAX_SECONDS=180, SEED=2
 
 .PHONY: help setup build demo test asan sanitize bench schemathesis soak fuzz docs clean

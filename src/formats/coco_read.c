@@ -315,22 +315,28 @@ static void group_annotations(CocoReader *c, yyjson_val *root, size_t image_coun
     c->reader->report->left_out += lost;
 }
 
-static const char *split_of_file(const char *file) {
+/* *folder becomes the word as it stands in the file's name, "val2017", which is what a folder of its images is called; else NULL. */
+static const char *split_of_file(Reader *r, const char *file, const char **folder) {
     const char *name = file_base_name(file);
+    *folder = NULL;
     for (const char *word = name; *word;) {
         size_t length = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
         const char *split = name_split(word, length);
-        if (split) return split;
+        if (split) {
+            *folder = arena_strndup(r->arena, word, length);
+            return split;
+        }
         word += length + (word[length] != '\0');
     }
     return name_split_of_path(file);
 }
 
-static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const char *split, Error *err) {
+static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const char *split, const char *folder, Error *err) {
     Reader *r = c->reader;
     const char *named = json_get_string(value, "file_name", NULL);
     DatasetImage image;
-    TreeFile *file = named ? reader_find_image(r, c->file, named) : NULL;
+    TreeFile *file = named && folder ? reader_find_image(r, c->file, name_join(&r->image_arena, folder, named)) : NULL;
+    if (!file && named) file = reader_find_image(r, c->file, named);
     if (!named) {
         reader_leave_file_out(r, c->file, "image %zu has no file_name; left out", index);
         return STATUS_OK;
@@ -373,10 +379,10 @@ static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
         arena_reset(&c->reader->image_arena);
     }
     group_annotations(c, root, yyjson_arr_size(images));
-    const char *split = split_of_file(c->file);
+    const char *folder, *split = split_of_file(c->reader, c->file, &folder);
     Status status = STATUS_OK;
     yyjson_arr_foreach(images, index, count, number) {
-        if (status == STATUS_OK) status = read_image(c, parse_row(c, row_at(c, number)), index, split, err);
+        if (status == STATUS_OK) status = read_image(c, parse_row(c, row_at(c, number)), index, split, folder, err);
     }
     return status;
 }

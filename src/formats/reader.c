@@ -165,6 +165,7 @@ TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named
     TreeFile *file = find_by_place(r, label_path, named);
     if (file) return file;
     file = tree_find_image_named(r->tree, file_base_name(named));
+    if (!file) file = tree_find_image_below(r->tree, named);
     return file && !file->claimed ? file : NULL;
 }
 

@@ -154,6 +154,21 @@ static void coco_rows_end_where_they_should(void **state) {
     }
 }
 
+static void coco_of_splits_and_folders_with_equal_names(void **state) {
+    (void)state;
+    test_image(&t, "d/images/train/1.png", 9, 9);
+    test_image(&t, "d/images/val/1.png", 9, 9);
+    test_image(&t, "d/data/x/2.png", 9, 9);
+    test_image(&t, "d/data/y/2.png", 9, 9);
+    test_file(&t, "d/annotations/instances_train.json", ONE_COCO("1.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"));
+    test_file(&t, "d/annotations/instances_val.json", ONE_COCO("1.png", "\"category_id\":1,\"bbox\":[4,3,2,1]"));
+    test_file(&t, "d/labels.json", ONE_COCO("y/2.png", "\"category_id\":1,\"bbox\":[1,1,1,1]"));
+    test_file(&t, "d/more.json", ONE_COCO("2.png", "\"category_id\":1,\"bbox\":[2,2,2,2]"));
+    assert_string_equal(test_read(&t, "d"),
+                        "coco\n/train 1.png 9x9 train: 1 car bbox 1,2,3,4\n/val 1.png 9x9 val: 1 car bbox 4,3,2,1\n/data/y 2.png 9x9 none: 1 car bbox 1,1,1,1\n"
+                        "/ 2.png 9x9 none: 1 car bbox 2,2,2,2\n/data/x 2.png 9x9 none: -\n! more.json: image 2.png is missing\n");
+}
+
 static void coco_as_one_file(void **state) {
     (void)state;
     test_file(&t, "d/labels.json", "{\"images\":[{\"id\":1,\"file_name\":\"a.jpg\",\"width\":9,\"height\":9}],\"annotations\":[],\"categories\":[]}");
@@ -573,6 +588,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(voc_beside_the_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_rows_end_where_they_should, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_of_splits_and_folders_with_equal_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_as_one_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_without_names, set_up, tear_down),

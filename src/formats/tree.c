@@ -92,6 +92,7 @@ static void init(Tree *tree, const char *root) {
     string_map_init(&tree->by_form, &tree->arena);
     string_map_init(&tree->by_name, &tree->arena);
     string_map_init(&tree->by_stem, &tree->arena);
+    string_map_init(&tree->by_tail, &tree->arena);
 }
 
 static void sort(Tree *tree) {
@@ -194,6 +195,17 @@ TreeFile *tree_find_image_named(const Tree *tree, const char *base_name) {
         if (at == STRING_MAP_NONE) at = string_map_get(&tree->by_stem, base_name); /* the label file named it without extension */
         arena_clear(&scratch);
     }
+    return at == STRING_MAP_NONE || at == TREE_SEVERAL ? NULL : &tree->files[at];
+}
+
+TreeFile *tree_find_image_below(Tree *tree, const char *path) {
+    if (!strchr(path, '/')) return NULL;
+    for (size_t i = 0; i < tree->count && !tree->has_tails; i++) {
+        const char *tail = tree->files[i].is_image ? composer_form(tree->composer, tree->files[i].path) : "";
+        for (const char *slash; (slash = strchr(tail, '/')); tail = slash + 1) index_name(&tree->by_tail, tail, i);
+    }
+    tree->has_tails = true;
+    size_t at = string_map_get(&tree->by_tail, composer_form(tree->composer, path));
     return at == STRING_MAP_NONE || at == TREE_SEVERAL ? NULL : &tree->files[at];
 }
 

@@ -42,6 +42,8 @@ typedef struct Tree {
     StringMap by_form; /* composed form of a path beyond ASCII -> its index, TREE_SEVERAL when files share it */
     StringMap by_name; /* composed form of the base name of an image -> its index, TREE_SEVERAL when images share it */
     StringMap by_stem; /* the same without the extension */
+    StringMap by_tail; /* composed end of an image's path, from some folder on -> its index, TREE_SEVERAL; made when it is first asked for */
+    bool has_tails;
 } Tree;
 #define TREE_SEVERAL ((size_t)-2)
 #define TREE_PASSED_MAX 200
@@ -59,6 +61,8 @@ void tree_close(Tree *tree);
 TreeFile *tree_find(const Tree *tree, const char *path);
 /* The one image of that base name, else the one image of that stem; NULL when there is none or several. */
 TreeFile *tree_find_image_named(const Tree *tree, const char *base_name);
+/* The one image whose path ends with this one of folder and name; NULL when there is none or several. */
+TreeFile *tree_find_image_below(Tree *tree, const char *path);
 /* Path to open, in arena; NULL when it is not on disk. */
 char *tree_full_path(const Tree *tree, Arena *arena, const TreeFile *file);
 /* Appends all of a file to out; STATUS_PAYLOAD_TOO_LARGE past out->maximum. */
