@@ -102,9 +102,11 @@ static void record(UploadAll *all, const char *path, const PictographError *erro
     PictographUploadReport *report = all->report;
     bool taken = error->status == PICTOGRAPH_CONFLICT && !text_equal(error->error_code, "idempotency_conflict");
     if (error->status == PICTOGRAPH_VALIDATION && strstr(error->message, "already exists")) taken = true;
+    const char *message = error->message, *colon = text_starts_with(message, path) ? message + strlen(path) : "";
+    if (text_starts_with(colon, ": ")) message = colon + 2; /* the row names the file already */
     Buffer reason;
     buffer_init(&reason, 2048);
-    buffer_printf(&reason, "%s%s", taken ? "conflict: " : "", error->message);
+    buffer_printf(&reason, "%s%s", taken ? "conflict: " : "", message);
     if (error->status == PICTOGRAPH_OK) report->images_uploaded++;
     else if (taken && !all->options->conflicts_fail) report->images_skipped++;
     else report_failure(&report->failures, &report->failure_count, path, NULL, buffer_text(&reason));

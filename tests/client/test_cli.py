@@ -267,12 +267,14 @@ def test_no_image_of_a_folder_is_lost_without_a_word(server, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "more").symlink_to(tmp_path / "images")
+    (tmp_path / "images" / "lost.jpg").symlink_to("nowhere.jpg")
     stored = serve_uploads(server)
     done = server.cli("datasets", "upload", "cars", tmp_path)
     told = json.loads(done.stdout)
-    assert done.returncode == 1 and set(stored) == {"/images/1.jpg"} and (told["images_uploaded"], told["failures"]) == (1, 3)
+    assert done.returncode == 1 and set(stored) == {"/images/1.jpg"} and (told["images_uploaded"], told["failures"]) == (1, 4)
     assert {failed["path"].removeprefix(f"{tmp_path}/"): failed["reason"] for failed in told["failed"]} == {
         "images/back\\slash.jpg": "The name holds a backslash or a control character",
+        "images/lost.jpg": "No such file or directory",
         "images/val/1.jpg": f"{tmp_path}/images/train/1.jpg has the same name and goes to the folder /images too; full paths keep them apart",
         "more": "a link to a folder, which is not followed: upload that folder itself"}
     stored = serve_uploads(server)
