@@ -23,7 +23,7 @@ typedef struct CvatReader {
     xmlParserCtxt *parser;
     bool first_pass; /* labels and claims; else shapes */
     int depth;       /* elements that are open */
-    bool in_label, refused, told_tracks;
+    bool in_label, refused, in_track;
     Buffer text;     /* of the label's child that is open */
     char *label_name, *label_color; /* in the reader's arena */
     bool has_image;
@@ -304,9 +304,12 @@ static void start_element(void *context, const xmlChar *local, const xmlChar *pr
         arena_reset(&c->reader->image_arena);
     } else if (c->depth == IMAGE_DEPTH && strcmp(name, "image") == 0) {
         begin_image(c, &attributes);
-    } else if (c->depth == IMAGE_DEPTH && strcmp(name, "track") == 0 && !c->told_tracks) {
-        c->told_tracks = true;
-        reader_leave_file_out(c->reader, c->file, "tracks of videos are not read; left out");
+    } else if (c->depth == IMAGE_DEPTH && strcmp(name, "track") == 0) {
+        const char *label = attribute(&attributes, "label");
+        c->in_track = true;
+        reader_leave_file_out(c->reader, c->file, "a track of a video (%s): not read; left out", label ? label : "without label");
+    } else if (c->depth == SHAPE_DEPTH && c->in_track) {
+        c->reader->report->left_out++;
     } else if (c->depth == SHAPE_DEPTH && c->has_image) {
         read_shape(c, name, &attributes);
     }
@@ -317,6 +320,7 @@ static void end_element(void *context, const xmlChar *local, const xmlChar *pref
     const char *name = (const char *)local;
     (void)prefix, (void)uri;
     c->depth--;
+    c->in_track &= c->depth >= IMAGE_DEPTH;
     if (c->in_label && strcmp(name, "name") == 0 && !c->label_name) c->label_name = arena_strdup(c->reader->arena, buffer_text(&c->text));
     if (c->in_label && strcmp(name, "color") == 0) c->label_color = arena_strdup(c->reader->arena, buffer_text(&c->text));
     if (c->in_label && strcmp(name, "label") == 0) end_label(c);
@@ -347,7 +351,7 @@ static bool parse(CvatReader *c, const char *text, size_t size, bool first_pass)
                              .internalSubset = document_type, .warning = quiet, .error = quiet};
     c->first_pass = first_pass;
     c->depth = 0;
-    c->has_image = c->in_label = false;
+    c->has_image = c->in_label = c->in_track = false;
     c->parser = xmlCreatePushParserCtxt(&handler, c, NULL, 0, NULL);
     if (!c->parser) return false;
     xmlCtxtUseOptions(c->parser, XML_PARSE_NONET | XML_PARSE_NOENT); /* NOENT: &amp; and its like; others need a document type, which ends the parse */
