@@ -23,13 +23,13 @@ static bool depth_within(const char *text, size_t size, int limit) {
     return deepest <= limit;
 }
 
-static yyjson_doc *parse(const char *text, size_t size, const yyjson_alc *memory, Error *err) {
+static yyjson_doc *parse(const char *text, size_t size, yyjson_read_flag flags, const yyjson_alc *memory, Error *err) {
     if (!depth_within(text, size, JSON_MAX_DEPTH)) {
         error_set(err, STATUS_MALFORMED_JSON, "JSON is nested deeper than %d levels", JSON_MAX_DEPTH);
         return NULL;
     }
     yyjson_read_err why = {0};
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, size, YYJSON_READ_NOFLAG, memory, &why);
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, size, flags, memory, &why);
     if (!doc && memory && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         error_set(err, STATUS_PAYLOAD_TOO_LARGE, "JSON takes too much memory");
     else if (!doc)
@@ -37,7 +37,7 @@ static yyjson_doc *parse(const char *text, size_t size, const yyjson_alc *memory
     return doc;
 }
 
-yyjson_doc *json_parse(const char *text, size_t size, Error *err) { return parse(text, size, NULL, err); }
+yyjson_doc *json_parse(const char *text, size_t size, Error *err) { return parse(text, size, YYJSON_READ_NOFLAG, NULL, err); }
 
 /* yyjson's allocator over an arena: a block that grows is copied, nothing is given back singly. */
 static void *arena_malloc(void *context, size_t size) {
@@ -58,7 +58,12 @@ static void arena_free(void *context, void *pointer) {
 }
 
 yyjson_doc *json_parse_in(Arena *arena, const char *text, size_t size, Error *err) {
-    return parse(text, size, &(yyjson_alc){arena_malloc, arena_realloc, arena_free, arena}, err);
+    return parse(text, size, YYJSON_READ_NOFLAG, &(yyjson_alc){arena_malloc, arena_realloc, arena_free, arena}, err);
+}
+
+yyjson_doc *json_parse_loosely(Arena *arena, const char *text, size_t size, Error *err) {
+    yyjson_alc memory = {arena_malloc, arena_realloc, arena_free, arena};
+    return parse(text, size, YYJSON_READ_ALLOW_INF_AND_NAN, arena ? &memory : NULL, err);
 }
 
 yyjson_doc *json_parse_file(const char *path, size_t maximum, Error *err) {

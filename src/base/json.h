@@ -22,6 +22,8 @@
 yyjson_doc *json_parse(const char *text, size_t size, Error *err);
 /* The same with the document's memory in the arena: nothing is to be freed. STATUS_PAYLOAD_TOO_LARGE past the arena's limit. */
 yyjson_doc *json_parse_in(Arena *arena, const char *text, size_t size, Error *err);
+/* For files that other programs wrote: NaN and Infinity, which Python writes, are numbers. arena NULL: the memory is malloc'd as json_parse's. */
+yyjson_doc *json_parse_loosely(Arena *arena, const char *text, size_t size, Error *err);
 /* Reads a whole file of at most maximum bytes and parses it; err names the file. */
 yyjson_doc *json_parse_file(const char *path, size_t maximum, Error *err);
 

@@ -5,6 +5,7 @@
  * Ids may be numbers or texts. Boxes come from bbox, shapes from segmentation (polygons or run lengths); iscrowd regions are left out,
  * since they mark where nothing was labelled singly.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,13 +65,13 @@ bool coco_detect(const Dataset *d) { return reader_finds_file(d, takes, looks_li
 
 /* ---- ids and categories ---- */
 
-/* One spelling for 5, 5.0 and "5"; false when it is neither number nor text. */
+/* One spelling for 5, 5.0 and "5"; false when it is neither number nor text, as NaN is. */
 static bool id_text(yyjson_val *value, char *small, const char **out) {
     *out = small;
     if (yyjson_is_str(value)) *out = yyjson_get_str(value);
     else if (yyjson_is_uint(value)) snprintf(small, ID_SIZE, "%llu", (unsigned long long)yyjson_get_uint(value));
     else if (yyjson_is_sint(value)) snprintf(small, ID_SIZE, "%lld", (long long)yyjson_get_sint(value));
-    else if (yyjson_is_real(value)) snprintf(small, ID_SIZE, "%.15g", yyjson_get_real(value));
+    else if (yyjson_is_real(value) && isfinite(yyjson_get_real(value))) snprintf(small, ID_SIZE, "%.15g", yyjson_get_real(value));
     else return false;
     return true;
 }
@@ -79,7 +80,7 @@ static bool id_text(yyjson_val *value, char *small, const char **out) {
 
 /* Every row is known to be sound. The value lives in image_arena. */
 static yyjson_val *parse_row(CocoReader *c, const Row *row) {
-    return yyjson_doc_get_root(json_parse_in(&c->reader->image_arena, row->text, row->size, NULL));
+    return yyjson_doc_get_root(json_parse_loosely(&c->reader->image_arena, row->text, row->size, NULL));
 }
 
 /* What stands in a list of the frame: the number of a row. */
@@ -91,7 +92,7 @@ static bool add_row(CocoReader *c, Buffer *frame, const char *text, size_t size)
     const char *id;
     if (strspn(text, " \t\r\n") >= size) return true; /* "[]" */
     Row row = {.text = text, .size = size};
-    yyjson_doc *doc = json_parse_in(&c->reader->image_arena, text, size, NULL);
+    yyjson_doc *doc = json_parse_loosely(&c->reader->image_arena, text, size, NULL);
     if (!doc) return false;
     if (id_text(yyjson_obj_get(yyjson_doc_get_root(doc), "image_id"), small, &id)) row.image_id = arena_strdup(c->reader->arena, id);
     arena_reset(&c->reader->image_arena);
@@ -191,7 +192,7 @@ static Ring read_ring(Arena *arena, yyjson_val *flat) {
     yyjson_val *value;
     double x = 0, v;
     yyjson_arr_foreach(flat, index, count, value) {
-        if (!number_at(value, &v)) return (Ring){0};
+        if (!number_at(value, &v) || !isfinite(v)) return (Ring){0};
         if (index % 2) ring.points[ring.count++] = (Point){x, v};
         x = v;
     }
@@ -256,7 +257,7 @@ static bool read_shape(CocoReader *c, const DatasetImage *image, yyjson_val *ann
 
 static bool is_crowd(yyjson_val *annotation) {
     yyjson_val *v = yyjson_obj_get(annotation, "iscrowd");
-    return yyjson_is_true(v) || (yyjson_is_num(v) && yyjson_get_num(v) != 0);
+    return yyjson_is_true(v) || yyjson_get_num(v) > 0;
 }
 
 static const char *annotation_id(CocoReader *c, yyjson_val *annotation, size_t index) {
@@ -398,11 +399,11 @@ Status coco_read_text(Reader *r, const char *file, const char *text, size_t size
     Error why = {0};
     Buffer frame;
     buffer_init(&frame, SIZE_MAX / 2);
-    yyjson_doc *doc = cut_rows(&c, text, size, &frame) ? json_parse(frame.data, frame.size, NULL) : NULL;
+    yyjson_doc *doc = cut_rows(&c, text, size, &frame) ? json_parse_loosely(NULL, frame.data, frame.size, NULL) : NULL;
     yyjson_val *root = yyjson_doc_get_root(doc);
     buffer_clear(&frame);
     if (!doc) { /* parsed once more as a whole, to say where */
-        yyjson_doc_free(json_parse(text, size, &why));
+        yyjson_doc_free(json_parse_loosely(NULL, text, size, &why));
         reader_leave_file_out(r, file, "%s; left out", why.message);
     }
     string_map_init(&c.categories, r->arena);

@@ -45,8 +45,9 @@ static bool read_points(Arena *arena, yyjson_val *list, Ring *out) {
     *out = (Ring){arena_new_array(arena, Point, yyjson_arr_size(list)), 0};
     yyjson_arr_foreach(list, index, count, pair) {
         yyjson_val *x = yyjson_arr_get(pair, 0), *y = yyjson_arr_get(pair, 1);
-        if (yyjson_arr_size(pair) != 2 || !yyjson_is_num(x) || !yyjson_is_num(y)) return false;
-        out->points[out->count++] = (Point){yyjson_get_num(x), yyjson_get_num(y)};
+        Point *point = &out->points[out->count++];
+        *point = (Point){yyjson_get_num(x), yyjson_get_num(y)};
+        if (yyjson_arr_size(pair) != 2 || !yyjson_is_num(x) || !yyjson_is_num(y) || !isfinite(point->x) || !isfinite(point->y)) return false;
     }
     return out->count > 0;
 }
@@ -213,7 +214,7 @@ static Status read_root(LabelmeReader *l, yyjson_val *root, Error *err) {
 
 Status labelme_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
     Error why = {0};
-    yyjson_doc *doc = json_parse(text, size, &why);
+    yyjson_doc *doc = json_parse_loosely(NULL, text, size, &why);
     yyjson_val *root = yyjson_doc_get_root(doc);
     LabelmeReader l = {.reader = r, .file = file};
     Status status = STATUS_OK;

@@ -6,6 +6,7 @@
 // clang-format off
 #include <cmocka.h>
 // clang-format on
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "formats/image_size.h"
@@ -144,7 +145,7 @@ static void coco_rows_end_where_they_should(void **state) {
                                                    "! a.json: image 1 has no id; its annotations cannot be found\n! a.json: image 2 has no id; its annotations cannot be found\n"
                                                    "! a.json: image 3 has no id; its annotations cannot be found\n! a.json: image 1 has no file_name; left out\n"
                                                    "! a.json: image 2 has no file_name; left out\n! a.json: image 3 has no file_name; left out\n");
-    static const char *const TAILS[] = {"[1,]}", "[,1]}", "[1 2]}", "[{]}", "[{\"x\":1]}]}", "[}", "[\"]}", "[]", "[]}}", "[[]]]}", "[nul]}", "[{\"x\"}]}", "[1e999]}"};
+    static const char *const TAILS[] = {"[1,]}", "[,1]}", "[1 2]}", "[{]}", "[{\"x\":1]}]}", "[}", "[\"]}", "[]", "[]}}", "[[]]]}", "[nul]}", "[{\"x\"}]}"};
     for (size_t i = 0; i < sizeof TAILS / sizeof *TAILS; i++) {
         Error why = {0};
         char *text = arena_printf(&t.arena, "{\"annotations\":[],\"images\":[{\"id\":1,\"file_name\":\"a.png\"}],\"categories\":%s", TAILS[i]);
@@ -152,6 +153,29 @@ static void coco_rows_end_where_they_should(void **state) {
         assert_null(json_parse(text, strlen(text), &why));
         assert_string_equal(test_read(&t, "d/a.json"), arena_printf(&t.arena, "coco\n! a.json: %s; left out\n", why.message));
     }
+}
+
+/* Python's json writes NaN and Infinity. */
+static void coco_with_numbers_that_are_none(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 9, 9);
+    test_file(&t, "d/i.json",
+              "{\"info\":{\"version\":NaN},\"images\":[{\"id\":1,\"file_name\":\"a.png\",\"width\":NaN,\"height\":Infinity},{\"id\":NaN,\"file_name\":\"b.png\"}],"
+              "\"categories\":[{\"id\":1,\"name\":\"car\"},{\"id\":-Infinity,\"name\":\"bus\"}],\"annotations\":["
+              "{\"id\":1,\"image_id\":1,\"category_id\":1,\"bbox\":[1,2,3,4],\"area\":NaN,\"score\":NaN,\"iscrowd\":NaN,\"segmentation\":NaN},"
+              "{\"id\":2,\"image_id\":1,\"category_id\":1,\"bbox\":[1,NaN,3,4]},{\"id\":3,\"image_id\":1,\"category_id\":1,\"segmentation\":[[1,1,5,1,5,-Infinity]]},"
+              "{\"id\":4,\"image_id\":1,\"category_id\":NaN,\"bbox\":[1,2,3,4]},{\"id\":NaN,\"image_id\":NaN,\"category_id\":1,\"bbox\":[1,2,3,4]}]}");
+    assert_string_equal(test_read(&t, "d"),
+                        "coco\n/ a.png 9x9 none: 1 car bbox 1,2,3,4\n/ b.png 0x0 none:\n"
+                        "! i.json: category 1 has no name or no id; passed over\n"
+                        "! i.json: image 1 has no id; its annotations cannot be found\n"
+                        "! i.json: 1 annotations belong to no listed image; left out\n"
+                        "! i.json: a.png, annotation 2 (car): box not made of numbers; left out\n"
+                        "! i.json: a.png, annotation 3 (car): a segmentation of 6 numbers is no polygon; passed over\n"
+                        "! i.json: a.png, annotation 3 (car): neither a box nor a shape; left out\n"
+                        "! i.json: a.png, annotation 4: no category; left out\n"
+                        "! i.json: image b.png is missing\n");
+    assert_int_equal(t.report.left_out, 4);
 }
 
 static void coco_of_splits_and_folders_with_equal_names(void **state) {
@@ -356,6 +380,7 @@ static void labelme_with_its_oddities(void **state) {
               SHAPE("car", "circle", "null", "[50,40],[60,40]") "," SHAPE("car", "linestrip", "null", "[1,1],[5,9]") "," SHAPE("car", "line", "null", "[1,1]") ","
               SHAPE("car", "point", "null", "[7,8]") "," SHAPE("car", "points", "null", "[7,8],[9,9]") "," SHAPE("car", "mask", "null", "[10,10],[20,30]") ","
               SHAPE("car", "blob", "null", "[7,8]") "," SHAPE("", "point", "null", "[7,8]") "," SHAPE("car", "polygon", "null", "[7,\"8\"]") ","
+              SHAPE("car", "rotation", "null", "[5,0],[10,5],[5,10],[0,5]") "," SHAPE("car", "polygon", "NaN", "[0,0],[8,0],[8,NaN]") ","
               "{\"label\":\"old\",\"points\":[[1,1],[3,1],[3,3]]}],"
               "\"imagePath\":\"a.png\",\"imageData\":null,\"imageHeight\":80,\"imageWidth\":100}");
     test_file(&t, "d/json/b.json", "{\"shapes\":[],\"imagePath\":\"..\\\\images\\\\b.png\",\"imageData\":null}");
@@ -365,7 +390,8 @@ static void labelme_with_its_oddities(void **state) {
     assert_string_equal(test_read(&t, "d"),
                         "labelme\n"
                         "/images a.png 100x80 none: 1 car bbox 1,2,3,4; 2 car polygon 0,0,28,8 (3+3); 4 bus polygon 0,0,15,15 (8); 6 car polygon 40,30,20,20 (36); "
-                        "7 car polyline 1,1,4,8; 9 car keypoint 0,0,0,0; 10 car keypoint 0,0,0,0; 10.2 car keypoint 0,0,0,0; 11 car bbox 10,10,10,20; 15 old polygon 1,1,2,2 (3)\n"
+                        "7 car polyline 1,1,4,8; 9 car keypoint 0,0,0,0; 10 car keypoint 0,0,0,0; 10.2 car keypoint 0,0,0,0; 11 car bbox 10,10,10,20; "
+                        "15 car polygon 0,0,10,10 (4); 17 old polygon 1,1,2,2 (3)\n"
                         "/images b.png 20x10 none:\n"
                         "/json gone.jpg 6x5 none:\n"
                         "/images plain.png 20x10 none: -\n"
@@ -374,6 +400,7 @@ static void labelme_with_its_oddities(void **state) {
                         "! images/a.json: shape 12 (car): of the unknown type blob; left out\n"
                         "! images/a.json: shape 13 (): left out\n"
                         "! images/a.json: shape 14 (car): a polygon that is not sound; left out\n"
+                        "! images/a.json: shape 16 (car): a polygon that is not sound; left out\n"
                         "! json/broken.json: Not valid JSON at byte 11: unexpected end of data; left out\n"
                         "! json/gone.json: its image gone.jpg is missing\n"
                         "! json/other.json: a JSON file, but not of LabelMe; passed over\n");
@@ -411,6 +438,8 @@ static void csv_with_its_oddities(void **state) {
     assert_int_equal(t.report.left_out, 4);
     test_file(&t, "d/annotations.csv", "image_path;class_name;x_min;y_min;x_max;y_max\nx/a.png;car, red;1;2;4;6\n");
     assert_non_null(strstr(test_read(&t, "d"), "/x a.png 20x10 none: line 2 car, red bbox 1,2,3,4\n"));
+    test_file(&t, "d/annotations.csv", "image\tlabel\tx\ty\tw\th\nx/a.png\tcar, \"red\"; old\t1\t2\t3\t4\n\t\t\t\t\t\n");
+    assert_non_null(strstr(test_read(&t, "d"), "/x a.png 20x10 none: line 2 car, \"red\"; old bbox 1,2,3,4\n"));
 }
 
 static void what_is_passed_over_is_named(void **state) {
@@ -427,6 +456,16 @@ static void what_is_passed_over_is_named(void **state) {
     assert_non_null(strstr(told, "! linked: a link to a folder, which is not followed\n"));
     assert_non_null(strstr(told, "! lost.png: a link that leads nowhere; passed over\n"));
     assert_int_equal(t.report.warning_total, 4);
+}
+
+static void folders_that_cannot_be_opened_are_named(void **state) {
+    (void)state;
+    if (geteuid() == 0) skip(); /* who opens every folder */
+    test_image(&t, "d/a.png", 100, 80);
+    test_image(&t, "d/closed/b.png", 100, 80);
+    if (chmod(test_path(&t, "d/closed"), 0)) abort();
+    assert_string_equal(test_read(&t, "d"), "images\n/ a.png 100x80 none: -\n! closed: a folder that cannot be opened; passed over\n");
+    if (chmod(test_path(&t, "d/closed"), 0700)) abort();
 }
 
 static void labels_for_another_size_are_doubted(void **state) {
@@ -589,6 +628,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(voc_beside_the_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_rows_end_where_they_should, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_with_numbers_that_are_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_of_splits_and_folders_with_equal_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_as_one_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_with_its_oddities, set_up, tear_down),
@@ -601,6 +641,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(other_formats_in_the_folder_are_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labels_alone_find_images_that_are_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_passed_over_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folders_that_cannot_be_opened_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labels_for_another_size_are_doubted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_datasets_download_wrote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
