@@ -145,3 +145,9 @@ def test_what_is_not_there_is_404_whatever_else_is_wrong(owner):
     owner.patch(f"/projects/{fresh()}", {"classes": [{"name": "a"}, {"name": "a"}]}, 404)
     owner.post(f"/annotations/{nobody}", {"image_id": str(uuid.uuid4()), "annotations": []}, 404)
     owner.post("/training/", {"dataset_name": fresh(), "export_name": "e", "pipeline_type": "detectron2"}, 404)
+
+
+def test_a_refused_name_says_what_a_name_may_hold(owner):
+    refused = owner.post("/projects/", {"name": "a/b"}, 422).json()["detail"]
+    assert [(e["loc"], e["msg"]) for e in refused] == [
+        (["body", "name"], "String should have none of / \\ ? # %, no control characters, no blank at its ends, and not be '.' or '..'")]

@@ -167,7 +167,7 @@ const char *read_string(Decoder *d, const FieldPath *at, yyjson_val *value, Stri
         field_error(d->errors, at, input, "string_too_long", "String should have at most %zu character%s", rule.maximum,
                     rule.maximum == 1 ? "" : "s");
     else if (rule.pattern && !rule.pattern->matches(text))
-        field_error(d->errors, at, input, "string_pattern_mismatch", "String should match pattern '%s'", rule.pattern->text);
+        field_error(d->errors, at, input, "string_pattern_mismatch", "String should %s", rule.pattern->rule);
     else if (rule.pattern && rule.pattern->folder && length > 1 && text_ends_with(text, "/"))
         return arena_strndup(d->arena, text, strlen(text) - 1);
     else

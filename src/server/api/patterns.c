@@ -85,13 +85,23 @@ static bool email(const char *text) {
 }
 
 /* tools/apigen.py reads these rows: one a line, the text in JSON's spelling. */
-const Pattern PATTERN_NON_BLANK = {"\\S", non_blank, false};
-const Pattern PATTERN_PROJECT_NAME = {"^(?!\\.{1,2}$)(?!\\s)[^/\\\\?#%\\u0000-\\u001f]+(?<!\\s)$", project_name, false};
-const Pattern PATTERN_EXPORT_NAME = {"^(?!\\.{1,2}$)[^/\\\\?#%\\u0000-\\u001f]+$", export_name, false};
-const Pattern PATTERN_VIRTUAL_PATH = {"^/(?:[^/\\u0000-\\u001f]+(?:/[^/\\u0000-\\u001f]+)*/?)?$", virtual_path, true};
-const Pattern PATTERN_FILE_NAME = {"^[^/\\\\\\u0000-\\u001f]+$", file_name, false};
-const Pattern PATTERN_FOLDER_NAME = {"^[^/\\u0000-\\u001f]+$", folder_name, false};
-const Pattern PATTERN_TOKEN_43 = {"^[A-Za-z0-9_-]{43}$", token_43, false};
-const Pattern PATTERN_OBJECT_TOKEN = {"^[A-Za-z0-9_-]{16,512}$", object_token, false};
-const Pattern PATTERN_IDEMPOTENCY_KEY = {"^[\\x21-\\x7e]+$", idempotency_key, false};
-const Pattern PATTERN_EMAIL = {"format: email", email, false};
+const Pattern PATTERN_NON_BLANK = {"\\S", non_blank, false,
+    "not be blank"};
+const Pattern PATTERN_PROJECT_NAME = {"^(?!\\.{1,2}$)(?!\\s)[^/\\\\?#%\\u0000-\\u001f]+(?<!\\s)$", project_name, false,
+    "have none of / \\ ? # %, no control characters, no blank at its ends, and not be '.' or '..'"};
+const Pattern PATTERN_EXPORT_NAME = {"^(?!\\.{1,2}$)[^/\\\\?#%\\u0000-\\u001f]+$", export_name, false,
+    "have none of / \\ ? # %, no control characters, and not be '.' or '..'"};
+const Pattern PATTERN_VIRTUAL_PATH = {"^/(?:[^/\\u0000-\\u001f]+(?:/[^/\\u0000-\\u001f]+)*/?)?$", virtual_path, true,
+    "begin with /, as in /day-1/left, and have no empty part, none that is '.' or '..', and no control characters"};
+const Pattern PATTERN_FILE_NAME = {"^[^/\\\\\\u0000-\\u001f]+$", file_name, false,
+    "be a file's name alone: none of / \\ and no control characters"};
+const Pattern PATTERN_FOLDER_NAME = {"^[^/\\u0000-\\u001f]+$", folder_name, false,
+    "be one folder's name: no / and no control characters"};
+const Pattern PATTERN_TOKEN_43 = {"^[A-Za-z0-9_-]{43}$", token_43, false,
+    "be 43 letters, digits, - or _"};
+const Pattern PATTERN_OBJECT_TOKEN = {"^[A-Za-z0-9_-]{16,512}$", object_token, false,
+    "be 16 to 512 letters, digits, - or _"};
+const Pattern PATTERN_IDEMPOTENCY_KEY = {"^[\\x21-\\x7e]+$", idempotency_key, false,
+    "be printable ASCII without blanks"};
+const Pattern PATTERN_EMAIL = {"format: email", email, false,
+    "be an e-mail address, as in kim@example.org"};

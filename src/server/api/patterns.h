@@ -9,7 +9,8 @@
 typedef struct Pattern {
     const char *text; /* as the contract writes it */
     bool (*matches)(const char *text);
-    bool folder; /* a trailing slash is dropped once it matched (the root "/" stays) */
+    bool folder;      /* a trailing slash is dropped once it matched (the root "/" stays) */
+    const char *rule; /* for people: what a text that matches "should …" */
 } Pattern;
 
 extern const Pattern PATTERN_NON_BLANK;
