@@ -141,3 +141,9 @@ def test_names_lists_and_deletion(owner, with_role, colleague, stranger, filled)
 def test_no_image_comes_before_a_taken_name(owner, filled):
     export(owner, filled, "taken")
     owner.post("/exports/", {"dataset_name": filled["name"], "name": "taken", "status_filter": "review"}, 404)
+
+
+def test_a_class_filter_names_classes_of_the_project(owner, filled):
+    reply = owner.post("/exports/", {"dataset_name": filled["name"], "name": "e", "class_filter": ["cell", "cel"]}, 422).json()
+    assert reply["error_code"] == "unknown_class"
+    assert [(e["loc"], e["msg"]) for e in reply["detail"]] == [(["body", "class_filter", 1], "'cel' is not a class of the project")]

@@ -101,6 +101,16 @@ typedef struct NewExport {
     ExportRecord row;
 } NewExport;
 
+/* A filter that names no class of the project would leave everything out, and be noticed late: every such name is refused. */
+static Status check_class_filter(Request *rq, const StringArray *filter, const ProjectRecord *project, Error *err) {
+    for (size_t i = 0; i < filter->count; i++) {
+        if (class_list_find(&project->classes, filter->items[i])) continue;
+        request_field_error(rq, "unknown_class", arena_printf(&rq->arena, "'%s' is not a class of the project", filter->items[i]), "body", "class_filter",
+                            arena_printf(&rq->arena, "%zu", i), NULL);
+    }
+    return rq->errors.count ? error_set(err, STATUS_UNKNOWN_CLASS, "Unknown class") : STATUS_OK;
+}
+
 static Status insert_export(DbSession *tx, void *context, Error *err) {
     NewExport *new = context;
     Arena *arena = &new->rq->arena;
@@ -108,6 +118,7 @@ static Status insert_export(DbSession *tx, void *context, Error *err) {
     const char *organization = new->rq->principal.organization_id, *status_filter = status_filter_name(body->status_filter);
     ProjectRecord project;
     Status status = project_load(tx, arena, organization, body->dataset_name, &project, err);
+    if (status == STATUS_OK) status = check_class_filter(new->rq, &body->class_filter, &project, err);
     if (status == STATUS_OK) status = export_require_images(tx, arena, project.id, status_filter, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err,
