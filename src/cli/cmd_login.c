@@ -11,6 +11,8 @@
 
 #include "base/banned.h"
 
+enum { CHECK_SECONDS = 10 };
+
 /* Reads a line without showing it. False at the end of input. */
 static bool read_hidden(const char *prompt, char *out, int size) {
     struct termios before, hidden;
@@ -30,6 +32,18 @@ static bool read_hidden(const char *prompt, char *out, int size) {
     return read;
 }
 
+/* A key that the server refuses is not stored; one that it could not be asked about is, with a warning. */
+static int check_key(Cli *cli, const char *key) {
+    PictographOptions options = {.api_key = key, .base_url = cli->base_url, .timeout_seconds = CHECK_SECONDS, .read_config_file = true,
+                                 .user_agent = "pictograph-cli", .cancelled = cli_interrupted};
+    cli->client = pictograph_new(&options, &cli->error);
+    if (!cli->client) return cli_fail(cli);
+    pictograph_result_free(pictograph_credits_balance(cli->client, &cli->error));
+    if (cli->error.status == PICTOGRAPH_AUTH || cli->error.status == PICTOGRAPH_CANCELLED) return cli_fail(cli);
+    if (cli->error.status) fprintf(stderr, "warning: the key could not be checked: %s\n", cli->error.message);
+    return CLI_OK;
+}
+
 int cmd_login(Cli *cli) {
     char typed[256] = "";
     Error err = {0};
@@ -40,9 +54,12 @@ int cmd_login(Cli *cli) {
     if (!text_starts_with(key, "pk_")) fputs("warning: API keys start with pk_; storing it all the same\n", stderr);
     char *path = config_path();
     if (!path) return cli_usage("HOME is not set");
-    char *stored = cli->base_url ? NULL : config_read(path, "base_url"); /* a new key does not forget the address */
-    int code = config_write(path, key, cli->base_url ? cli->base_url : stored, &err) ? cli_fail_base(&err) : CLI_OK;
-    free(stored);
+    int code = check_key(cli, key);
+    if (code == CLI_OK) {
+        char *stored = cli->base_url ? NULL : config_read(path, "base_url"); /* a new key does not forget the address */
+        if (config_write(path, key, cli->base_url ? cli->base_url : stored, &err)) code = cli_fail_base(&err);
+        free(stored);
+    }
     if (code == CLI_OK) printf("Saved API key to %s\n", path);
     explicit_bzero(typed, sizeof typed);
     free(path);

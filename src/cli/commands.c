@@ -10,7 +10,7 @@
 #define THRESHOLD(long_name) {0, long_name, CLI_NUMBER, "P", NULL, "lowest score that is kept", 0, 1, false}
 
 const CliCommand cli_commands[] = {
-    {"login", NULL, "", "Stores an API key for later calls", cmd_login, true, {{0}}},
+    {"login", NULL, "", "Checks an API key and stores it for later calls", cmd_login, true, {{0}}},
     {"init", NULL, "", "Writes an AGENTS.md that tells coding agents about Pictograph", cmd_init, true,
      {{'o', "output", CLI_TEXT, "PATH", "./AGENTS.md", "file to write", 0, 0, false},
       {'f', "force", CLI_FLAG, NULL, NULL, "replace an existing file", 0, 0, false}}},

@@ -90,9 +90,10 @@ def test_a_long_429_tells_when_to_come_back(server):
 
 
 def test_login_stores_what_later_calls_use(server, tmp_path):
+    server.answers["GET credits/balance"] = [(200, {"credits_remaining": 1})]
     done = server.cli("login", "--base-url", server.url, stdin="pk_live_stored\n", HOME=str(tmp_path))
     path = tmp_path / ".pictograph" / "config.toml"
-    assert done.stdout == f"Saved API key to {path}\n"
+    assert (done.stdout, done.stderr) == (f"Saved API key to {path}\n", "API key: ")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     server.answers["GET models/"] = [(200, {"models": []})]
     environment = {"PICTOGRAPH_API_KEY": "", "PICTOGRAPH_BASE_URL": "", "HOME": str(tmp_path)}
@@ -105,6 +106,15 @@ def test_login_stores_what_later_calls_use(server, tmp_path):
     assert "warning" in server.cli("login", "--api-key", "other", HOME=str(tmp_path)).stderr
     assert server.cli("models", "list", **environment).stdout == "No results.\n", "the address was forgotten"
     assert server.asked[-1].headers["X-API-Key"] == "other"
+
+
+def test_login_stores_no_key_that_the_server_refuses(server, tmp_path):
+    path = tmp_path / ".pictograph" / "config.toml"
+    server.answers["GET credits/balance"] = [(401, error("invalid_api_key", "API key is not valid"))]
+    done = server.cli("login", "--api-key", "pk_live_typo", HOME=str(tmp_path))
+    assert done.returncode == 1 and done.stderr.startswith("error: API key is not valid") and not path.exists()
+    done = server.cli("login", "--api-key", "pk_live_later", "--base-url", "http://127.0.0.1:9", HOME=str(tmp_path))
+    assert done.returncode == 0 and "could not be checked" in done.stderr and path.exists()
 
 
 def test_ctrl_c_at_the_hidden_prompt_gives_the_terminal_back(server, tmp_path):
