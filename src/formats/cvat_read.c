@@ -225,23 +225,22 @@ static bool add_points(Shape *s) {
 
 static const struct {
     const char *element;
-    bool (*add)(Shape *shape); /* NULL: no shape of ours; false: not as it should be */
+    bool (*add)(Shape *shape); /* false: not as it should be */
 } SHAPES[] = {
     {"box", add_box},   {"polygon", add_polygon}, {"polyline", add_polyline}, {"points", add_points}, {"ellipse", add_ellipse},
-    {"mask", add_mask}, {"cuboid", NULL},         {"skeleton", NULL},         {"tag", NULL},
+    {"mask", add_mask},
 };
 
 static void read_shape(CvatReader *c, const char *element, const Attributes *attributes) {
     size_t i = 0, count = sizeof SHAPES / sizeof *SHAPES;
     while (i < count && strcmp(SHAPES[i].element, element) != 0) i++;
-    if (i == count) return;
     Reader *r = c->reader;
     const char *label = attribute(attributes, "label");
     c->shape_count++;
     Shape shape = {.c = c, .attributes = attributes, .annotation = {.name = label, .confidence = 1}};
     shape.what = arena_printf(&r->image_arena, "%s, shape %zu (%s)", c->image.filename, c->shape_count, label ? label : "without label");
     shape.annotation.id = arena_printf(&r->image_arena, "%zu", c->shape_count);
-    if (!SHAPES[i].add) reader_leave_out(r, c->file, "%s: a %s; left out", shape.what, element);
+    if (i == count) reader_leave_out(r, c->file, "%s: a %s; left out", shape.what, element);
     else if (!label || text_is_blank(label)) reader_leave_out(r, c->file, "%s: left out", shape.what);
     else if (!SHAPES[i].add(&shape)) reader_leave_out(r, c->file, "%s: a %s that is not sound; left out", shape.what, element);
 }

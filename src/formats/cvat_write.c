@@ -86,25 +86,22 @@ static void write_path(Buffer *out, const char *element, const Annotation *a, co
 }
 
 /* One element for each part; returns how many there were. */
-static size_t write_polygon(CvatWriter *c, const Annotation *a) {
+static size_t write_polygon(CvatWriter *c, const DatasetImage *image, const Annotation *a) {
     size_t parts = 0;
     for (size_t i = 0; i < a->polygon.count; i++) {
         const Ring *ring = &a->polygon.rings[i];
-        if (a->polygon.count > 1 && polygon_ring_is_hole(&a->polygon, i)) {
-            writer_lose(c->writer, "holes_left_out", "holes were left out: a polygon has one outline", 1);
-        } else if (is_visible(points_box(ring->points, ring->count))) {
-            write_path(&c->text, "polygon", a, ring->points, ring->count);
-            parts++;
-        }
+        if (!writer_takes_part(c->writer, image, &a->polygon, i) || !is_visible(points_box(ring->points, ring->count))) continue;
+        write_path(&c->text, "polygon", a, ring->points, ring->count);
+        parts++;
     }
     if (parts > 1) writer_lose(c->writer, "shapes_split", "shapes of several parts became one polygon a part", 1);
     return parts;
 }
 
-static size_t write_shape(CvatWriter *c, const Annotation *a, Box cut) {
+static size_t write_shape(CvatWriter *c, const DatasetImage *image, const Annotation *a, Box cut) {
     switch (a->type) {
     case ANNOTATION_BBOX: return write_box(&c->text, a, cut);
-    case ANNOTATION_POLYGON: return write_polygon(c, a);
+    case ANNOTATION_POLYGON: return write_polygon(c, image, a);
     case ANNOTATION_POLYLINE: write_path(&c->text, "polyline", a, a->path.points, a->path.count); return 1;
     case ANNOTATION_KEYPOINT: write_path(&c->text, "points", a, &a->keypoint, 1); return 1;
     }
@@ -115,10 +112,10 @@ static void write_annotation(CvatWriter *c, const DatasetImage *image, const Ann
     Writer *w = c->writer;
     Box cut = {0};
     bool has_area = a->type == ANNOTATION_BBOX || a->type == ANNOTATION_POLYGON;
-    if (has_area && !writer_takes_shape(w, image, a, &cut)) return;
+    if (!(has_area ? writer_takes_shape(w, image, a, &cut) : writer_takes_path(w, image, a))) return;
     size_t class = writer_class(w, a);
     if (class == STRING_MAP_NONE) return;
-    size_t shapes = write_shape(c, a, cut);
+    size_t shapes = write_shape(c, image, a, cut);
     if (!shapes) writer_lose(w, "empty_shapes", "shapes without width or height were left out: readers refuse them", 1);
     else writer_lose_extras(w, a, true);
     writer_count(w, class, shapes);

@@ -62,6 +62,8 @@ struct DatasetFormat {
 typedef enum ShapeFault { SHAPE_FINE, SHAPE_NOT_FINITE, SHAPE_EMPTY, SHAPE_OUTSIDE } ShapeFault;
 /* What keeps a box from being a label of its image; *cut is its part inside the image, when the size is known. */
 ShapeFault shape_fault(const DatasetImage *image, Box box, Box *cut);
+/* True when the box around a line, or a point, does not touch its image, whose size is known. */
+bool shape_is_outside(const DatasetImage *image, Box box);
 /* The box around an annotation's vertices, without any side being widened. */
 Box shape_box(const Annotation *annotation);
 
@@ -107,7 +109,7 @@ bool reader_settle_size(Reader *reader, DatasetImage *image, const char *file, d
 /* Adds a box in pixels, cut to the image when its size is known, or leaves it out with a warning when nothing of it is left. what names it for
  * people: "object 3 (RBC)". */
 void reader_add_box(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
-/* Adds a polygon, whose box is worked out; left out with a warning when it has no area. */
+/* Adds a polygon, whose box is worked out; left out with a warning when it has no area or lies outside the image. */
 void reader_add_polygon(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
 /* The same for a line, whose box is worked out, and for a point. */
 void reader_add_polyline(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
@@ -139,6 +141,10 @@ void writer_count(Writer *writer, size_t class, size_t labels);
 /* True for a box or polygon that lies in the image, at least in part; *cut is its box there. Else the loss is counted, lines and keypoints
  * included. */
 bool writer_takes_shape(Writer *writer, const DatasetImage *image, const Annotation *annotation, Box *cut);
+/* The same for a line or a keypoint, of a format that holds them. */
+bool writer_takes_path(Writer *writer, const DatasetImage *image, const Annotation *annotation);
+/* The same for a part of a polygon, of a format where each is a shape of its own; holes are lost. */
+bool writer_takes_part(Writer *writer, const DatasetImage *image, const Polygon *polygon, size_t index);
 /* Counts confidence and attributes as losses, where there are any. */
 void writer_lose_extras(Writer *writer, const Annotation *annotation, bool confidence);
 /* Counts what the format cannot hold; kind and text are static. */

@@ -47,24 +47,24 @@ static void write_shape(JsonWriter *j, const Annotation *a, const char *type, co
     json_end_object(j);
 }
 
-static void write_polygon(LabelmeWriter *l, const Annotation *a) {
-    const Polygon *polygon = &a->polygon;
-    size_t holes = 0;
-    for (size_t i = 0; polygon->count > 1 && i < polygon->count; i++) holes += polygon_ring_is_hole(polygon, i);
-    int64_t group = polygon->count - holes > 1 ? ++l->groups : 0;
-    for (size_t i = 0; i < polygon->count; i++) {
-        if (polygon->count > 1 && polygon_ring_is_hole(polygon, i)) continue;
-        write_shape(&l->json, a, "polygon", polygon->rings[i].points, polygon->rings[i].count, group);
+/* One shape for each part; returns how many there were. */
+static size_t write_polygon(LabelmeWriter *l, const DatasetImage *image, const Annotation *a) {
+    Ring *parts = arena_new_array(&l->writer->image_arena, Ring, a->polygon.count);
+    size_t count = 0;
+    for (size_t i = 0; i < a->polygon.count; i++) {
+        if (writer_takes_part(l->writer, image, &a->polygon, i)) parts[count++] = a->polygon.rings[i];
     }
-    writer_lose(l->writer, "holes_left_out", "holes were left out: a polygon has one outline", holes);
+    int64_t group = count > 1 ? ++l->groups : 0;
+    for (size_t i = 0; i < count; i++) write_shape(&l->json, a, "polygon", parts[i].points, parts[i].count, group);
     if (group) writer_lose(l->writer, "shapes_split", "shapes of several parts became polygons of one group_id", 1);
+    return count;
 }
 
 static void write_annotation(LabelmeWriter *l, const DatasetImage *image, const Annotation *a) {
     Writer *w = l->writer;
     Box cut = {0};
     bool has_area = a->type == ANNOTATION_BBOX || a->type == ANNOTATION_POLYGON;
-    if (has_area && !writer_takes_shape(w, image, a, &cut)) return;
+    if (!(has_area ? writer_takes_shape(w, image, a, &cut) : writer_takes_path(w, image, a))) return;
     Point corners[2] = {{cut.x, cut.y}, {cut.x + cut.w, cut.y + cut.h}};
     if (a->type == ANNOTATION_BBOX && !(corners[0].x < corners[1].x && corners[0].y < corners[1].y)) { /* too thin for its place */
         writer_lose(w, "empty_shapes", "shapes without width or height were left out: readers refuse them", 1);
@@ -72,13 +72,14 @@ static void write_annotation(LabelmeWriter *l, const DatasetImage *image, const 
     }
     size_t class = writer_class(w, a);
     if (class == STRING_MAP_NONE) return;
-    writer_count(w, class, 1);
+    size_t shapes = 1;
     switch (a->type) {
     case ANNOTATION_BBOX: write_shape(&l->json, a, "rectangle", corners, 2, 0); break;
-    case ANNOTATION_POLYGON: write_polygon(l, a); break;
+    case ANNOTATION_POLYGON: shapes = write_polygon(l, image, a) > 0; break;
     case ANNOTATION_POLYLINE: write_shape(&l->json, a, "linestrip", a->path.points, a->path.count, 0); break;
     case ANNOTATION_KEYPOINT: write_shape(&l->json, a, "point", &a->keypoint, 1, 0); break;
     }
+    writer_count(w, class, shapes);
     writer_lose_extras(w, a, true);
 }
 

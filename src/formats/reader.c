@@ -243,13 +243,13 @@ bool reader_settle_size(Reader *r, DatasetImage *image, const char *file, double
 
 /* ---- annotations ---- */
 
+static const char *const FAULTS[] = {[SHAPE_NOT_FINITE] = "not made of numbers", [SHAPE_EMPTY] = "of zero size", [SHAPE_OUTSIDE] = "outside the image"};
+
 void reader_add_box(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
-    static const char *const FAULTS[] = {
-        [SHAPE_NOT_FINITE] = "box not made of numbers", [SHAPE_EMPTY] = "box of zero size", [SHAPE_OUTSIDE] = "box outside the image"};
     Box box = a.bounding_box, cut;
     ShapeFault fault = shape_fault(image, box, &cut);
     if (fault != SHAPE_FINE) {
-        reader_leave_out(r, file, "%s: %s; left out", what, FAULTS[fault]);
+        reader_leave_out(r, file, "%s: box %s; left out", what, FAULTS[fault]);
         return;
     }
     double moved = fmax(fmax(cut.x - box.x, cut.y - box.y), fmax(box.x + box.w - cut.x - cut.w, box.y + box.h - cut.y - cut.h));
@@ -264,8 +264,8 @@ void reader_add_polygon(Reader *r, DatasetImage *image, const char *file, const 
     Box cut;
     a.type = ANNOTATION_POLYGON;
     ShapeFault fault = shape_fault(image, shape_box(&a), &cut);
-    if (fault == SHAPE_NOT_FINITE || fault == SHAPE_EMPTY) {
-        reader_leave_out(r, file, "%s: polygon %s; left out", what, fault == SHAPE_EMPTY ? "of zero size" : "not made of numbers");
+    if (fault != SHAPE_FINE) {
+        reader_leave_out(r, file, "%s: polygon %s; left out", what, FAULTS[fault]);
         return;
     }
     annotation_fit_box(&a);
@@ -279,6 +279,10 @@ void reader_add_polyline(Reader *r, DatasetImage *image, const char *file, const
         reader_leave_out(r, file, "%s: not a line of two points or more; left out", what);
         return;
     }
+    if (shape_is_outside(image, box)) {
+        reader_leave_out(r, file, "%s: line outside the image; left out", what);
+        return;
+    }
     a.type = ANNOTATION_POLYLINE;
     annotation_fit_box(&a);
     a.name = reader_class(r, a.name);
@@ -288,6 +292,10 @@ void reader_add_polyline(Reader *r, DatasetImage *image, const char *file, const
 void reader_add_keypoint(Reader *r, DatasetImage *image, const char *file, const char *what, Annotation a) {
     if (!isfinite(a.keypoint.x) || !isfinite(a.keypoint.y)) {
         reader_leave_out(r, file, "%s: not a point; left out", what);
+        return;
+    }
+    if (shape_is_outside(image, (Box){.x = a.keypoint.x, .y = a.keypoint.y})) {
+        reader_leave_out(r, file, "%s: point outside the image; left out", what);
         return;
     }
     a.type = ANNOTATION_KEYPOINT;

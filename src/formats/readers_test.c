@@ -258,6 +258,18 @@ static void yolo_says_which_texts_are_no_labels(void **state) {
     buffer_clear(&outline);
 }
 
+static void yolo_labels_of_which_nothing_is_left_label_nothing(void **state) {
+    (void)state;
+    for (const char *name = "abc"; *name; name++) test_image(&t, arena_printf(&t.arena, "d/images/%c.png", *name), 100, 80);
+    test_file(&t, "d/labels/a.txt", "some words\n");
+    test_file(&t, "d/labels/b.txt", "0 150 40 50 40\n");
+    test_file(&t, "d/labels/c.txt", " \n\n");
+    test_file(&t, "d/data.yaml", "train: images\nnames: [car]\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/ a.png 100x80 train: -\n/ b.png 100x80 train: -\n/ c.png 100x80 train:\n"
+                                            "! labels/a.txt: line 1: neither a box nor a polygon; left out\n! labels/b.txt: line 1 (car): box outside the image; left out\n");
+    assert_int_equal(t.report.labelled_images, 1);
+}
+
 static void yolo_of_skeletons_gives_their_boxes(void **state) {
     (void)state;
     test_image(&t, "d/images/train/a.png", 100, 80);
@@ -265,7 +277,7 @@ static void yolo_of_skeletons_gives_their_boxes(void **state) {
     test_file(&t, "d/data.yaml", "train: images/train\nval: images/val\nkpt_shape: [2, 3]\nnames:\n  0: person\n");
     test_file(&t, "d/labels/train/a.txt", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0.2 0.2 2\n");
     test_file(&t, "d/labels/val/b.txt", "0 0.5 0.5 0.5 0.5 0.1 0.1 2\n");
-    assert_string_equal(test_read(&t, "d"), "yolo\n/train a.png 100x80 train: 1 person bbox 25,20,50,40\n/val b.png 100x80 val:\n"
+    assert_string_equal(test_read(&t, "d"), "yolo\n/train a.png 100x80 train: 1 person bbox 25,20,50,40\n/val b.png 100x80 val: -\n"
                                             "! data.yaml: keypoints of skeletons are not read; their boxes are\n"
                                             "! labels/val/b.txt: line 1: neither a box nor a polygon; left out\n");
 }
@@ -355,6 +367,22 @@ static void cvat_with_its_oddities(void **state) {
                         "! annotations.xml: image gone.png is missing\n");
     assert_string_equal(t.report.classes[0].color, "#ff0000");
     assert_int_equal(t.report.left_out, 10);
+}
+
+/* Boxes, see above; what reaches out of its image is kept as it is. */
+static void shapes_outside_their_image_are_left_out(void **state) {
+    (void)state;
+    test_file(&t, "d/annotations.xml",
+              "<annotations><version>1.1</version><image id=\"0\" name=\"a.png\" width=\"9\" height=\"8\">"
+              "<polygon label=\"c\" points=\"20,1;30,1;30,5\"/><polyline label=\"c\" points=\"-5,1;-1,5\"/><points label=\"c\" points=\"4,9;9,8;4,-1\"/>"
+              "<polygon label=\"c\" points=\"5,1;30,1;30,5\"/><polyline label=\"c\" points=\"-5,1;2,1\"/><spline label=\"c\"/></image></annotations>");
+    assert_string_equal(test_read(&t, "d"), "cvat\n/ a.png 9x8 none: 3.2 c keypoint 0,0,0,0; 4 c polygon 5,1,25,4 (3); 5 c polyline -5,1,7,1\n"
+                                            "! annotations.xml: a.png, shape 1 (c): polygon outside the image; left out\n"
+                                            "! annotations.xml: a.png, shape 2 (c): line outside the image; left out\n"
+                                            "! annotations.xml: a.png, shape 3 (c): point outside the image; left out\n"
+                                            "! annotations.xml: a.png, shape 3 (c): point outside the image; left out\n"
+                                            "! annotations.xml: a.png, shape 6 (c): a spline; left out\n");
+    assert_int_equal(t.report.left_out, 5);
 }
 
 static void cvat_that_breaks_off(void **state) {
@@ -636,6 +664,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(yolo_sizes_that_the_caller_knows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_as_the_real_world_writes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_says_which_texts_are_no_labels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(yolo_labels_of_which_nothing_is_left_label_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(yolo_of_skeletons_gives_their_boxes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(images_of_one_name_keep_the_folders_that_tell_them_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_formats_in_the_folder_are_said, set_up, tear_down),
@@ -645,6 +674,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(labels_for_another_size_are_doubted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_datasets_download_wrote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shapes_outside_their_image_are_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(csv_with_its_oddities, set_up, tear_down),

@@ -20,4 +20,8 @@ ShapeFault shape_fault(const DatasetImage *image, Box box, Box *cut) {
     return SHAPE_FINE;
 }
 
+bool shape_is_outside(const DatasetImage *image, Box box) {
+    return image->width && image->height && (box.x > image->width || box.y > image->height || box.x + box.w < 0 || box.y + box.h < 0);
+}
+
 Box shape_box(const Annotation *annotation) { return annotation->type == ANNOTATION_POLYGON ? polygon_box(&annotation->polygon) : annotation->bounding_box; }

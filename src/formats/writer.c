@@ -54,6 +54,8 @@ void writer_lose(Writer *w, const char *kind, const char *text, size_t count) {
     written->losses[i].count += count;
 }
 
+static void lose_outside(Writer *w) { writer_lose(w, "outside_image", "annotations were left out because they lie outside their image", 1); }
+
 bool writer_takes_shape(Writer *w, const DatasetImage *image, const Annotation *annotation, Box *cut) {
     if (annotation->type == ANNOTATION_KEYPOINT) {
         writer_lose(w, "keypoints_left_out", "keypoints were left out: the format does not hold them", 1);
@@ -65,8 +67,25 @@ bool writer_takes_shape(Writer *w, const DatasetImage *image, const Annotation *
     }
     ShapeFault fault = shape_fault(image, shape_box(annotation), cut);
     if (fault == SHAPE_EMPTY) writer_lose(w, "empty_shapes", "shapes without width or height were left out: readers refuse them", 1);
-    else if (fault != SHAPE_FINE) writer_lose(w, "outside_image", "annotations were left out because they lie outside their image", 1);
+    else if (fault != SHAPE_FINE) lose_outside(w);
     return fault == SHAPE_FINE;
+}
+
+bool writer_takes_path(Writer *w, const DatasetImage *image, const Annotation *annotation) {
+    bool is_point = annotation->type == ANNOTATION_KEYPOINT;
+    bool outside = shape_is_outside(image, points_box(is_point ? &annotation->keypoint : annotation->path.points, is_point ? 1 : annotation->path.count));
+    if (outside) lose_outside(w);
+    return !outside;
+}
+
+bool writer_takes_part(Writer *w, const DatasetImage *image, const Polygon *polygon, size_t index) {
+    const Ring *ring = &polygon->rings[index];
+    Box cut;
+    bool is_hole = polygon->count > 1 && polygon_ring_is_hole(polygon, index);
+    bool outside = !is_hole && shape_fault(image, points_box(ring->points, ring->count), &cut) == SHAPE_OUTSIDE;
+    if (is_hole) writer_lose(w, "holes_left_out", "holes were left out: a polygon has one outline", 1);
+    if (outside) lose_outside(w);
+    return !is_hole && !outside;
 }
 
 void writer_lose_extras(Writer *w, const Annotation *annotation, bool confidence) {

@@ -377,12 +377,14 @@ static void what_files_cannot_hold(void **state) {
         {.id = "5", .name = "car", .type = ANNOTATION_BBOX, .bounding_box = {-20, 1, 10, 10}, .confidence = 1},
         {.id = "6", .name = "car", .type = ANNOTATION_BBOX, .bounding_box = {5, 5, 0.25, 1e-9}, .confidence = 1},
         {.id = "7", .name = "car", .type = ANNOTATION_BBOX, .bounding_box = {99.9, 5, 30, 0.5}, .confidence = 1},
+        {.id = "8", .name = "car", .type = ANNOTATION_POLYLINE, .bounding_box = {200, 1, 9, 8}, .path = outside[0], .confidence = 1},
+        {.id = "9", .name = "car", .type = ANNOTATION_KEYPOINT, .keypoint = {5, -5}, .confidence = 1},
     };
     char *huge = arena_alloc(&t.arena, 800);
     for (int i = 0; i < 255; i++) memcpy(huge + 3 * i, "\xe6\x97\xa5", 3);
     memcpy(huge + 3 * 251, ".png", 5);
     Images images = images_of(false);
-    images.items[0].annotations = (AnnotationList){odd, 7, 0};
+    images.items[0].annotations = (AnnotationList){odd, 9, 0};
     images.items[1].filename = huge;
     images.items[2].folder = arena_printf(&t.arena, "/a\\b/%s", huge);
     images.items[3].folder = "/..\\x";

@@ -293,8 +293,8 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
     if (!reader_text(r, file, &text)) return STATUS_OK;
     if (image_file) image_file->seen = true;
     else reader_warn(r, file->path, "its image is missing");
-    image.labelled = true;
     yolo_read_labels(r, file->path, buffer_text(&text), &image);
+    image.labelled = image.annotations.count || text_is_blank(buffer_text(&text)); /* words say nothing about the image */
     buffer_clear(&text);
     return reader_deliver(r, &image, err);
 }
