@@ -62,9 +62,9 @@ size_t detect_boxes(EvaluationBox **out, const Yolox *net, const float *raw, int
     *out = arena_new_array(arena, EvaluationBox, kept_count + 1);
     for (size_t i = 0; i < kept_count; i++) {
         const Candidate *c = kept[i];
-        (*out)[i] = (EvaluationBox){.image = image, .class_index = c->class_index, .x = (double)((c->box.x - c->box.w / 2) / scale),
-                                    .y = (double)((c->box.y - c->box.h / 2) / scale), .w = (double)(c->box.w / scale),
-                                    .h = (double)(c->box.h / scale), .score = (double)c->score};
+        double x = (double)c->box.x, y = (double)c->box.y, w = (double)c->box.w, h = (double)c->box.h, s = (double)scale; /* floats could overflow here */
+        (*out)[i] = (EvaluationBox){.image = image, .class_index = c->class_index, .x = (x - w / 2) / s, .y = (y - h / 2) / s, .w = w / s, .h = h / s,
+                                    .score = (double)c->score};
     }
     return kept_count;
 }
