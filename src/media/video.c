@@ -201,7 +201,7 @@ typedef struct Chunk {
     const char *folder;
     int64_t most, written;
     double deadline, next_listen;
-    bool finished, cut_off;
+    bool finished, ends_early, cut_off; /* cut_off: it ends early, and that is sure */
 } Chunk;
 
 /* Writes the held frame, which the picker has just taken. */
@@ -231,7 +231,9 @@ static Status finish(Chunk *c, Error *err) {
     double time = picker->held_time, interval = facts->fps > 0 ? 1 / facts->fps : 0;
     double wanted = fmin(picker->plan.end, facts->duration);
     c->finished = true;
-    c->cut_off = facts->duration_is_firm && picker->taken < picker->plan.max_frames && c->e->position < wanted - MISSING_SECONDS - MISSING_FRAMES * interval;
+    c->ends_early = (facts->duration_is_firm || facts->duration_is_said) && picker->taken < picker->plan.max_frames &&
+                    c->e->position < wanted - MISSING_SECONDS - MISSING_FRAMES * interval;
+    c->cut_off = c->ends_early && facts->duration_is_firm; /* else it may be the sound that is longer */
     /* a length that is not the pictures' own, or not true, says nothing: the video then ends where its last frame does */
     double end = facts->duration_is_firm && !c->cut_off ? facts->duration : c->e->position + interval;
     return frame_picker_finish(picker, end) ? write_held(c, time, err) : STATUS_OK;
@@ -274,9 +276,11 @@ static Status run_chunk(Chunk *c, Error *err) {
 static void write_note(const Chunk *c, JsonWriter *w) {
     char note[160];
     long long damaged = video_damaged(c->e->source);
-    if (c->cut_off) snprintf(note, sizeof note, "The video ends after %.3f of %.3f s", c->e->position, video_facts(c->e->source)->duration);
+    if (c->ends_early)
+        snprintf(note, sizeof note, "The video%s after %.3f of %.3f s%s", c->cut_off ? " ends" : "'s pictures end", c->e->position,
+                 video_facts(c->e->source)->duration, c->cut_off ? "" : "; it may be cut off");
     else if (damaged) snprintf(note, sizeof note, "%lld damaged frames or packets were passed over", damaged);
-    if (c->cut_off || damaged) json_field_string(w, "note", note);
+    if (c->ends_early || damaged) json_field_string(w, "note", note);
     json_field_bool(w, "cut_off", c->cut_off);
 }
 

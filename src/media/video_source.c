@@ -209,6 +209,7 @@ static void read_facts(VideoSource *source) {
     facts->duration_is_firm = stream->duration > 0 && rational(stream->time_base) > 0; /* AV_NOPTS_VALUE is negative */
     if (facts->duration_is_firm) facts->duration = (double)stream->duration * stream->time_base.num / stream->time_base.den;
     else if (source->format->duration > 0) facts->duration = (double)source->format->duration / AV_TIME_BASE;
+    facts->duration_is_said = !facts->duration_is_firm && facts->duration > 0 && source->format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM;
     facts->fps = rational(stream->avg_frame_rate);
     if (facts->fps == 0) facts->fps = rational(stream->r_frame_rate);
     if (facts->fps > HIGHEST_FPS) facts->fps = 0; /* a clock's rate, not the frames' */

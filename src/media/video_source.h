@@ -16,6 +16,7 @@ enum { VIDEO_MAX_SIDE = 16384 };
 typedef struct VideoFacts {
     double duration;     /* seconds; 0 when it cannot be told */
     bool duration_is_firm; /* it is the picture stream's own, by the container's index */
+    bool duration_is_said; /* or at least the container says it, of all its streams together; otherwise it is a guess */
     double fps;          /* frames a second on average; 0 when it cannot be told */
     int width, height;   /* upright */
     int orientation;     /* EXIF, 1 to 8: the turn that the container asks for */

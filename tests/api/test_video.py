@@ -235,6 +235,17 @@ def test_a_video_that_was_cut_off(owner, tmp_path):
     assert numbers(owner, rows) == list(range(len(rows))) and len(rows) == job["frames_extracted"]
 
 
+@pytest.mark.parametrize("kind", ("mkv", "webm", "flv"))
+def test_a_cut_video_whose_length_only_its_head_says(owner, tmp_path, kind):
+    """The pictures may rightly be shorter than the sound: the job completes, and says where they end."""
+    whole = videos.make(tmp_path / f"whole.{kind}", gop=10, codec="libvpx" if kind == "webm" else "libx264").read_bytes()
+    project = owner.project()
+    job = finish(owner, extract(owner, upload(owner, whole, f"whole.{kind}"), project, fps=10))
+    assert (job["status"], job["error"], job["frames_extracted"]) == ("complete", None, 50)
+    job = finish(owner, extract(owner, upload(owner, whole[:len(whole) * 6 // 10], f"cut.{kind}"), project, fps=10))
+    assert job["status"] == "complete" and "may be cut off" in job["error"] and 5 < job["frames_extracted"] < 45, job
+
+
 def index_first(path, out):
     """The same MP4 with its index in front."""
     with av.open(str(path)) as source, av.open(str(out), "w", options={"movflags": "faststart"}) as target:
