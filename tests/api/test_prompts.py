@@ -60,6 +60,12 @@ def test_prompts_that_are_refused(owner, ring, with_role):
     ask(owner, "point", {"name": "nope"}, 404, x=1, y=1)
     ask(owner, "box", project, 422, box={"x": 1, "y": 1, "w": 0, "h": 4}, name="a")
     ask(owner, "box", project, 422, box={"x": 1, "y": 1, "w": 3, "h": 4})
+    before = owner.get("/credits/balance").json()["credits_remaining"]
+    reply = ask(owner, "point", project, 422, x=-1, y=1, negative_points=[[1, 1], [1, 5000]])
+    assert [(e["loc"][1:], e["msg"]) for e in reply["detail"]] == [(place, "The image has 320 x 240 pixels") for place in (["x"], ["negative_points", 1, 1])]
+    reply = ask(owner, "box", project, 422, box={"x": 320, "y": 1, "w": 3, "h": 4}, name="a")
+    assert [e["loc"] for e in reply["detail"]] == [["body", "box"]]
+    assert owner.get("/credits/balance").json()["credits_remaining"] == before
     ask(with_role("viewer"), "point", project, 403, x=1, y=1)
 
 

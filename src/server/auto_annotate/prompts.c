@@ -40,6 +40,25 @@ static Status find_image(Prompt *p, const char *dataset_name, const char *filena
     return STATUS_OK;
 }
 
+/* A place beyond the edge is a mistake, such as pixels of a scaled or turned copy: it is named before anything is charged. */
+static void refuse_place(const Prompt *p, const char *outer, const char *index, const char *inner) {
+    request_field_error(p->rq, "value_error", arena_printf(&p->rq->arena, "The image has %lld x %lld pixels", (long long)p->image.width, (long long)p->image.height), "body",
+                        outer, index, inner, NULL);
+}
+
+static void check_points(const Prompt *p, const PromptPointArray *points, const char *name) {
+    for (size_t i = 0; i < points->count; i++) {
+        const double *at = points->items[i].items;
+        const char *index = arena_printf(&p->rq->arena, "%zu", i);
+        if (at[0] < 0 || at[0] > (double)p->image.width) refuse_place(p, name, index, "0");
+        if (at[1] < 0 || at[1] > (double)p->image.height) refuse_place(p, name, index, "1");
+    }
+}
+
+static Status check_place(const Prompt *p) {
+    return p->rq->errors.count ? request_fail(p->rq, STATUS_VALIDATION_ERROR, "Outside of the image") : STATUS_OK;
+}
+
 /* Charge before work: 3 for the first prompt of a session on the image, 1 for the others. */
 static Status charge(DbSession *tx, void *context, Error *err) {
     Prompt *p = context;
@@ -85,11 +104,6 @@ static Status open_call(Prompt *p) {
     Status status = request_write(p->rq, charge, p);
     if (status == STATUS_OK) vision_call_begin(&p->call, p->rq->server, &p->rq->arena, &p->image);
     return status;
-}
-
-static Status begin(Prompt *p, const char *dataset_name, const char *filename) {
-    Status status = find_image(p, dataset_name, filename);
-    return status == STATUS_OK ? open_call(p) : status;
 }
 
 static Status ask(Prompt *p, const char *method, double seconds, yyjson_val **result) {
@@ -140,7 +154,15 @@ Status prompt_point(Request *rq, const PromptPointInput *in, PointPromptResult *
     AnnotationList *list = arena_new(&rq->arena, AnnotationList);
     Annotation *polygon = arena_new(&rq->arena, Annotation);
     yyjson_val *result = NULL;
-    Status status = begin(&p, body->dataset_name, body->image_filename);
+    Status status = find_image(&p, body->dataset_name, body->image_filename);
+    if (status == STATUS_OK) {
+        if (body->x < 0 || body->x > (double)p.image.width) refuse_place(&p, "x", NULL, NULL);
+        if (body->y < 0 || body->y > (double)p.image.height) refuse_place(&p, "y", NULL, NULL);
+        check_points(&p, &body->positive_points, "positive_points");
+        check_points(&p, &body->negative_points, "negative_points");
+        status = check_place(&p);
+    }
+    if (status == STATUS_OK) status = open_call(&p);
     if (status != STATUS_OK) goto out;
     JsonWriter *w = &p.call.writer;
     json_key(w, "points");
@@ -170,10 +192,16 @@ Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
     AnnotationList *list = arena_new(&rq->arena, AnnotationList);
     Annotation polygon;
     yyjson_val *result = NULL;
-    Status status = begin(&p, body->dataset_name, body->image_filename);
+    const BoundingBox *box = &body->box;
+    Status status = find_image(&p, body->dataset_name, body->image_filename);
+    if (status == STATUS_OK) {
+        if (box->x + box->w <= 0 || box->y + box->h <= 0 || box->x >= (double)p.image.width || box->y >= (double)p.image.height) refuse_place(&p, "box", NULL, NULL);
+        status = check_place(&p);
+    }
+    if (status == STATUS_OK) status = open_call(&p);
     if (status != STATUS_OK) goto out;
     JsonWriter *w = &p.call.writer;
-    write_box(w, "box", &body->box);
+    write_box(w, "box", box);
     json_key(w, "negative_boxes");
     json_begin_array(w);
     for (size_t i = 0; i < body->negative_boxes.count; i++) write_box(w, NULL, &body->negative_boxes.items[i]);
