@@ -54,6 +54,11 @@ bool text_is_blank(const char *text) {
     return *text == '\0';
 }
 
+bool text_is_ascii(const char *text) {
+    while (*text && !(*text & 0x80)) text++;
+    return *text == '\0';
+}
+
 bool text_to_int(const char *text, int64_t *out) {
     if (!text || !(isdigit((unsigned char)*text) || *text == '-')) return false;
     char *end;

@@ -14,6 +14,7 @@ bool text_is_utf8(const char *text, size_t size);
 size_t text_length(const char *text);
 /* Nothing but white space, or empty. */
 bool text_is_blank(const char *text);
+bool text_is_ascii(const char *text);
 /* Whole-string number parsers: false on rubbish, trailing bytes or overflow. */
 bool text_to_int(const char *text, int64_t *out);
 bool text_to_number(const char *text, double *out);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "base/banned.h"
 
 struct Composer {
@@ -24,13 +25,8 @@ Composer *composer_new(void) {
     return composer;
 }
 
-static bool is_ascii(const char *text) {
-    while (*text && !(*text & 0x80)) text++;
-    return !*text;
-}
-
 const char *composer_form(Composer *composer, const char *name) {
-    if (!composer || !composer->entry || !composer->utf8 || is_ascii(name)) return name;
+    if (!composer || !composer->entry || !composer->utf8 || text_is_ascii(name)) return name;
     locale_t before = uselocale(composer->utf8); /* of this thread alone */
     archive_entry_clear(composer->entry);
     const char *form = archive_entry_update_pathname_utf8(composer->entry, name) ? archive_entry_pathname(composer->entry) : NULL;

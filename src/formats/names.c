@@ -32,6 +32,16 @@ bool name_is_safe_path(const char *path) {
     }
 }
 
+bool name_leads_out(const char *path) {
+    if (*path == '/' || *path == '\\') return true;
+    for (const char *part = path;; part++) {
+        size_t length = strcspn(part, "/\\");
+        if (length == 2 && part[0] == '.' && part[1] == '.') return true;
+        part += length;
+        if (!*part) return false;
+    }
+}
+
 enum { PART_MAX = 240, PATH_BYTES_MAX = 1800 }; /* of 255 and 4096: room for ".json", "_jpeg" and the folder where it is unpacked */
 
 /* "Long nam~0123456789abcdef.jpg" */

@@ -26,7 +26,7 @@ void tree_add(Tree *tree, const char *path, int64_t at, size_t size) {
     tree->files[tree->count++] = (TreeFile){.path = arena_strdup(&tree->arena, path), .at = at, .size = size};
 }
 
-static void pass_over(Tree *tree, const char *path, const char *why) {
+void tree_pass_over(Tree *tree, const char *path, const char *why) {
     if (tree->passed_total++ >= TREE_PASSED_MAX) return;
     if (!tree->passed) tree->passed = arena_new_array(&tree->arena, struct TreePassed, TREE_PASSED_MAX);
     char *told = arena_strdup(&tree->arena, path);
@@ -41,7 +41,7 @@ static bool is_passed_over(Tree *tree, const char *path, const char *name, int d
     if (text_equal(name, ".") || text_equal(name, "..")) return true;
     if (tree->is_ours ? depth == 0 && text_equal(name, "__MACOSX") : name[0] == '.' || text_equal(name, "__MACOSX")) return true;
     bool unsafe = !name_is_safe_path(name);
-    if (unsafe) pass_over(tree, path, "a name that cannot be used; passed over");
+    if (unsafe) tree_pass_over(tree, path, "a name that cannot be used; passed over");
     return unsafe;
 }
 
@@ -61,16 +61,16 @@ static Status list(Tree *tree, int fd, const char *folder, int depth, uint64_t m
         if (fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (S_ISDIR(info.st_mode)) {
             int below = depth < DEPTH_MAX ? openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-            if (below < 0) pass_over(tree, path, depth < DEPTH_MAX ? "a folder that cannot be opened; passed over" : "too many folders in one another; passed over");
+            if (below < 0) tree_pass_over(tree, path, depth < DEPTH_MAX ? "a folder that cannot be opened; passed over" : "too many folders in one another; passed over");
             else status = list(tree, below, path, depth + 1, max_entries, err);
             continue;
         }
         bool is_link = S_ISLNK(info.st_mode);
         if (is_link && fstatat(fd, entry->d_name, &info, 0) != 0) {
-            pass_over(tree, path, "a link that leads nowhere; passed over");
+            tree_pass_over(tree, path, "a link that leads nowhere; passed over");
             continue;
         }
-        if (is_link && S_ISDIR(info.st_mode)) pass_over(tree, path, "a link to a folder, which is not followed");
+        if (is_link && S_ISDIR(info.st_mode)) tree_pass_over(tree, path, "a link to a folder, which is not followed");
         if (!S_ISREG(info.st_mode)) continue;
         if (tree->count >= max_entries) status = error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s holds more than %zu files", tree->root, tree->count);
         else tree_add(tree, path, TREE_ON_DISK, 0);
@@ -147,7 +147,7 @@ static bool is_path_passed_over(Tree *tree, const char *path) {
     for (const char *part = path, *end; *part; part = end + (*end == '/'), depth++) {
         char name[NAME_MAX + 1];
         end = strchrnul(part, '/');
-        if (depth > DEPTH_MAX || end - part > NAME_MAX) return pass_over(tree, path, "a name that cannot be used; passed over"), true;
+        if (depth > DEPTH_MAX || end - part > NAME_MAX) return tree_pass_over(tree, path, "a name that cannot be used; passed over"), true;
         memcpy(name, part, (size_t)(end - part));
         name[end - part] = '\0';
         if (is_passed_over(tree, path, name, depth)) return true;

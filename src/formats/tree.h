@@ -55,6 +55,8 @@ Status tree_begin(Tree *tree, const char *root, Error *err);
 void tree_add(Tree *tree, const char *path, int64_t at, size_t size);
 /* Images that are elsewhere, where the tree has none of its own: names without bytes, borrowed. Before finish. */
 void tree_add_absent(Tree *tree, const NameList *absent);
+/* Notes what is left where it is; why is static. */
+void tree_pass_over(Tree *tree, const char *path, const char *why);
 Status tree_finish(Tree *tree, Error *err);
 void tree_close(Tree *tree);
 /* The file of that path, else the one whose path is the same when both are composed; NULL when there is none. */

@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "formats/composer.h"
 #include "base/banned.h"
 
@@ -106,6 +108,7 @@ static unsigned number_at(const char *bytes) { return (unsigned char)bytes[0] | 
  * was called would find no file. The local header has the bytes; it ends where the data begins, which is as far as libarchive has read. */
 static const char *spelled_name(Unpacker *u, const char *name) {
     enum { HEADER_SIZE = 30, NAME_SIZE_AT = 26, EXTRA_SIZE_AT = 28 };
+    if (text_is_ascii(name)) return name;
     int64_t end = archive_filter_bytes(u->archive, 0);
     size_t size = end < 0 ? 0 : (uint64_t)end < sizeof u->header ? (size_t)end : sizeof u->header;
     if (pread(u->fd, u->header, size, (off_t)(end - (int64_t)size)) != (ssize_t)size) return name;
@@ -120,20 +123,35 @@ static const char *spelled_name(Unpacker *u, const char *name) {
     return name;
 }
 
+/* Safe, and no longer than a file system takes. */
+static bool is_usable(const char *name) {
+    bool fits = strlen(name) < PATH_MAX / 2;
+    for (const char *part = name, *end; fits && *part; part = end + (*end == '/')) {
+        end = strchrnul(part, '/');
+        fits = end - part <= NAME_MAX;
+    }
+    return fits && name_is_safe_path(name);
+}
+
+static Status refuse(const Unpacker *u, const char *name, const char *why, Error *err) {
+    return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' %s", file_base_name(u->path), text_is_utf8(name, strlen(name)) ? name : "?", why);
+}
+
 static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err) {
     if (++u->entries > u->limits.max_entries)
         return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: more than %llu entries", file_base_name(u->path), (unsigned long long)u->limits.max_entries);
     const char *name = archive_entry_pathname_utf8(entry);
     if (!name) name = archive_entry_pathname(entry);
-    if (!name) return error_set(err, STATUS_BAD_REQUEST, "%s: a name is not UTF-8", file_base_name(u->path));
-    name = spelled_name(u, name);
+    name = name ? spelled_name(u, name) : "\xff"; /* a name that is no text */
     if (name[0] == '.' && name[1] == '/') name += 2;
     if (archive_entry_filetype(entry) == AE_IFDIR) return STATUS_OK; /* folders are made by their files */
     bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry) && !archive_entry_symlink(entry);
-    if (!plain) return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' is not a plain file", file_base_name(u->path), name);
-    if (!name_is_safe_path(name)) return error_set(err, STATUS_BAD_REQUEST, "%s: unsafe name '%s'", file_base_name(u->path), name);
+    if (!plain) return refuse(u, name, "is not a plain file", err);
+    if (name_leads_out(name)) return refuse(u, name, "is an unsafe name", err);
     if (archive_entry_is_encrypted(entry)) return error_set(err, STATUS_BAD_REQUEST, "%s: encrypted", file_base_name(u->path));
-    if (!u->tree) return copy_data(u, -1, err);
+    bool usable = is_usable(name);
+    if (!usable && u->tree) tree_pass_over(u->tree, name, "a name that cannot be used; passed over");
+    if (!usable || !u->tree) return copy_data(u, -1, err);
     if (!name_is_image(name)) return add_label(u, name, err);
     return u->with_images ? write_image(u, name, err) : check_image(u, name, err);
 }

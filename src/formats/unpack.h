@@ -1,7 +1,7 @@
 /* Unpacking a zip that someone sent: within limits, images into one folder, labels into one file, regular files only.
  *
- * Absolute names, ".." parts, links, devices and names that are not UTF-8 are refused; so is an archive that is broken, encrypted, has too
- * many entries, or grows out of proportion. Existing files are never written over. */
+ * Absolute names, ".." parts, links and devices are refused; so is an archive that is broken, encrypted, has too many entries, or grows out of
+ * proportion. Names that cannot be used otherwise, as those that are not UTF-8, are passed over. Existing files are never written over. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

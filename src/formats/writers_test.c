@@ -461,7 +461,7 @@ static void hostile_zips_are_refused(void **state) {
     assert_int_equal(size, 10);
     assert_non_null(in_zip(file_base_name(zip_of("a/b.png", AE_IFREG, 10, 1)), "a/b.png", &size));
     assert_int_equal(file_size(test_path(&t, "into/a/b.png")), 10);
-    static const char *const BAD[] = {"../b.txt", "/tmp/b.txt", "a/../../b.txt", "..\\b.txt", "a//b.txt", "\xff\xfe.txt"};
+    static const char *const BAD[] = {"../b.txt", "/tmp/b.txt", "a/../../b.txt", "..\\b.txt", "\\b.txt", "\xff/../b.txt", "a//.."};
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_int_equal(unpacked(zip_of(BAD[i], AE_IFREG, 10, 1), limits), STATUS_BAD_REQUEST);
     assert_int_equal(unpacked(zip_of("link.txt", AE_IFLNK, 11, 1), limits), STATUS_BAD_REQUEST);
     assert_int_equal(unpacked(zip_of("twice.txt", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
@@ -474,6 +474,25 @@ static void hostile_zips_are_refused(void **state) {
     assert_int_equal(unpacked(test_path(&t, "broken.zip"), limits), STATUS_BAD_REQUEST);
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
     assert_non_null(strstr(test_read_with(&t, zip_of("a.txt", AE_IFREG, 1, 1), options), "only folders"));
+}
+
+/* As of a folder. */
+static void names_in_zips_that_cannot_be_used_are_passed_over(void **state) {
+    (void)state;
+    char *longer = arena_printf(&t.arena, "%0300d.png", 1), *deep = arena_alloc(&t.arena, 4001);
+    for (size_t i = 0; i < 4000; i++) deep[i] = "a/"[i % 2];
+    memcpy(deep + 3995, "a.png", 6);
+    const char *names[] = {"\xff\xfe.png", "\xff\xfe.txt", "new\nline.png", "a//b.txt", "a/./b.png", longer, deep};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        Tree tree;
+        assert_int_equal(unpack(zip_of(names[i], AE_IFREG, 10, 2), (UnpackLimits){100, 1 << 30, 100}, &tree), STATUS_OK);
+        assert_int_equal(tree.count, 0);
+        assert_int_equal(tree.passed_count, 2);
+        assert_string_equal(tree.passed[1].why, "a name that cannot be used; passed over");
+        tree_close(&tree);
+        assert_int_equal(unpacked(zip_of(names[i], AE_IFREG, 5000, 1), (UnpackLimits){100, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+    }
+    assert_non_null(strstr(test_read(&t, file_base_name(zip_of("a/\xff\xfe.png", AE_IFREG, 10, 1))), "! a/??.png: a name that cannot be used; passed over\n"));
 }
 
 static void a_cut_zip_is_refused(void **state) {
@@ -507,6 +526,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_files_cannot_hold, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_come_back_byte_for_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile_zips_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_in_zips_that_cannot_be_used_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_zip_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

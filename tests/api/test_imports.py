@@ -249,6 +249,13 @@ def test_hostile_archives_leave_nothing(owner, server, kind):
     assert not (server.folder / "work" / done["id"]).exists()
 
 
+def test_a_name_that_cannot_be_used_costs_its_entry(owner):
+    archive = zip_of({"ab.jpg": picture(), "good.jpg": picture()}).replace(b"ab.jpg", b"\xe4b.jpg")  # as an old Windows writes it
+    done, files = bring_in(owner, archive)
+    assert (done["status"], done["image_count"], done["left_out"]) == ("completed", 1, 1)
+    assert [(f["file"], f["outcome"]) for f in files if f["outcome"] != "mended"] == [("?b.jpg", "left_out"), ("good.jpg", "taken")]
+
+
 def test_entities_are_not_resolved(owner, jpeg):
     xml = '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotations><version>1.1</version><image name="a.jpg" width="64" height="48"><box label="&e;" xtl="1" ytl="1" xbr="9" ybr="9"/></image></annotations>'
     done, files = bring_in(owner, zip_of({"annotations.xml": xml, "images/a.jpg": jpeg}))
