@@ -126,7 +126,8 @@ def test_paths_and_methods(owner):
     assert owner.get("//nothing", 404).json()["error_code"] == "not_found"
     reply = owner.call("PUT", "/projects/")
     assert reply.status_code == 405 and {"GET", "POST"} <= {m.strip() for m in reply.headers["Allow"].split(",")}
-    owner.call("POST", "/projects/", 415, data=b"<a/>", headers={"Content-Type": "application/xml"})
+    reply = owner.call("POST", "/projects/", 415, data=b"<a/>", headers={"Content-Type": "application/xml"}).json()
+    assert reply["detail"] == "Content type application/xml is not supported here; send application/json"
 
 
 def test_request_ids(owner):

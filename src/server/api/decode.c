@@ -38,7 +38,8 @@ Status decode_body(Decoder *d, unsigned accepted, bool required, DecodedBody *ou
         return form_from_urlencoded(d->arena, d->body, d->body_size, &out->form, d->err);
     if ((accepted & BODY_MULTIPART) && has_media_type(type, "multipart/form-data"))
         return form_from_multipart(d->arena, type, d->body, d->body_size, &out->form, d->err);
-    return error_set(d->err, STATUS_UNSUPPORTED_MEDIA_TYPE, "Content type %.100s is not supported here", type);
+    return error_set(d->err, STATUS_UNSUPPORTED_MEDIA_TYPE, "Content type %.100s is not supported here; send %s", type,
+                     accepted & BODY_JSON ? "application/json" : accepted & BODY_FORM ? "application/x-www-form-urlencoded" : "multipart/form-data");
 }
 
 Form decode_query(Decoder *d) {
