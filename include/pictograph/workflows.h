@@ -66,8 +66,9 @@ typedef struct PictographAnnotateReport {
     int64_t images_attempted, images_processed, images_skipped, annotations_added;
     PictographFailure *failures;
     size_t failure_count;
-    char job_id[64]; /* batch mode */
-    bool success;    /* nothing failed and at least one was processed */
+    char job_id[64];   /* batch mode */
+    char message[512]; /* what the job says of itself, such as which names mean nothing to the detector; "" when nothing */
+    bool success;      /* nothing failed and at least one was processed */
 } PictographAnnotateReport;
 
 PICTOGRAPH_API PictographStatus pictograph_auto_annotate_dataset(PictographClient *client, const PictographAnnotate *options,

@@ -102,6 +102,7 @@ int cmd_auto_annotate_batch(Cli *cli) {
     pictograph_auto_annotate_dataset(cli->client, &options, &report, &cli->error);
     progress_end(&progress);
     int code = cli->error.status ? cli_fail(cli) : report.failure_count ? CLI_API_ERROR : CLI_OK;
+    if (report.message[0]) fprintf(stderr, "warning: %s\n", report.message);
     cli_print_failures(report.failures, report.failure_count);
     if (!cli->error.status) print_report(&options, &report);
     pictograph_annotate_report_clear(&report);

@@ -62,6 +62,8 @@ static void take_job(Annotate *all, const PictographResult *job) {
     PictographAnnotateReport *report = all->report;
     report->images_processed += pictograph_integer(job, "/processed_images", 0);
     report->annotations_added += pictograph_integer(job, "/total_annotations_added", 0);
+    const char *message = pictograph_text(job, "/error_message");
+    if (message) snprintf(report->message, sizeof report->message, "%s", message);
     size_t i, count;
     yyjson_val *row;
     yyjson_arr_foreach(result_at(job, "/failures"), i, count, row)

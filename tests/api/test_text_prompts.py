@@ -133,6 +133,7 @@ def test_a_batch_by_class_names(owner):
     assert job["total_images"] == 4 and job["estimated_credits"] == 3 and job["failed_images"] == 1
     done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
     assert done["status"] == "completed" and done["processed_images"] == 3 and done["progress"] == 100 and done["engine"] == "nanodet_g+graph_cut"
+    assert done["error_message"] == "Nothing was looked for under names that the detector does not know: 'unicorn'"
     assert done["failures"] == [{"image_filename": "gone.jpg", "image_id": None, "reason": "No image is called so"}]
     assert done["credits_charged"] == 3 and owner.get("/credits/balance").json()["credits_remaining"] == before - 3
     lists = {name: owner.get(f"/annotations/{image['id']}").json()["annotations"] for name, image in images.items()}
@@ -156,7 +157,7 @@ def test_an_image_that_is_archived_or_damaged_fails_alone(owner, server):
     path.write_bytes(b"\xff\xd8 no picture")
     before = owner.get("/credits/balance").json()["credits_remaining"]
     done = owner.wait("/auto-annotate/batch/" + start(owner, project, ["0.jpg", "1.jpg"], [("cat", "bbox")], model_id="sam3")["job_id"])
-    assert done["status"] == "completed" and done["processed_images"] == done["failed_images"] == 1
+    assert done["status"] == "completed" and done["processed_images"] == done["failed_images"] == 1 and done["error_message"] is None
     assert [f["image_filename"] for f in done["failures"]] == ["0.jpg"] and done["failures"][0]["reason"]
     assert owner.get("/credits/balance").json()["credits_remaining"] == before - 3
     assert owner.get(f"/annotations/{images[1]['id']}").json()["annotations"]

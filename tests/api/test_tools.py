@@ -192,8 +192,9 @@ def test_mcp_annotates_a_dataset(owner, images, jpeg):
     project = owner.project()
     for i in range(images):
         owner.upload(project, f"{i}.jpg", jpeg, folder="/a")
-    told = use(owner, "auto_annotate_dataset", {"dataset_name": project["name"], "classes": [{"name": "person"}], "max_images": 2})
+    told = use(owner, "auto_annotate_dataset", {"dataset_name": project["name"], "classes": [{"name": "person"}, {"name": "unicorn"}], "max_images": 2})
     assert told["images_attempted"] == min(images, 2) and told["images_skipped"] == images - min(images, 2)
+    assert told.get("message") == ("Nothing was looked for under names that the detector does not know: 'unicorn'" if images else None)
 
 
 def test_the_version_of_the_registry(owner):

@@ -481,7 +481,8 @@ def test_a_second_job_that_is_refused_is_a_row_of_the_report(server):
         images = [{"id": str(i), "filename": f"{i}.jpg", "virtual_folder_path": "/", "annotation_count": 0} for i in range(first, min(first + int(asked.query["images_limit"]), 10001))]
         return 200, {"dataset": {**DATASET, "images": images}}
 
-    job = {"job_id": "j-1", "status": "completed", "progress": 100, "total_images": 10000, "processed_images": 10000, "failed_images": 0, "total_annotations_added": 7}
+    job = {"job_id": "j-1", "status": "completed", "progress": 100, "total_images": 10000, "processed_images": 10000, "failed_images": 0, "total_annotations_added": 7,
+           "error_message": "names that the detector does not know: 'car'"}
     server.answers["GET datasets/by-name/cars"] = page
     server.answers["POST auto-annotate/batch"] = [(202, job), (402, error("insufficient_credits", {"message": "no credits are left", "required": 3, "remaining": 0}))]
     server.answers["GET auto-annotate/batch/j-1"] = [(200, job)]
@@ -489,6 +490,7 @@ def test_a_second_job_that_is_refused_is_a_row_of_the_report(server):
     assert json.loads(done.stdout) == {"dataset_name": "cars", "images_attempted": 10001, "images_processed": 10000, "images_skipped": 0,
                                        "annotations_added": 7, "failures": 1, "job_id": "j-1"}, done.stderr
     assert done.returncode == 1 and "<batch>: no credits are left" in done.stderr
+    assert "warning: names that the detector does not know: 'car'\n" in done.stderr
 
 
 def test_point_prompt(server):

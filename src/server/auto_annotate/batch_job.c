@@ -3,6 +3,7 @@
  * Images that are done are marked in annotation_batch_images in the same transaction, so that a job that is taken up again goes on where it was.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "annotation/annotation.h"
@@ -32,6 +33,7 @@ typedef struct Batch {
     WorkerPool *pool; /* that looks at the images */
     Wanted *wanted;
     size_t wanted_count;
+    atomic_bool *meaningless; /* which of the wanted mean nothing to the engine, as any image's answer says */
 } Batch;
 
 typedef struct BatchImage {
@@ -49,6 +51,7 @@ static void read_classes(Batch *batch, Arena *arena, const char *text) {
     yyjson_val *c;
     size_t index, count;
     batch->wanted = arena_new_array(arena, Wanted, yyjson_arr_size(yyjson_doc_get_root(doc)));
+    batch->meaningless = arena_new_array(arena, atomic_bool, yyjson_arr_size(yyjson_doc_get_root(doc)));
     yyjson_arr_foreach(yyjson_doc_get_root(doc), index, count, c) {
         Wanted *wanted = &batch->wanted[batch->wanted_count++];
         wanted->label = json_get_string(c, "name", "");
@@ -99,6 +102,23 @@ static Status mark_running(DbSession *tx, void *context, Error *err) {
     return db_exec(tx, err, "UPDATE annotation_batches SET status = 'running' WHERE id = $1 AND status = 'pending'", DB_TEXT(batch->id));
 }
 
+static void note_meaningless(Batch *batch, yyjson_val *result) {
+    yyjson_val *word;
+    size_t index, count;
+    yyjson_arr_foreach(yyjson_obj_get(result, "words"), index, count, word) {
+        if (index < batch->wanted_count && !json_get_string(word, "class", NULL)) atomic_store(&batch->meaningless[index], true);
+    }
+}
+
+/* What the user has to know of a batch that went to its end; NULL when it was plain. */
+static const char *summary(const Batch *batch) {
+    Arena *arena = batch->job->arena;
+    const char *names = NULL;
+    for (size_t i = 0; i < batch->wanted_count; i++)
+        if (atomic_load(&batch->meaningless[i])) names = arena_printf(arena, "%s%s'%s'", names ? names : "", names ? ", " : "", batch->wanted[i].label);
+    return names ? arena_printf(arena, "Nothing was looked for under names that the detector does not know: %s", names) : NULL;
+}
+
 static Status find(BatchImage *item, Error *err) {
     Batch *batch = item->batch;
     Server *server = batch->job->server;
@@ -119,6 +139,7 @@ static Status find(BatchImage *item, Error *err) {
     wanted_write(&call.writer, batch->wanted, batch->wanted_count);
     status = vision_call_run(&call, batch->engine.method, batch->engine.seconds, job_stop, batch->job, &result, err);
     if (status == STATUS_OK) {
+        note_meaningless(batch, result);
         found_append(&item->list, item->arena, result, batch->wanted, batch->wanted_count, batch->created_by);
         item->engine = arena_strdup(item->arena, json_get_string(result, "engine", NULL));
     }
@@ -255,7 +276,10 @@ static Status finish(DbSession *tx, const char *batch_id, const char *status_tex
     return credits_refund(tx, organization, "sam3_refund", reserved - charged, "Images that the batch did not process", err);
 }
 
-static Status complete(DbSession *tx, void *context, Error *err) { return finish(tx, ((Batch *)context)->id, "completed", NULL, err); }
+static Status complete(DbSession *tx, void *context, Error *err) {
+    const Batch *batch = context;
+    return finish(tx, batch->id, "completed", summary(batch), err);
+}
 
 static Status run_batch(Job *job, Error *err) {
     Batch batch = {.job = job, .id = job->id};

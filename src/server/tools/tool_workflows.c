@@ -191,7 +191,7 @@ static bool choose_images(ToolCall *call, Chosen *chosen) {
 typedef struct Report {
     const Chosen *chosen;
     int64_t processed, added;
-    const char *job_id, *status;
+    const char *job_id, *status, *message;
     yyjson_val *failures; /* of a batch, as its job lists them */
 } Report;
 
@@ -208,6 +208,7 @@ static void write_report(const ToolCall *call, const Report *report) {
     else json_raw(w, "[]", 2);
     if (report->job_id) json_field_string(w, "job_id", report->job_id);
     if (report->status) json_field_string(w, "status", report->status);
+    if (report->message) json_field_string(w, "message", report->message);
     json_field_bool(w, "success", report->processed > 0 && yyjson_arr_size(report->failures) == 0);
     json_end_object(w);
 }
@@ -228,7 +229,8 @@ static bool annotate_by_batch(ToolCall *call, const Chosen *chosen) {
     const char *id = json_get_string(job, "job_id", "");
     if (!tool_call_wait(call, arena_printf(arena, "/auto-annotate/batch/%s", id), NULL, BATCH_GOES_ON, &job)) return false;
     write_report(call, &(Report){.chosen = chosen, .processed = json_get_int(job, "processed_images", 0), .added = json_get_int(job, "total_annotations_added", 0),
-                                 .job_id = id, .status = json_get_string(job, "status", ""), .failures = yyjson_obj_get(job, "failures")});
+                                 .job_id = id, .status = json_get_string(job, "status", ""),
+                                 .message = json_get_string(job, "error_message", NULL), .failures = yyjson_obj_get(job, "failures")});
     return true;
 }
 
