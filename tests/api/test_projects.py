@@ -104,7 +104,7 @@ def test_datasets_show_the_same(owner, image):
     assert owner.get(f"/datasets/by-name/{project['name']}?include_images=true&images_limit=1&images_offset=1").json()["dataset"]["images"] == []
     listed = owner.get("/datasets/?limit=1000").json()
     assert project["name"] in [d["name"] for d in listed["datasets"]]
-    owner.get("/datasets/not-a-uuid", 404)
+    assert owner.get("/datasets/not-a-uuid", 404).json()["message"].startswith("Not found: 'not-a-uuid' is no id")
     owner.get("/datasets/by-name/nope", 404)
     owner.get(f"/datasets/{project['id']}?images_limit=10001", 422)
 

@@ -223,7 +223,7 @@ def read_operation(op):
 
 def path_parameter(f, index):
     if f.name.endswith('_id'):
-        return [f'    in->{f.name} = decode_path_uuid(d, {index});', f'    if (!in->{f.name}) return decode_no_such_path(d);']
+        return [f'    in->{f.name} = decode_path_uuid(d, {index});', f'    if (!in->{f.name}) return decode_no_such_id(d, {index});']
     lines = [f'    in->{f.name} = d->path[{index}];']
     if f.type.pattern:
         lines.append(f'    if (!{f.type.pattern}.matches(in->{f.name})) return decode_no_such_path(d);')

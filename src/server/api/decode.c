@@ -57,6 +57,10 @@ const char *decode_path_uuid(Decoder *d, int index) {
     return id;
 }
 
+Status decode_no_such_id(Decoder *d, int index) {
+    return error_set(d->err, STATUS_NOT_FOUND, "Not found: '%.100s' is no id, which looks like 01a228f6-663c-7dc5-b950-751c0dec0466", d->path[index]);
+}
+
 Status decode_no_such_path(Decoder *d) { return error_set(d->err, STATUS_NOT_FOUND, "Not found"); }
 
 Status decode_end(Decoder *d) {

@@ -101,8 +101,9 @@ typedef enum RouteBody {
 Status decode_body(Decoder *d, unsigned accepted, bool required, DecodedBody *out, bool *present);
 /* Bad escapes are a field error. */
 Form decode_query(Decoder *d);
-/* Path parameter at index as a lower-case UUID, or NULL when it is none: the operation then answers decode_no_such_path. */
+/* Path parameter at index as a lower-case UUID, or NULL when it is none: the operation then answers decode_no_such_id. */
 const char *decode_path_uuid(Decoder *d, int index);
+Status decode_no_such_id(Decoder *d, int index);
 Status decode_no_such_path(Decoder *d);
 /* Status after the last reader: that of the errors, if there are any. */
 Status decode_end(Decoder *d);
