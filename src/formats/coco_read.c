@@ -1,6 +1,7 @@
 /* COCO in: any JSON file with images, annotations and categories, however many of them lie in the folder.
  *
  * A tree of the whole text would take several times its memory: the rows of its lists are cut out, and each is parsed when its turn comes.
+ * Of an image that several files list the annotations are put together, each once: COCO itself has its persons in two files.
  *
  * Ids may be numbers or texts. Boxes come from bbox, shapes from segmentation (polygons or run lengths); iscrowd regions are left out,
  * since they mark where nothing was labelled singly.
@@ -27,15 +28,30 @@ typedef struct Row {
     const char *image_id; /* what it says, one spelling for numbers and texts; NULL: nothing */
 } Row;
 
+/* An image of a document. */
+typedef struct Mention {
+    struct CocoReader *document;
+    size_t image;         /* its index there */
+    TreeFile *file;       /* NULL: missing */
+    struct Mention *next; /* of the same file */
+    bool merged;          /* its annotations went to an earlier mention's */
+} Mention;
+
 typedef struct CocoReader {
     Reader *reader;
     const char *file;
+    Buffer text;
+    const char *split, *folder; /* as split_of_file */
     Row *rows; /* heap */
     size_t row_count, row_capacity;
     StringMap categories;      /* id -> index into names */
     const char **names;
     size_t name_count;
     StringMap images;          /* id -> index */
+    const Row **image_rows;
+    Mention *mentions;         /* of the images */
+    size_t image_count;
+    size_t merged_images, merged_annotations, merged_known; /* images listed before, and their annotations: new there, there already */
     StringMap annotation_ids;  /* seen ones */
     const Row **annotations;   /* all, in order */
     size_t annotation_count;
@@ -294,6 +310,13 @@ static void read_annotation(CocoReader *c, DatasetImage *image, size_t index) {
     else reader_leave_out(r, c->file, "%s: neither a box nor a shape; left out", what);
 }
 
+/* The same for two annotations when they say the same of an image. */
+static const char *annotation_key(Arena *arena, const Annotation *a) {
+    unsigned long long box[4]; /* the bits, since to print the numbers takes as long as to read them */
+    memcpy(box, &a->bounding_box, sizeof box);
+    return arena_printf(arena, "%d %llx %llx %llx %llx %s", (int)a->type, box[0], box[1], box[2], box[3], a->name);
+}
+
 static void group_annotations(CocoReader *c, yyjson_val *root, size_t image_count) {
     yyjson_val *list = yyjson_obj_get(root, "annotations"), *number;
     size_t index, count, lost = 0, total = yyjson_arr_size(list);
@@ -332,20 +355,59 @@ static const char *split_of_file(Reader *r, const char *file, const char **folde
     return name_split_of_path(file);
 }
 
-static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const char *split, const char *folder, Error *err) {
+/* What is said of the image elsewhere, be it in another file of objects or twice in one; an annotation that is there already is the same one. */
+static void merge(Mention *from, DatasetImage *image, StringMap *known, StringMap *ids) {
+    CocoReader *c = from->document;
+    Arena *arena = &c->reader->image_arena;
+    AnnotationList *list = &image->annotations;
+    DatasetImage as_told = *image;
+    yyjson_val *value = parse_row(c, c->image_rows[from->image]);
+    reader_settle_size(c->reader, &as_told, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
+    from->merged = true;
+    c->merged_images++;
+    for (size_t a = c->first[from->image]; a < c->annotation_count; a = c->next[a]) {
+        size_t before = list->count;
+        read_annotation(c, image, a);
+        if (list->count == before) continue;
+        Annotation *last = &list->items[before];
+        if (string_map_get_or_set(known, annotation_key(arena, last), before) != before) {
+            list->count = before;
+            c->merged_known++;
+            continue;
+        }
+        while (string_map_get_or_set(ids, last->id, before) != before) last->id = arena_printf(arena, "%s#%zu", last->id, before);
+        c->merged_annotations++;
+    }
+}
+
+static void merge_others(Mention *first, DatasetImage *image) {
+    Arena *arena = &first->document->reader->image_arena;
+    StringMap known, ids;
+    if (!first->next) return;
+    string_map_init(&known, arena);
+    string_map_init(&ids, arena);
+    for (size_t i = 0; i < image->annotations.count; i++) {
+        string_map_set(&known, annotation_key(arena, &image->annotations.items[i]), i);
+        string_map_set(&ids, image->annotations.items[i].id, i);
+    }
+    for (Mention *m = first->next; m; m = m->next) merge(m, image, &known, &ids);
+}
+
+static Status read_image(Mention *mention, Error *err) {
+    CocoReader *c = mention->document;
     Reader *r = c->reader;
+    yyjson_val *value = parse_row(c, c->image_rows[mention->image]);
     const char *named = json_get_string(value, "file_name", NULL);
+    TreeFile *file = mention->file;
     DatasetImage image;
-    TreeFile *file = named && folder ? reader_find_image(r, c->file, name_join(&r->image_arena, folder, named)) : NULL;
-    if (!file && named) file = reader_find_image(r, c->file, named);
     if (!named) {
-        reader_leave_file_out(r, c->file, "image %zu has no file_name; left out", index);
+        reader_leave_file_out(r, c->file, "image %zu has no file_name; left out", mention->image);
         return STATUS_OK;
     }
     if (file && file->seen) {
         size_t annotations = 0;
-        for (size_t a = c->first[index]; a < c->annotation_count; a = c->next[a]) annotations++;
-        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out, with %zu annotations", named, annotations);
+        for (size_t a = c->first[mention->image]; a < c->annotation_count; a = c->next[a]) annotations++;
+        reader_leave_file_out(r, c->file, "image %s is listed in a file before; left out here, with %zu annotations", named, annotations);
         r->report->left_out += annotations;
         return STATUS_OK;
     }
@@ -358,20 +420,25 @@ static Status read_image(CocoReader *c, yyjson_val *value, size_t index, const c
         reader_warn(r, c->file, "image %s is missing", named);
     }
     reader_settle_size(r, &image, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
-    if (split) image.split = split;
+    if (c->split) image.split = c->split;
     image.labelled = true;
-    for (size_t a = c->first[index]; a < c->annotation_count; a = c->next[a]) read_annotation(c, &image, a);
+    for (size_t a = c->first[mention->image]; a < c->annotation_count; a = c->next[a]) read_annotation(c, &image, a);
+    merge_others(mention, &image);
     return reader_deliver(r, &image, err);
 }
 
-static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
+/* ---- documents ---- */
+
+static void claim_images(CocoReader *c, yyjson_val *root) {
     yyjson_val *images = yyjson_obj_get(root, "images"), *number;
     size_t index, count;
     char small[ID_SIZE];
     const char *id;
-    read_categories(c, root);
+    c->image_count = yyjson_arr_size(images);
+    c->image_rows = arena_new_array(c->reader->arena, const Row *, c->image_count);
     yyjson_arr_foreach(images, index, count, number) {
-        yyjson_val *value = parse_row(c, row_at(c, number)), *key = yyjson_obj_get(value, "id");
+        c->image_rows[index] = row_at(c, number);
+        yyjson_val *value = parse_row(c, c->image_rows[index]), *key = yyjson_obj_get(value, "id");
         if (!id_text(key, small, &id)) reader_warn(c->reader, c->file, "image %zu has no id; its annotations cannot be found", index);
         else if (string_map_get_or_set(&c->images, id, index) != index) reader_warn(c->reader, c->file, "two images have the id %s", id);
         note_text_id(c, key);
@@ -379,52 +446,124 @@ static Status read_document(CocoReader *c, yyjson_val *root, Error *err) {
         if (named) reader_claim_image(c->reader, c->file, named);
         arena_reset(&c->reader->image_arena);
     }
-    group_annotations(c, root, yyjson_arr_size(images));
-    const char *folder, *split = split_of_file(c->reader, c->file, &folder);
-    Status status = STATUS_OK;
-    yyjson_arr_foreach(images, index, count, number) {
-        if (status == STATUS_OK) status = read_image(c, parse_row(c, row_at(c, number)), index, split, folder, err);
-    }
-    return status;
 }
 
-/* Captions and their like name the same images as the file of the objects beside them: they must not take the images away from it. */
+/* Captions and their like say nothing of objects. */
 static bool is_of_objects(CocoReader *c, yyjson_val *root) {
     yyjson_val *number = yyjson_arr_get_first(yyjson_obj_get(root, "annotations")), *first = number ? parse_row(c, row_at(c, number)) : NULL;
     return !first || yyjson_obj_get(first, "category_id") || yyjson_obj_get(first, "bbox") || yyjson_obj_get(first, "segmentation");
 }
 
-Status coco_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
-    CocoReader c = {.reader = r, .file = file};
+/* False when nothing is to be had of it. The text must stay as long as the document. */
+static bool open_document(CocoReader *c, const char *text, size_t size) {
+    Reader *r = c->reader;
     Error why = {0};
     Buffer frame;
     buffer_init(&frame, SIZE_MAX / 2);
-    yyjson_doc *doc = cut_rows(&c, text, size, &frame) ? json_parse_loosely(NULL, frame.data, frame.size, NULL) : NULL;
+    yyjson_doc *doc = cut_rows(c, text, size, &frame) ? json_parse_loosely(NULL, frame.data, frame.size, NULL) : NULL;
     yyjson_val *root = yyjson_doc_get_root(doc);
     buffer_clear(&frame);
     if (!doc) { /* parsed once more as a whole, to say where */
         yyjson_doc_free(json_parse_loosely(NULL, text, size, &why));
-        reader_leave_file_out(r, file, "%s; left out", why.message);
+        reader_leave_file_out(r, c->file, "%s; left out", why.message);
     }
-    string_map_init(&c.categories, r->arena);
-    string_map_init(&c.images, r->arena);
-    string_map_init(&c.annotation_ids, r->arena);
-    Status status = STATUS_OK;
-    if (doc && !is_of_objects(&c, root)) reader_leave_file_out(r, file, "its annotations have neither category nor shape, as captions; left out");
-    else if (yyjson_is_arr(yyjson_obj_get(root, "images"))) status = read_document(&c, root, err);
+    string_map_init(&c->categories, r->arena);
+    string_map_init(&c->images, r->arena);
+    string_map_init(&c->annotation_ids, r->arena);
+    bool is_other = doc && !is_of_objects(c, root), is_good = !is_other && yyjson_is_arr(yyjson_obj_get(root, "images"));
+    if (is_other) reader_leave_file_out(r, c->file, "its annotations have neither category nor shape, as captions; left out");
+    if (is_good) {
+        read_categories(c, root);
+        claim_images(c, root);
+        group_annotations(c, root, c->image_count);
+        c->split = split_of_file(r, c->file, &c->folder);
+    }
     yyjson_doc_free(doc);
-    free(c.rows);
+    arena_reset(&r->image_arena);
+    return is_good;
+}
+
+static void close_document(CocoReader *c) {
+    free(c->rows);
+    buffer_clear(&c->text);
+}
+
+static TreeFile *file_of_image(CocoReader *c, size_t index) {
+    Reader *r = c->reader;
+    const char *named = json_get_string(parse_row(c, c->image_rows[index]), "file_name", NULL);
+    TreeFile *file = named && c->folder ? reader_find_image(r, c->file, name_join(&r->image_arena, c->folder, named)) : NULL;
+    if (!file && named) file = reader_find_image(r, c->file, named);
+    arena_reset(&r->image_arena);
+    return file;
+}
+
+/* When all have claimed their images: who speaks of which, in the order of the documents. */
+static void find_images(CocoReader *documents, size_t count) {
+    Reader *r = documents->reader;
+    Mention **first = xcalloc(r->tree->count + 1, sizeof *first);
+    for (CocoReader *c = documents + count; c-- > documents;) {
+        c->mentions = arena_new_array(r->arena, Mention, c->image_count);
+        for (size_t i = c->image_count; i-- > 0;) {
+            TreeFile *file = file_of_image(c, i);
+            c->mentions[i] = (Mention){.document = c, .image = i, .file = file};
+            if (!file) continue;
+            c->mentions[i].next = first[file - r->tree->files];
+            first[file - r->tree->files] = &c->mentions[i];
+        }
+    }
+    free(first);
+}
+
+static Status read_documents(CocoReader *documents, size_t count, Error *err) {
+    Status status = STATUS_OK;
+    if (count) find_images(documents, count);
+    for (CocoReader *c = documents; c < documents + count; c++) {
+        for (size_t i = 0; i < c->image_count && status == STATUS_OK; i++)
+            if (!c->mentions[i].merged) status = read_image(&c->mentions[i], err);
+    }
+    for (CocoReader *c = documents; c < documents + count; c++) {
+        if (c->merged_images) reader_warn(c->reader, c->file, "%zu of its images are listed before: %zu of their annotations are added there, %zu are there already",
+                                          c->merged_images, c->merged_annotations, c->merged_known);
+        close_document(c);
+    }
     return status;
 }
 
+Status coco_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
+    CocoReader c = {.reader = r, .file = file};
+    if (open_document(&c, text, size)) return read_documents(&c, 1, err);
+    close_document(&c);
+    return STATUS_OK;
+}
+
+/* Documents that speak of one image are read together, as far as one label file may be large. */
 Status coco_read(Reader *r, Error *err) {
+    CocoReader *documents = NULL;
+    size_t count = 0, capacity = 0;
+    uint64_t bytes = 0;
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];
-        Buffer text;
-        if (!takes(r->dataset, file) || !looks_like_coco(r->tree, file) || !reader_text(r, file, &text)) continue;
-        status = coco_read_text(r, file->path, buffer_text(&text), text.size, err);
-        buffer_clear(&text);
+        CocoReader c = {.reader = r, .file = file->path};
+        if (!takes(r->dataset, file) || !looks_like_coco(r->tree, file)) continue;
+        int64_t size = tree_size(r->tree, file);
+        if (size > 0 && bytes + (uint64_t)size > r->options->max_label_bytes) {
+            status = read_documents(documents, count, err);
+            bytes = count = 0;
+        }
+        if (status != STATUS_OK || !reader_text(r, file, &c.text)) continue;
+        if (!open_document(&c, buffer_text(&c.text), c.text.size)) {
+            close_document(&c);
+            continue;
+        }
+        if (count == capacity) {
+            capacity = capacity ? 2 * capacity : 8;
+            documents = xrealloc(documents, capacity * sizeof *documents);
+        }
+        documents[count++] = c;
+        bytes += c.text.size;
     }
+    if (status == STATUS_OK) status = read_documents(documents, count, err);
+    free(documents);
     return status;
 }

@@ -110,9 +110,9 @@ static void coco_with_its_oddities(void **state) {
                         "! annotations/instances_val2017.json: b.png, annotation #9 (car): neither a box nor a shape; left out\n"
                         "! annotations/instances_val2017.json: b.png, annotation #10: no category; left out\n"
                         "! annotations/instances_val2017.json: image ../../etc/passwd.png is missing\n"
-                        "! annotations/instances_val2017.json: image a.png is listed twice; the second is left out, with 0 annotations\n"
                         "! annotations/instances_val2017.json: image 4 has no file_name; left out\n"
-                        "! annotations/instances_val2017.json: image gone.jpg is missing\n");
+                        "! annotations/instances_val2017.json: image gone.jpg is missing\n"
+                        "! annotations/instances_val2017.json: 1 of its images are listed before: 0 of their annotations are added there, 0 are there already\n");
 }
 
 #define ONE_COCO(file_name, annotation) \
@@ -132,8 +132,33 @@ static void coco_as_the_real_world_writes_it(void **state) {
     assert_string_equal(test_read(&t, "d"),
                         "coco\n/train a.png 9x9 train: 1 car bbox 1,2,3,4\n/sub b.png 9x9 none: 1 car bbox 1,2,3,4\n/ c.png 9x9 none: 1 car bbox 1,2,3,4\n"
                         "! annotations/captions_train.json: its annotations have neither category nor shape, as captions; left out\n"
-                        "! annotations/person_train.json: image a.png is listed twice; the second is left out, with 1 annotations\n");
-    assert_int_equal(t.report.left_out, 1);
+                        "! annotations/person_train.json: 1 of its images are listed before: 0 of their annotations are added there, 1 are there already\n");
+    assert_int_equal(t.report.left_out, 0);
+}
+
+static void coco_files_of_one_image_are_put_together(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 9, 9);
+    test_image(&t, "d/b.png", 9, 9);
+    test_file(&t, "d/instances_extra.json", "{\"images\":[{\"id\":4,\"file_name\":\"b.png\",\"width\":9,\"height\":9},{\"id\":5,\"file_name\":\"a.png\",\"width\":18,\"height\":9}],"
+                                            "\"annotations\":[{\"id\":1,\"image_id\":5,\"category_id\":1,\"bbox\":[1,2,3,4]},{\"id\":2,\"image_id\":5,\"category_id\":1,\"bbox\":[20,2,3,4]},"
+                                            "{\"id\":3,\"image_id\":4,\"category_id\":1,\"bbox\":[1,1,1,1]}],\"categories\":[{\"id\":1,\"name\":\"bus\"}]}");
+    test_file(&t, "d/instances_train.json", ONE_COCO("a.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"));
+    test_file(&t, "d/instances_val.json", ONE_COCO("a.png", "\"category_id\":1,\"bbox\":[5,5,1,1]"));
+    assert_string_equal(test_read(&t, "d"),
+                        "coco\n/ b.png 9x9 none: 3 bus bbox 1,1,1,1\n/ a.png 9x9 none: 1 bus bbox 1,2,3,4; 1#1 car bbox 1,2,3,4; 1#2 car bbox 5,5,1,1\n"
+                        "! instances_extra.json: a.png is 9x9, but its labels are for 18x9: they may lie wrong\n"
+                        "! instances_extra.json: a.png, annotation 2 (bus): box outside the image; left out\n"
+                        "! instances_train.json: 1 of its images are listed before: 1 of their annotations are added there, 0 are there already\n"
+                        "! instances_val.json: 1 of its images are listed before: 1 of their annotations are added there, 0 are there already\n");
+    assert_int_equal(t.report.annotations, 4);
+    DatasetReadOptions options = DATASET_READ_DEFAULTS; /* what is larger in all than one label file may be is not read together */
+    options.max_label_bytes = (uint64_t)file_size(test_path(&t, "d/instances_extra.json"));
+    const char *told = test_read_with(&t, test_path(&t, "d"), options);
+    assert_non_null(strstr(told, "/ a.png 9x9 none: 1 bus bbox 1,2,3,4\n"));
+    assert_non_null(strstr(told, "! instances_train.json: image a.png is listed in a file before; left out here, with 1 annotations\n"));
+    assert_non_null(strstr(told, "! instances_val.json: image a.png is listed in a file before; left out here, with 1 annotations\n"));
+    assert_int_equal(t.report.left_out, 3);
 }
 
 /* The reader cuts the text into rows by itself: what is no JSON must be refused as a whole, and told as the parser tells it. */
@@ -655,6 +680,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(voc_with_splits_and_slips, set_up, tear_down),
         cmocka_unit_test_setup_teardown(voc_beside_the_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_files_of_one_image_are_put_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_rows_end_where_they_should, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_with_numbers_that_are_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_of_splits_and_folders_with_equal_names, set_up, tear_down),
