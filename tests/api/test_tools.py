@@ -1,6 +1,8 @@
 """The registry of agent tools, and the same tools over MCP, called by the official client."""
 import asyncio
 import json
+import sqlite3
+import threading
 import uuid
 
 import pytest
@@ -137,6 +139,25 @@ def test_mcp_training_needs_annotated_images(owner, image):
     owner.post(f"/annotations/{shown['id']}", {"annotations": [BOX]})
     told = use(owner, "train_pipeline", {"dataset_name": project["name"], "pipeline": "yolox"}, failed=True)
     assert told["error_code"] == "dataset_too_small"
+
+
+def test_mcp_training_waits_again_for_the_export_of_an_earlier_call(owner, server, image):
+    project, shown = image
+    owner.post(f"/annotations/{shown['id']}", {"annotations": [BOX]})
+    owner.post("/exports/", {"dataset_name": project["name"], "name": "yolox-20260102-030405"}, 202)
+    made = owner.wait(f"/exports/{project['name']}/yolox-20260102-030405", "export")
+
+    def set_status(status):
+        with sqlite3.connect(server.folder / "pictograph.db", timeout=10) as db:
+            db.execute("UPDATE exports SET status = ? WHERE id = ?", (status, made["id"]))
+
+    set_status("processing")
+    later = threading.Timer(2, set_status, ["completed"])
+    later.start()
+    told = use(owner, "train_pipeline", {"dataset_name": project["name"], "pipeline": "yolox"}, failed=True)
+    later.join()
+    assert told["error_code"] == "dataset_too_small"
+    assert [e["name"] for e in owner.get(f"/exports/?dataset_name={project['name']}").json()["exports"]] == [made["name"]], "another export was made"
 
 
 def test_mcp_hands_over_what_needs_the_callers_files(owner):

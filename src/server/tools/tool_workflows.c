@@ -49,14 +49,17 @@ static void body_argument(JsonWriter *w, const ToolCall *call, const char *key, 
 
 /* --- exports and training --- */
 
-static bool make_export(ToolCall *call, const char *name, const char *body, yyjson_val **out) {
+static bool wait_for_export(ToolCall *call, const char *name, yyjson_val **out) {
     yyjson_val *reply;
     Arena *arena = &call->rq->arena;
-    if (!tool_call_operation(call, HTTP_POST, "/exports/", body, NULL)) return false;
     const char *target = arena_printf(arena, "/exports/%s/%s", tool_escape(arena, tool_argument(call, "dataset_name")), tool_escape(arena, name));
     if (!tool_call_wait(call, target, "export", EXPORT_GOES_ON, &reply)) return false;
     *out = yyjson_obj_get(reply, "export");
     return true;
+}
+
+static bool make_export(ToolCall *call, const char *name, const char *body, yyjson_val **out) {
+    return tool_call_operation(call, HTTP_POST, "/exports/", body, NULL) && wait_for_export(call, name, out);
 }
 
 bool tool_create_export(ToolCall *call) {
@@ -80,20 +83,44 @@ static const char *export_name(const ToolCall *call) {
     return arena_printf(&call->rq->arena, "%s-%s", tool_argument(call, "pipeline"), text);
 }
 
-static bool export_for_training(ToolCall *call, const char *name) {
+/* An export that an earlier call made for this pipeline and that was not ready in its time; NULL when there is none. */
+static const char *export_under_way(ToolCall *call) {
+    yyjson_val *reply, *one;
+    size_t index, count;
+    Arena *arena = &call->rq->arena;
+    const char *of_now = export_name(call), *begin = arena_printf(arena, "%s-", tool_argument(call, "pipeline"));
+    const char *target = arena_printf(arena, "/exports/?dataset_name=%s", tool_escape(arena, tool_argument(call, "dataset_name")));
+    if (!tool_call_operation(call, HTTP_GET, target, NULL, &reply)) return NULL;
+    yyjson_arr_foreach(yyjson_obj_get(reply, "exports"), index, count, one) {
+        const char *status = json_get_string(one, "status", ""), *name = json_get_string(one, "name", "");
+        bool under_way = text_equal(status, "pending") || text_equal(status, "processing");
+        if (under_way && text_starts_with(name, begin) && strlen(name) == strlen(of_now)) return name;
+    }
+    return NULL;
+}
+
+static bool begin_export(ToolCall *call, const char *name, yyjson_val **out) {
     Body body;
-    yyjson_val *made;
     JsonWriter *w = body_begin(&body);
     body_argument(w, call, "dataset_name", "dataset_name");
     json_field_string(w, "name", name);
     json_field_string(w, "format", "pictograph");
     json_field_bool(w, "include_images", true);
     json_field_string(w, "status_filter", "complete");
-    if (!make_export(call, name, body_end(&body, &call->rq->arena), &made)) return false;
+    return make_export(call, name, body_end(&body, &call->rq->arena), out);
+}
+
+static bool export_for_training(ToolCall *call, const char **out) {
+    yyjson_val *made;
+    const char *name = export_under_way(call);
+    if (call->failed_status) return false;
+    bool waited = name ? wait_for_export(call, name, &made) : begin_export(call, name = export_name(call), &made);
+    if (!waited) return false;
+    *out = name;
     const char *status = json_get_string(made, "status", "");
     if (text_equal(status, "completed")) return true;
     if (text_equal(status, "failed")) return tool_call_fail(call, STATUS_INTERNAL_ERROR, "Export '%s' failed: %s", name, json_get_string(made, "error_message", ""));
-    return tool_call_fail(call, STATUS_EXPORT_NOT_READY, "Export '%s' is still being built; create_export shows its state, then call again", name);
+    return tool_call_fail(call, STATUS_EXPORT_NOT_READY, "Export '%s' is still being built; call again to go on waiting for it", name);
 }
 
 static bool start_training(ToolCall *call, const char *export_, yyjson_val **out) {
@@ -115,8 +142,8 @@ static bool start_training(ToolCall *call, const char *export_, yyjson_val **out
 bool tool_train_pipeline(ToolCall *call) {
     yyjson_val *run, *reply = NULL;
     Arena *arena = &call->rq->arena;
-    const char *name = export_name(call);
-    if (!export_for_training(call, name) || !start_training(call, name, &run)) return false;
+    const char *name;
+    if (!export_for_training(call, &name) || !start_training(call, name, &run)) return false;
     if (json_get_bool(call->arguments, "wait", true)) {
         if (!tool_call_wait(call, arena_printf(arena, "/training/%s", json_get_string(run, "id", "")), "training_run", RUN_GOES_ON, &reply)) return false;
         run = yyjson_obj_get(reply, "training_run");
