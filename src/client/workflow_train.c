@@ -11,6 +11,13 @@
 
 #include "base/banned.h"
 
+/* The export that was made for a run that the server refused: nobody would look for it. */
+static void discard_export(PictographClient *client, const char *dataset_name, const char *name) {
+    PictographError ignored = {0};
+    pictograph_exports_delete(client, dataset_name, name, &ignored);
+    pictograph_error_clear(&ignored);
+}
+
 /* <pipeline>-<YYYYMMDD-HHMMSS>, UTC */
 static void name_export(char *out, size_t size, const char *pipeline) {
     struct tm utc;
@@ -60,6 +67,8 @@ PictographStatus pictograph_train_pipeline(PictographClient *client, const Picto
         export_name = made_name;
     }
     if (!make_export(client, options->dataset_name, export_name, &own) && train(client, options, export_name, &made_run, &made_model, &own)) {
+        bool refused = own.status == PICTOGRAPH_VALIDATION || own.status == PICTOGRAPH_PAYMENT_REQUIRED;
+        if (refused && !options->export_name) discard_export(client, options->dataset_name, export_name);
         pictograph_result_free(made_run);
         made_run = NULL;
     }

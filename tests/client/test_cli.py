@@ -431,6 +431,15 @@ def test_a_failed_run_is_an_error_with_its_reason(server):
     assert done.returncode == 1 and "The training run failed: out of memory" in done.stderr
 
 
+def test_a_run_that_is_refused_leaves_no_export(server):
+    serve_training(server, {})
+    server.answers["POST training/"] = [(422, error("dataset_too_small", "Training needs 5 annotated images, the export has 4"))]
+    done = server.cli("train", "start", "cars", "-p", "yolox")
+    assert done.returncode == 1 and "the export has 4" in done.stderr
+    name = next(asked.json for asked in server.asked if asked.route == "POST exports/")["name"]
+    assert server.asked[-1].route == f"DELETE exports/cars/{name}"
+
+
 def test_waiting_ends_in_time(server):
     serve_training(server, {})
     started = time.monotonic()
