@@ -125,7 +125,8 @@ static Status damage(const VideoSource *source, int code, Error *err) {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(code, text, sizeof text);
     if (code == AVERROR(ENOMEM)) return error_set(err, STATUS_UNDECODABLE_MEDIA, "Video '%s' needs more memory than a video may take", source->name);
-    return error_set(err, STATUS_UNDECODABLE_MEDIA, "Video '%s' cannot be decoded: %s", source->name, text);
+    return error_set(err, STATUS_UNDECODABLE_MEDIA, "Video '%s' cannot be decoded: %s", source->name,
+                     code == AVERROR_INVALIDDATA ? "it is damaged or cut off" : text);
 }
 
 static Status open_file(VideoSource *source, const char *path, const char **out_demuxer, Error *err) {
