@@ -152,8 +152,11 @@ static int to_srgb(VipsImage *in, VipsImage **out) {
     return in->Type == VIPS_INTERPRETATION_sRGB ? vips_copy(in, out, NULL) : vips_colourspace(in, out, VIPS_INTERPRETATION_sRGB, NULL);
 }
 
+/* One band more than the colours. Several more, as microscopes and satellites write them, are measurements, not opacity. */
+static bool has_alpha(VipsImage *in) { return vips_image_hasalpha(in) && (in->Bands == 2 || in->Bands == 4); }
+
 static int lay_on_white(VipsImage *in, VipsImage **out) {
-    if (!vips_image_hasalpha(in)) return vips_copy(in, out, NULL);
+    if (!has_alpha(in)) return vips_copy(in, out, NULL);
     VipsArrayDouble *white = vips_array_double_newv(1, 255.0);
     int rc = vips_flatten(in, out, "background", white, NULL);
     vips_area_unref(VIPS_AREA(white));
@@ -174,7 +177,7 @@ static int upright(VipsImage *in, VipsImage **out) {
 
 /* Odd band counts (a grey TIFF with several extra bands) lose what is not colour. */
 static int drop_bands(VipsImage *in, VipsImage **out) {
-    int colours = in->Bands < 3 ? 1 : 3 + (in->Bands > 3 && vips_image_hasalpha(in));
+    int colours = in->Bands < 3 ? 1 : 3 + has_alpha(in);
     return vips_extract_band(in, out, 0, "n", colours, NULL);
 }
 

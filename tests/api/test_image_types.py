@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from conftest import picture
 from PIL import Image, ImageCms
 
@@ -226,3 +227,13 @@ def test_previews_are_made_once_a_size(owner, server):
         owner.get(f"/images/{image['id']}/thumbnail?size={size}", 304, headers={"If-None-Match": reply.headers["ETag"]})
     small = owner.upload(owner.project(), "small.jpg", picture(20, 10))
     assert thumbnail(owner, small, 512).size == (20, 10), "never enlarged"
+
+
+def test_bands_beyond_the_colours_are_no_opacity(owner):
+    """A TIFF of five channels, as microscopes write them: the first is shown, and it can be looked at."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.full((5, 40, 60), 50, np.uint8), planarconfig="separate", photometric="minisblack")
+    project = owner.project()
+    image = owner.upload(project, "five.tif", out.getvalue(), content_type="image/tiff")
+    assert abs(thumbnail(owner, image).convert("L").getpixel((5, 5)) - 50) < 3
+    owner.post("/auto-annotate/sam3/text", {"dataset_name": project["name"], "image_filename": "five.tif", "text_prompt": "person"})
