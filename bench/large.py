@@ -28,7 +28,7 @@ def milliseconds(call):
 
 
 def completed(client, path, envelope):
-    item = client.wait(path, envelope, timeout=900)
+    item = client.wait(path, envelope, timeout=900, pause=0.01)
     assert item["status"] == "completed", item
     return item
 

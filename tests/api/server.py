@@ -135,7 +135,7 @@ class Client:
         assert reply.status_code == expect, reply.text[:300]
         return reply
 
-    def wait(self, path, envelope=None, final=("completed", "failed", "cancelled"), timeout=120):
+    def wait(self, path, envelope=None, final=("completed", "failed", "cancelled"), timeout=120, pause=0.1):
         deadline = time.monotonic() + timeout
         while True:
             body = self.get(path).json()
@@ -143,4 +143,4 @@ class Client:
             if item["status"] in final:
                 return item
             assert time.monotonic() < deadline, f"{path} is still {item['status']} after {timeout} s: {item}"
-            time.sleep(0.1)
+            time.sleep(pause)
