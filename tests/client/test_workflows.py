@@ -36,7 +36,7 @@ class Annotate(c.Structure):
 
 class AnnotateReport(c.Structure):
     _fields_ = [("images_attempted", c.c_int64), ("images_processed", c.c_int64), ("images_skipped", c.c_int64), ("annotations_added", c.c_int64),
-                ("failures", c.POINTER(Failure)), ("failure_count", c.c_size_t), ("job_id", c.c_char * 64), ("success", c.c_bool)]
+                ("failures", c.POINTER(Failure)), ("failure_count", c.c_size_t), ("job_id", c.c_char * 64), ("message", c.c_char * 512), ("success", c.c_bool)]
 
 
 class Train(c.Structure):
