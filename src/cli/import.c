@@ -66,8 +66,7 @@ PictographStatus import_classes(PictographClient *client, const char *project_na
 static ServerImage *find_elsewhere(const ServerImages *images, const LabelsImage *source) {
     ServerImage *found = NULL;
     Buffer place;
-    buffer_init(&place, 1 << 14);
-    buffer_printf(&place, "%s/%s", text_equal(source->folder, "/") ? "" : source->folder, source->name);
+    server_place(&place, source->folder, source->name);
     for (size_t i = string_map_get(&images->by_name, source->name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
         ServerImage *image = &images->images[i];
         bool is_it = source->size >= 0 && image->file_size >= 0
@@ -117,8 +116,7 @@ typedef struct Batch {
 static void note_missing(const LabelsImage *source, const ServerImages *images, ImportReport *report) {
     bool elsewhere = string_map_get(&images->by_name, source->name) != STRING_MAP_NONE;
     Buffer place;
-    buffer_init(&place, 1 << 14);
-    buffer_printf(&place, "%s/%s", text_equal(source->folder, "/") ? "" : source->folder, source->name);
+    server_place(&place, source->folder, source->name);
     report_failure(&report->missing, &report->missing_count, buffer_text(&place), NULL,
                    elsewhere ? "the dataset has images of this name, but in other folders" : "not in the dataset");
     buffer_clear(&place);

@@ -61,6 +61,11 @@ void server_images_clear(ServerImages *images) {
     *images = (ServerImages){0};
 }
 
+void server_place(Buffer *out, const char *folder, const char *name) {
+    buffer_init(out, 1 << 14);
+    buffer_printf(out, "%s/%s", text_equal(folder, "/") ? "" : folder, name);
+}
+
 static ServerImage *find_place(const ServerImages *images, const char *place) {
     ServerImage key = {.place = place};
     return images->count ? bsearch(&key, images->images, images->count, sizeof key, compare_places) : NULL;
@@ -68,8 +73,7 @@ static ServerImage *find_place(const ServerImages *images, const char *place) {
 
 ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name) {
     Buffer place;
-    buffer_init(&place, 1 << 14);
-    buffer_printf(&place, "%s/%s", text_equal(folder, "/") ? "" : folder, name);
+    server_place(&place, folder, name);
     ServerImage *found = place.failed ? NULL : find_place(images, place.data);
     const char *extension = file_extension(name);
     if (!found && !place.failed && (text_equal_ignoring_case(extension, ".heic") || text_equal_ignoring_case(extension, ".heif"))) {
@@ -86,8 +90,7 @@ ServerImage *server_images_find_below(const ServerImages *images, const char *fo
     if (found) return found;
     Buffer place;
     size_t count = 0;
-    buffer_init(&place, 1 << 14);
-    buffer_printf(&place, "%s/%s", text_equal(folder, "/") ? "" : folder, name);
+    server_place(&place, folder, name);
     for (size_t i = string_map_get(&images->by_name, name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
         if (!text_ends_with(images->images[i].place, buffer_text(&place))) continue;
         found = &images->images[i];

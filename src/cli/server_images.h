@@ -2,6 +2,7 @@
 #pragma once
 #include <pictograph/client.h>
 
+#include "base/buffer.h"
 #include "base/map.h"
 
 typedef struct ServerImage {
@@ -22,6 +23,8 @@ typedef struct ServerImages {
 /* Lists all that are not archived. Clear it in either case. */
 PictographStatus server_images_read(ServerImages *images, PictographClient *client, const char *dataset_name, PictographError *error);
 void server_images_clear(ServerImages *images);
+/* What ServerImage's place is for a folder and a name; clear the buffer. */
+void server_place(Buffer *out, const char *folder, const char *name);
 /* NULL when there is none. An image that the server turned into PNG is found by the name of its .heic file too. */
 ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name);
 /* The same, else the only one of that name whose place ends with this one. */
