@@ -119,6 +119,15 @@ static void json_is_strict_and_shallow(void **state) {
     (void)state;
     static const char *const BAD[] = {"", "{", "{\"a\":NaN}", "[1,]", "{\"a\":\"\xff\"}", "[1] x", "// c\n1"};
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_null(json_parse(BAD[i], strlen(BAD[i]), NULL));
+    static const struct {
+        const char *text, *place;
+    } PLACED[] = {{"", "line 1, column 1: "}, {"{\"a\": 1,\n  \"\xc3\xa4\": 2,\n}", "line 2, column 9: trailing comma"}, {"[1,\n \"\xc3\xa4\" 2]", "line 2, column 6: "},
+                  {"[1, NaN]", "line 1, column 5: NaN and Infinity are no JSON"}, {"[-Infinity]", "line 1, column 3: NaN and Infinity"}, {"[1", "line 1, column 3: unexpected end"}};
+    for (size_t i = 0; i < sizeof PLACED / sizeof *PLACED; i++) {
+        Error told = {0};
+        assert_null(json_parse(PLACED[i].text, strlen(PLACED[i].text), &told));
+        if (!strstr(told.message, PLACED[i].place)) fail_msg("%s: %s", PLACED[i].text, told.message);
+    }
     char deep[200];
     memset(deep, '[', 100);
     memset(deep + 100, ']', 100);

@@ -23,6 +23,18 @@ static bool depth_within(const char *text, size_t size, int limit) {
     return deepest <= limit;
 }
 
+/* Where people look: lines and columns count from 1, columns in characters. */
+static Status not_valid(const char *text, size_t size, const yyjson_read_err *why, Error *err) {
+    size_t line = 1, column = 1, end = why->pos < size ? why->pos : size;
+    for (size_t i = 0; i < end; i++) {
+        column += (text[i] & 0xC0) != 0x80;
+        if (text[i] == '\n') line++, column = 1;
+    }
+    const char *reason = why->msg ? why->msg : "empty";
+    if (size - end >= 3 && (memcmp(text + end, "NaN", 3) == 0 || memcmp(text + end, "Inf", 3) == 0)) reason = "NaN and Infinity are no JSON";
+    return error_set(err, STATUS_MALFORMED_JSON, "Not valid JSON at line %zu, column %zu: %s", line, column, reason);
+}
+
 static yyjson_doc *parse(const char *text, size_t size, yyjson_read_flag flags, const yyjson_alc *memory, Error *err) {
     if (!depth_within(text, size, JSON_MAX_DEPTH)) {
         error_set(err, STATUS_MALFORMED_JSON, "JSON is nested deeper than %d levels", JSON_MAX_DEPTH);
@@ -33,7 +45,7 @@ static yyjson_doc *parse(const char *text, size_t size, yyjson_read_flag flags, 
     if (!doc && memory && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         error_set(err, STATUS_PAYLOAD_TOO_LARGE, "JSON takes too much memory");
     else if (!doc)
-        error_set(err, STATUS_MALFORMED_JSON, "Not valid JSON at byte %zu: %s", why.pos, why.msg ? why.msg : "empty");
+        not_valid(text, size, &why, err);
     return doc;
 }
 

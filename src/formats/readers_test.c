@@ -454,7 +454,7 @@ static void labelme_with_its_oddities(void **state) {
                         "! images/a.json: shape 13 (): left out\n"
                         "! images/a.json: shape 14 (car): a polygon that is not sound; left out\n"
                         "! images/a.json: shape 16 (car): a polygon that is not sound; left out\n"
-                        "! json/broken.json: Not valid JSON at byte 11: unexpected end of data; left out\n"
+                        "! json/broken.json: Not valid JSON at line 1, column 12: unexpected end of data; left out\n"
                         "! json/gone.json: its image gone.jpg is missing\n"
                         "! json/other.json: a JSON file, but not of LabelMe; passed over\n");
 }
