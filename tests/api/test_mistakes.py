@@ -1,6 +1,9 @@
 """What people are told who make a plausible mistake over HTTP, or say a thing in a way that the contract allows and a strict reader would not."""
+import gzip
+import json
 
 import pytest
+import requests
 
 JSON = {"Content-Type": "application/json"}
 
@@ -10,3 +13,29 @@ JSON = {"Content-Type": "application/json"}
 def test_where_json_breaks(owner, body, place):
     told = owner.call("POST", "/projects/", 400, data=body.encode(), headers=JSON).json()
     assert told["error_code"] == "malformed_json" and place in told["detail"], told
+
+
+def test_a_body_that_is_packed(owner, image):
+    """Unread, its bytes would be taken for JSON or, worse, for a picture."""
+    _, picture = image
+    packed = {"Content-Encoding": "gzip"}
+    told = owner.call("POST", "/projects/", 415, data=gzip.compress(b'{"name": "x"}'), headers={**JSON, **packed}).json()
+    assert told["error_code"] == "unsupported_media_type" and "Content-Encoding gzip" in told["detail"], told
+    target = owner.post("/images/upload-url", {"dataset_id": picture["dataset_id"], "filename": "packed.jpg", "content_type": "image/jpeg"}).json()
+    put = requests.put(target["upload_url"], data=gzip.compress(b"x" * 1000), headers={"Content-Type": "image/jpeg", **packed}, timeout=10)
+    assert put.status_code == 415 and "Content-Encoding gzip" in put.json()["detail"], put.text
+    owner.call("POST", "/annotations/" + picture["id"], 200, data=json.dumps({"annotations": []}), headers={**JSON, "Content-Encoding": "identity"})
+
+
+def test_what_is_too_large(owner, image):
+    """One text however the bytes come, and the way for larger files where there is one."""
+    _, picture = image
+    told = owner.call("POST", "/images/upload", 413, data={"dataset_id": picture["dataset_id"]}, files={"file": ("a.jpg", b"x" * (11 << 20))}).json()
+    assert told["detail"] == "Body exceeds 10 MB; a larger file goes to the address that upload-url answers with"
+    for data in (b" " * (11 << 20), iter([b" " * (1 << 20)] * 11)):
+        reply = requests.post(owner.url + "/api/v1/developer/projects/", data=data, headers={"X-API-Key": owner.key, **JSON}, timeout=30)
+        assert reply.status_code == 413 and reply.json()["detail"] == "Body exceeds 10 MB"
+    target = owner.post("/images/upload-url", {"dataset_id": picture["dataset_id"], "filename": "large.jpg", "content_type": "image/jpeg"}).json()
+    for data in (b" " * (51 << 20), iter([b" " * (1 << 20)] * 51)):
+        reply = requests.put(target["upload_url"], data=data, headers={"Content-Type": "image/jpeg"}, timeout=60)
+        assert reply.status_code == 413 and reply.json()["detail"] == "File exceeds 50 MB"

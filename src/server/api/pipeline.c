@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "server/api/access_log.h"
 #include "server/api/authenticate.h"
 #include "server/api/idempotency.h"
@@ -104,11 +105,19 @@ static StepResult decode(Request *rq, Passage *p) {
     return fail_unless_missing(rq, status);
 }
 
+const char *pipeline_too_large(Request *rq) {
+    return arena_printf(&rq->arena, "Body exceeds %zu MB%s", rq->passage->body_maximum >> 20,
+                        rq->route->body & BODY_MULTIPART ? "; a larger file goes to the address that upload-url answers with" : "");
+}
+
 static StepResult receive_body(Request *rq, Passage *p) {
+    const char *coding = request_header(rq, "Content-Encoding");
+    if (coding && rq->route->body != BODY_NONE && rq->content_length != 0 && !text_equal_ignoring_case(coding, "identity"))
+        return fail(rq, request_fail(rq, STATUS_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding %.40s is not supported; send the body as it is", coding));
     bool stream = rq->route->body == BODY_BYTES;
     p->body_maximum = rq->route->body == BODY_NONE ? DROPPED_BODY_MAXIMUM : stream ? PIECE_MAXIMUM : rq->route->body_maximum;
     if (!stream && rq->content_length > (int64_t)p->body_maximum)
-        return fail(rq, request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "Body exceeds %d MB", (int)(p->body_maximum >> 20)));
+        return fail(rq, request_fail(rq, STATUS_PAYLOAD_TOO_LARGE, "%s", pipeline_too_large(rq)));
     if (!stream) return rq->content_length == 0 ? STEP_NEXT : STEP_BODY;
     if (!p->may_wait) return STEP_WAIT; /* it looks into the database */
     StepResult result = decode(rq, p);

@@ -45,6 +45,8 @@ void request_close(Request *rq);
 PipelineState pipeline_run(Request *rq, bool may_wait);
 /* Ends the passage where it stands with a failure that the http room found (408, 413, 400): reply and access log are made. */
 void pipeline_refuse(Request *rq, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The text of a 413, of a body that is longer than passage->body_maximum. */
+const char *pipeline_too_large(Request *rq);
 /* The peer went away before its reply: noted in the log, and a first try under an idempotency key is given up. */
 void pipeline_abandon(Request *rq);
 

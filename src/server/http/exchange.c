@@ -301,7 +301,7 @@ static enum MHD_Result take_piece(Exchange *x, const char *data, size_t *size) {
     rq->received += (int64_t)*size;
     *size = 0;
     if (!taken) {
-        pipeline_refuse(rq, STATUS_PAYLOAD_TOO_LARGE, "Body exceeds %zu bytes", rq->passage->body_maximum);
+        pipeline_refuse(rq, STATUS_PAYLOAD_TOO_LARGE, "%s", pipeline_too_large(rq));
         return refuse_body(x);
     }
     return stream ? hand_over(x, PHASE_PIECE_WAITING) : MHD_YES;

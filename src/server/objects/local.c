@@ -159,7 +159,7 @@ Status object_writer_begin(ObjectWriter **out, Objects *objects, int64_t maximum
 
 Status object_writer_write(ObjectWriter *writer, const void *data, size_t size, Error *err) {
     if ((int64_t)size > writer->maximum - writer->size)
-        return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "The file is larger than %lld bytes", (long long)writer->maximum);
+        return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "File exceeds %lld MB", (long long)(writer->maximum >> 20));
     Status status = file_write_all(writer->fd, data, size, err);
     if (status != STATUS_OK) return status;
     hasher_update(writer->hasher, data, size);
