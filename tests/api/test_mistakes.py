@@ -39,3 +39,10 @@ def test_what_is_too_large(owner, image):
     for data in (b" " * (51 << 20), iter([b" " * (1 << 20)] * 51)):
         reply = requests.put(target["upload_url"], data=data, headers={"Content-Type": "image/jpeg"}, timeout=60)
         assert reply.status_code == 413 and reply.json()["detail"] == "File exceeds 50 MB"
+
+
+def test_a_key_with_a_blank_behind_it(owner):
+    """No part of the field, says RFC 9110; an editor or a shell put it there."""
+    for key in (owner.key + " ", owner.key + "\t "):
+        reply = requests.get(owner.url + "/api/v1/developer/credits/balance", headers={"X-API-Key": key}, timeout=10)
+        assert reply.status_code == 200, reply.text

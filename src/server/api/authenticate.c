@@ -287,8 +287,11 @@ static void refuse_key(Request *rq) {
 }
 
 AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
-    const char *key = request_header(rq, "X-API-Key");
-    if (!key || !key[0]) {
+    const char *sent = request_header(rq, "X-API-Key");
+    size_t length = sent ? strlen(sent) : 0;
+    while (length && (sent[length - 1] == ' ' || sent[length - 1] == '\t')) length--; /* no part of the field (RFC 9110, 5.5), but libmicrohttpd leaves it */
+    const char *key = length ? arena_strndup(&rq->arena, sent, length) : NULL;
+    if (!key) {
         request_fail(rq, STATUS_MISSING_API_KEY, "Missing API key: send it in the X-API-Key header");
         return AUTHENTICATION_FAILED;
     }
