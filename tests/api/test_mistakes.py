@@ -46,3 +46,8 @@ def test_a_key_with_a_blank_behind_it(owner):
     for key in (owner.key + " ", owner.key + "\t "):
         reply = requests.get(owner.url + "/api/v1/developer/credits/balance", headers={"X-API-Key": key}, timeout=10)
         assert reply.status_code == 200, reply.text
+
+
+def test_a_path_that_leads_nowhere(owner, anonymous):
+    for client, path in ((anonymous, "//"), (owner, "/project")):
+        assert "/openapi.json" in client.get(path, 404).json()["detail"]

@@ -85,7 +85,7 @@ Status route_match(HttpMethod method, const char *path, Arena *arena, RouteMatch
         take_parameters(p, &segments, out);
         return STATUS_OK;
     }
-    if (!template) return error_set(err, STATUS_NOT_FOUND, "Not found");
+    if (!template) return error_set(err, STATUS_NOT_FOUND, "Not found: there is no such path; /openapi.json lists those that are served");
     while (template > route_paths && strcmp(template[-1].pattern, template->pattern) == 0) template--;
     out->allow = allowed(arena, template);
     return error_set(err, STATUS_METHOD_NOT_ALLOWED, "Method not allowed; allowed are %s", out->allow);
