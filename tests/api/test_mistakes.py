@@ -51,3 +51,27 @@ def test_a_key_with_a_blank_behind_it(owner):
 def test_a_path_that_leads_nowhere(owner, anonymous):
     for client, path in ((anonymous, "//"), (owner, "/project")):
         assert "/openapi.json" in client.get(path, 404).json()["detail"]
+
+
+@pytest.mark.parametrize("text, stored", [("2099-01-01T00:00:00", "2099-01-01T00:00:00.000Z"), ("2099-01-01T12:30:00.5", "2099-01-01T12:30:00.500Z"), ("2099-01-01", "2099-01-01T00:00:00.000Z"),
+                                          ("2099-01-01T00:00:00+02:00", "2098-12-31T22:00:00.000Z")])
+def test_times_as_python_writes_them(owner, text, stored):
+    """datetime.isoformat() of a time without a zone, which the published client sends; UTC, as the hosted product takes it."""
+    organization = owner.get("/organizations/me").json()["organization"]["id"]
+    made = owner.post("//api/v1/api-keys/", {"organization_id": organization, "name": "naive", "role": "viewer", "expires_at": text}, 201).json()
+    assert made["expires_at"] == stored
+    owner.delete(f"//api/v1/api-keys/{made['id']}", 204)
+
+
+@pytest.mark.parametrize("text", ["2099-01-01 ", "2099-13-01", "2099-01-01T", "2099-01-01T10", "2099-01-01ZZ", "2099-01-01T00:00:00ZZ"])
+def test_no_times(owner, text):
+    organization = owner.get("/organizations/me").json()["organization"]["id"]
+    owner.post("//api/v1/api-keys/", {"organization_id": organization, "name": "x", "role": "viewer", "expires_at": text}, 422)
+
+
+def test_an_address_with_blanks(owner):
+    """"Trimmed and lower-cased", says the contract."""
+    made = owner.post("/organizations/invites", {"email": " Blank@Example.org\n"}, 201).json()["invite"]
+    assert made["email"] == "blank@example.org"
+    owner.delete(f"/organizations/invites/{made['id']}", 204)
+    owner.post("/organizations/invites", {"email": "bl ank@example.org"}, 422)

@@ -155,6 +155,8 @@ void members_end(Members *m, uint64_t required, int minimum) {
 
 /* ---- single values ---- */
 
+#define BLANKS " \t\r\n"
+
 const char *read_string(Decoder *d, const FieldPath *at, yyjson_val *value, StringRule rule) {
     yyjson_val *input = rule.secret ? NULL : value;
     const char *text = yyjson_get_str(value);
@@ -162,8 +164,15 @@ const char *read_string(Decoder *d, const FieldPath *at, yyjson_val *value, Stri
         field_wrong_type(d->errors, at, input, FIELD_STRING);
         return NULL;
     }
+    bool holds_nul = strlen(text) != yyjson_get_len(value);
+    if (rule.pattern == &PATTERN_EMAIL) { /* trimmed, as the contract says: a copied address has a blank at its end */
+        text += strspn(text, BLANKS);
+        size_t size = strlen(text);
+        while (size && strchr(BLANKS, text[size - 1])) size--;
+        text = arena_strndup(d->arena, text, size);
+    }
     size_t length = text_length(text);
-    if (strlen(text) != yyjson_get_len(value))
+    if (holds_nul)
         field_error(d->errors, at, NULL, "value_error", "String may not contain a NUL character");
     else if (length < rule.minimum)
         field_error(d->errors, at, input, "string_too_short", "String should have at least %zu character%s", rule.minimum,
@@ -290,12 +299,18 @@ bool read_bool(Decoder *d, const FieldPath *at, yyjson_val *value, bool *out) {
     return false;
 }
 
+/* RFC 3339, or what Python's isoformat() says of a time without a zone and of a date: both count as UTC. */
+static bool text_to_time(Arena *arena, const char *text, int64_t *out) {
+    if (clock_parse(text, out)) return true;
+    return strlen(text) < 32 && (clock_parse(arena_printf(arena, "%sZ", text), out) || clock_parse(arena_printf(arena, "%sT00:00:00Z", text), out));
+}
+
 bool read_time(Decoder *d, const FieldPath *at, yyjson_val *value, int64_t *out) {
     if (!yyjson_is_str(value)) {
         field_wrong_type(d->errors, at, value, FIELD_STRING);
         return false;
     }
-    if (strlen(yyjson_get_str(value)) == yyjson_get_len(value) && clock_parse(yyjson_get_str(value), out)) return true;
+    if (strlen(yyjson_get_str(value)) == yyjson_get_len(value) && text_to_time(d->arena, yyjson_get_str(value), out)) return true;
     field_error(d->errors, at, value, "datetime_parsing", "Input should be a valid date and time, such as 2026-04-19T10:15:30Z");
     return false;
 }
