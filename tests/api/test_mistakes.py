@@ -75,3 +75,16 @@ def test_an_address_with_blanks(owner):
     assert made["email"] == "blank@example.org"
     owner.delete(f"/organizations/invites/{made['id']}", 204)
     owner.post("/organizations/invites", {"email": "bl ank@example.org"}, 422)
+
+
+def test_a_class_that_is_not_there(owner, jpeg):
+    """The reply says which there are: a slip of the pen is seen at once."""
+    project = owner.project(classes=["cell", "dust"])
+    image = owner.upload(project, "a.jpg", jpeg)
+    box = {"annotations": [{"id": "1", "name": "Cell", "type": "bbox", "bounding_box": {"x": 1, "y": 1, "w": 5, "h": 5}}]}
+    told = owner.post(f"/annotations/{image['id']}", box, 422).json()
+    assert told["message"] == "Unknown class; the project has 'cell', 'dust'" and "'Cell'" in told["detail"][0]["msg"]
+    owner.patch(f"/projects/{project['name']}", {"classes": []})
+    assert "PATCH" in owner.post(f"/annotations/{image['id']}", box, 422).json()["message"]
+    owner.patch(f"/projects/{project['name']}", {"classes": [{"name": f"{i} " + "ü" * 100} for i in range(40)]})
+    assert owner.post(f"/annotations/{image['id']}", box, 422).json()["message"].endswith("ü', …")

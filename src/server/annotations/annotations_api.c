@@ -52,6 +52,17 @@ typedef struct Save {
     AnnotationsSaved saved;
 } Save;
 
+/* Says what there is instead: a slip of the pen is seen at once, and who has no classes yet learns what makes some. */
+static Status unknown_class(Arena *arena, const ClassList *classes, Error *err) {
+    enum { SHOWN_BYTES = 350 }; /* an error's text has 500 */
+    if (classes->count == 0) return error_set(err, STATUS_UNKNOWN_CLASS, "Unknown class: the project has none yet. A PATCH of the project makes classes, and so does a prompt by its name");
+    const char *names = "";
+    size_t i = 0;
+    for (; i < classes->count && strlen(names) + strlen(classes->items[i].name) < SHOWN_BYTES; i++)
+        names = arena_printf(arena, "%s%s'%s'", names, i ? ", " : "", classes->items[i].name);
+    return error_set(err, STATUS_UNKNOWN_CLASS, "Unknown class; the project has %s%s", names, i < classes->count ? ", …" : "");
+}
+
 /* Every label must be a class, or a label that a prompt on this dataset returned, which then joins the classes. Inside the transaction, so
  * that a class that was removed a moment ago counts as removed. */
 static Status check_labels(DbSession *tx, Save *save, Error *err) {
@@ -81,7 +92,7 @@ static Status check_labels(DbSession *tx, Save *save, Error *err) {
         request_field_error(rq, "unknown_class", arena_printf(&rq->arena, "'%s' is not a class of the project", name), "body", "annotations",
                             arena_printf(&rq->arena, "%zu", i), "name", NULL);
     }
-    if (rq->errors.count) return error_set(err, STATUS_UNKNOWN_CLASS, "Unknown class");
+    if (rq->errors.count) return unknown_class(&rq->arena, &classes, err);
     return joining.count ? project_add_classes(tx, &rq->arena, project_id, &joining, err) : STATUS_OK;
 }
 
