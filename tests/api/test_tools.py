@@ -1,6 +1,7 @@
 """The registry of agent tools, and the same tools over MCP, called by the official client."""
 import asyncio
 import json
+import re
 import sqlite3
 import threading
 import uuid
@@ -67,6 +68,14 @@ def use(client, name, arguments=None, failed=False):
 
 def message(client, method="ping", expect=200, headers=None, **fields):
     return client.post("//mcp", {"jsonrpc": "2.0", "method": method, **fields}, expect, headers=headers or {})
+
+
+def test_mcp_tells_the_way_through_its_tools(owner):
+    """An agent reads this before its first call: each tool that it names is there, and each command."""
+    told = message(owner, "initialize", id=1, params={"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}).json()["result"]["instructions"]
+    named = set(re.findall(r"\b[a-z]+_[a-z_]+\b", told)) - {"model_size", "max_seconds"}
+    assert named <= {t["name"] for t in TOOLS} and {"train_pipeline", "save_annotations", "download_model"} <= named
+    assert "`pictograph datasets import DATASET FOLDER`" in told and "/api/v1/developer/projects/{dataset}" in told
 
 
 def test_mcp_offers_all_tools(owner):
@@ -163,6 +172,7 @@ def test_mcp_training_waits_again_for_the_export_of_an_earlier_call(owner, serve
 def test_mcp_hands_over_what_needs_the_callers_files(owner):
     told = use(owner, "upload_dataset_from_folder", {"dataset_name": "d", "folder": "~/in", "max_workers": 3, "organize_by_class": False})
     assert told["runs_on"] == "caller" and told["steps"] == [{"command": ["pictograph", "datasets", "upload", "--workers", "3", "--flat", "--", "d", "~/in"]}]
+    assert "build/bin/pictograph" in told["commands"] and f"PICTOGRAPH_BASE_URL={owner.url} " in told["commands"]
     steps = use(owner, "full_pipeline", {"dataset_name": "d", "folder": "in", "classes": [{"name": "car"}], "pipeline": "yolox"})["steps"]
     assert [s.get("tool") for s in steps] == [None, "auto_annotate_dataset", "train_pipeline"]
     assert use(owner, "upload_image", {"dataset_name": "d", "file_path": "-x.jpg"})["steps"][0]["command"][-2:] == ["d", "-x.jpg"]

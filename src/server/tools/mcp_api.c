@@ -23,7 +23,13 @@ enum { VERSION_COUNT = sizeof VERSIONS / sizeof VERSIONS[0] };
 
 static const char INSTRUCTIONS[] =
     "Pictograph turns folders of images into trained vision models. Datasets hold images in virtual folders; annotations are saved whole per image; "
-    "exports are what training runs on. Tools that need files of the user's machine answer with the commands to run there.";
+    "exports are what training runs on. Tools that need files of the user's machine answer with the commands to run there.\n"
+    "The usual way: upload_dataset_from_folder; labels that exist already come in by the command `pictograph datasets import DATASET FOLDER` (COCO, YOLO, CVAT, Pascal VOC, LabelMe, CSV, "
+    "Pictograph), others by auto_annotate_dataset or, image by image, by auto_annotate_text and save_annotations; then train_pipeline with pipeline yolox, the one that this server trains "
+    "(config: model_size nano, tiny, s, m, l or x, epochs, max_seconds), get_training_status until its status is final, download_model; create_export and download_export for the labels.\n"
+    "An annotation's name must be a class of its dataset. Names that auto_annotate_text, auto_annotate_point and auto_annotate_box answered with become classes when they are saved; other classes are made by PATCH "
+    "/api/v1/developer/projects/{dataset} with the whole list, {\"classes\": [{\"name\": \"car\"}]}, and the same X-API-Key.\n"
+    "A failure names every wrong argument and says what is allowed: mend the call and repeat it.";
 
 typedef struct Message {
     Request *rq;

@@ -324,6 +324,8 @@ static void begin_steps(ToolCall *call) {
     json_begin_object(call->out);
     json_field_string(call->out, "runs_on", "caller");
     json_field_string(call->out, "reason", "The files lie on the caller's machine, which this server cannot read. Take these steps there.");
+    json_field_string(call->out, "commands", arena_printf(&call->rq->arena, "pictograph is this server's own command line, built beside it (build/bin/pictograph), not that of the Python package. "
+                                                                            "It finds the server by PICTOGRAPH_BASE_URL=%s and the key by PICTOGRAPH_API_KEY.", call->rq->base_url));
     json_key(call->out, "steps");
     json_begin_array(call->out);
 }
