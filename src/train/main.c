@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (argc == 2 && text_equal(argv[1], "--version")) {
-        printf("pictograph-train %s, libtorch %s\n", PICTOGRAPH_VERSION, torch_library_version());
+        printf("pictograph-train %s, libtorch %s, %s\n", PICTOGRAPH_VERSION, torch_library_version(), torch_has_cuda() ? "trains on the GPU (CUDA)" : "trains on the CPU: no GPU that CUDA can use");
         return 0;
     }
     if (argc == 6 && text_equal(argv[1], "--benchmark")) return benchmark_run(argv + 2);

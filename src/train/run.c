@@ -364,6 +364,7 @@ static void write_metrics(const Run *run, JsonWriter *w) {
     metrics_write(w, &run->metrics, run->dataset);
     write_losses(w, &run->losses);
     json_field_string(w, "model_size", yolox_size_name(run->settings->model_size));
+    json_field_string(w, "device", run->replicas.cuda ? "cuda" : "cpu");
     json_field_string(w, "precision", run->replicas.type == TORCH_FLOAT32 ? "float32" : "bfloat16");
     json_field_int(w, "epochs", run->progress.epoch);
     json_field_int(w, "updates", run->progress.updates);

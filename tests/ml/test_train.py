@@ -84,6 +84,7 @@ def test_run_writes_events_and_a_model(tmp_path, data):
     assert all(event["loss"]["total"] > 0 and event["images_per_second"] > 0 for event in epochs)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics == done["metrics"] and 0 <= metrics["map50"] <= 1
+    assert metrics["device"] == begun["device"]  # what tells whether a run had the GPU
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / done["model"]), providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["image_size"]) == [64, 64]
 
