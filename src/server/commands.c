@@ -30,11 +30,16 @@
 
 static const char *database_path(const char *data, Arena *arena) { return arena_printf(arena, "%s/pictograph.db", data); }
 
+/* A folder of another user's is not taken for one that is missing: `init` would be the wrong remedy. */
+static Status need_data_folder(const Options *options, Arena *arena, Error *err) {
+    if (access(database_path(options->data, arena), F_OK) == 0) return STATUS_OK;
+    if (errno == EACCES) return error_set(err, STATUS_CONFIGURATION, "%s may not be opened by this user: run pictographd as the user that the folder belongs to", options->data);
+    return error_set(err, STATUS_CONFIGURATION, "%s is no data folder yet: run 'pictographd init --data %s --org NAME --email ADDRESS'", options->data, options->data);
+}
+
 static Status open_initialised(Store **out, const Options *options, Arena *arena, Error *err) {
-    const char *path = database_path(options->data, arena);
-    if (!file_exists(path))
-        return error_set(err, STATUS_CONFIGURATION, "%s is no data folder yet: run 'pictographd init --data %s --org NAME --email ADDRESS'", options->data, options->data);
-    return store_open(out, path, err);
+    Status status = need_data_folder(options, arena, err);
+    return status == STATUS_OK ? store_open(out, database_path(options->data, arena), err) : status;
 }
 
 /* --- organizations --- */
@@ -46,6 +51,12 @@ typedef struct Founding {
     const char *data;
 } Founding;
 
+static Status insert_owner_key(DbSession *tx, Founding *f, Error *err) {
+    NewApiKey key = {.organization_id = f->organization.id, .user_id = f->organization.user_id, .name = "owner", .role = "owner",
+                     .created_by = f->organization.user_id, .created_at = clock_now_ms(), .secret = &f->secret};
+    return api_key_insert(tx, &key, err);
+}
+
 static Status found(DbSession *tx, void *context, Error *err) {
     Founding *f = context;
     int64_t others;
@@ -53,9 +64,7 @@ static Status found(DbSession *tx, void *context, Error *err) {
     if (status == STATUS_OK && f->only_first && others)
         return error_set(err, STATUS_ALREADY_EXISTS, "%s is initialised already; 'pictographd org create' adds an organization", f->data);
     if (status == STATUS_OK) status = organization_create(tx, &f->organization, err);
-    NewApiKey key = {.organization_id = f->organization.id, .user_id = f->organization.user_id, .name = "owner", .role = "owner",
-                     .created_by = f->organization.user_id, .created_at = clock_now_ms(), .secret = &f->secret};
-    return status == STATUS_OK ? api_key_insert(tx, &key, err) : status;
+    return status == STATUS_OK ? insert_owner_key(tx, f, err) : status;
 }
 
 static Status check_names(const Options *options, Error *err) {
@@ -65,13 +74,17 @@ static Status check_names(const Options *options, Error *err) {
     return STATUS_OK;
 }
 
-/* Makes the organization and prints its owner's key, alone. */
+/* Makes the key, in the transaction of `write`, and prints it, alone. */
+static Status add_key(Store *store, DbFunction write, Founding *f, Error *err) {
+    Status status = key_secret_make(&f->secret, err);
+    if (status == STATUS_OK) status = db_write(store, write, f, err);
+    if (status == STATUS_OK) printf("%s\n", f->secret.text);
+    return status;
+}
+
 static Status make_organization(Store *store, const Options *options, bool only_first, Error *err) {
     Founding f = {.organization = {.name = options->org, .email = options->email}, .only_first = only_first, .data = options->data};
-    Status status = key_secret_make(&f.secret, err);
-    if (status == STATUS_OK) status = db_write(store, found, &f, err);
-    if (status == STATUS_OK) printf("%s\n", f.secret.text);
-    return status;
+    return add_key(store, found, &f, err);
 }
 
 Status command_init(const Options *options, Arena *arena, Error *err) {
@@ -92,6 +105,26 @@ Status command_org_create(const Options *options, Arena *arena, Error *err) {
     Status status = check_names(options, err);
     if (status == STATUS_OK) status = open_initialised(&store, options, arena, err);
     if (status == STATUS_OK) status = make_organization(store, options, false, err);
+    store_close(store);
+    return status;
+}
+
+/* Where every key of an owner is lost: another one, of the first owner. The others go on. */
+static Status add_owner_key(DbSession *tx, void *context, Error *err) {
+    Founding *f = context;
+    Status status = organization_find(tx, f->organization.name, f->organization.id, err);
+    if (status != STATUS_OK) return status;
+    DbRows rows = db_query(tx, err, "SELECT user_id FROM members WHERE organization_id = $1 AND role = 'owner' ORDER BY created_at LIMIT 1", DB_TEXT(f->organization.id));
+    if (db_next(&rows)) snprintf(f->organization.user_id, sizeof f->organization.user_id, "%s", db_text_borrowed(&rows, 0));
+    status = db_finish(&rows);
+    return status == STATUS_OK ? insert_owner_key(tx, f, err) : status;
+}
+
+Status command_org_key(const Options *options, Arena *arena, Error *err) {
+    Store *store = NULL;
+    Founding f = {.organization = {.name = options->org}};
+    Status status = open_initialised(&store, options, arena, err);
+    if (status == STATUS_OK) status = add_key(store, add_owner_key, &f, err);
     store_close(store);
     return status;
 }
@@ -187,10 +220,8 @@ Status command_serve(const Options *options, Arena *arena, Error *err) {
     Server server = {0};
     sigset_t signals;
     int lock = -1, got = 0;
-    const char *path = database_path(options->data, arena);
     Status status = config_load(&config, options->data, options->settings, options->setting_count, arena, err);
-    if (status == STATUS_OK && !file_exists(path))
-        status = error_set(err, STATUS_CONFIGURATION, "%s is no data folder yet: run 'pictographd init --data %s --org NAME --email ADDRESS'", options->data, options->data);
+    if (status == STATUS_OK) status = need_data_folder(options, arena, err);
     if (status == STATUS_OK) status = lock_folder(options->data, &lock, arena, err);
     if (status == STATUS_OK) {
         block_signals(&signals);
@@ -211,8 +242,8 @@ Status command_serve(const Options *options, Arena *arena, Error *err) {
 /* --- maintenance --- */
 
 Status command_backup(const Options *options, Arena *arena, Error *err) {
-    if (!file_exists(database_path(options->data, arena))) return error_set(err, STATUS_CONFIGURATION, "%s is no data folder", options->data);
-    return backup_make(options->data, options->output, stdout, err);
+    Status status = need_data_folder(options, arena, err);
+    return status == STATUS_OK ? backup_make(options->data, options->output, stdout, err) : status;
 }
 
 Status command_restore(const Options *options, Arena *arena, Error *err) {
@@ -221,8 +252,8 @@ Status command_restore(const Options *options, Arena *arena, Error *err) {
 }
 
 Status command_check(const Options *options, Arena *arena, Error *err) {
-    (void)arena;
-    return check_data(options->data, stdout, err);
+    Status status = need_data_folder(options, arena, err);
+    return status == STATUS_OK ? check_data(options->data, stdout, err) : status;
 }
 
 /* --- doctor --- */
@@ -313,7 +344,7 @@ Status command_models(const Options *options, Arena *arena, Error *err) {
     Config config;
     ModelReport report;
     Status status = config_load(&config, options->data, NULL, 0, arena, err);
-    if (status == STATUS_OK && !file_exists(database_path(options->data, arena))) status = error_set(err, STATUS_CONFIGURATION, "%s is no data folder", options->data);
+    if (status == STATUS_OK) status = need_data_folder(options, arena, err);
     if (status == STATUS_OK) status = model_report_load(&report, &config, arena, err);
     if (status == STATUS_OK) model_report_print(&report);
     return status;

@@ -22,6 +22,7 @@ typedef struct Options {
 Status command_init(const Options *options, Arena *arena, Error *err);
 Status command_serve(const Options *options, Arena *arena, Error *err);
 Status command_org_create(const Options *options, Arena *arena, Error *err);
+Status command_org_key(const Options *options, Arena *arena, Error *err);
 Status command_org_set_tier(const Options *options, Arena *arena, Error *err);
 Status command_credits_grant(const Options *options, Arena *arena, Error *err);
 Status command_model_publish(const Options *options, Arena *arena, Error *err);

@@ -238,10 +238,7 @@ Status config_load(Config *out, const char *data_directory, const ConfigFlag *fl
         status = SETTINGS[i].set(&loading, value, err);
         if (status != STATUS_OK) error_prefix(err, "%s", SETTINGS[i].environment);
     }
-    for (size_t i = 0; i < flag_count && status == STATUS_OK; i++) {
-        status = take_setting(&loading, flags[i].name, flags[i].value, err);
-        if (status != STATUS_OK) error_prefix(err, "--%s", flags[i].name);
-    }
+    for (size_t i = 0; i < flag_count && status == STATUS_OK; i++) status = take_setting(&loading, flags[i].name, flags[i].value, err);
     if (status == STATUS_OK && !out->smtp_url != !out->smtp_from) status = error_set(err, STATUS_CONFIGURATION, "smtp.url and smtp.from belong together");
     if (!out->builtin_models) out->builtin_models = arena_printf(arena, "%s/../models", out->program_directory);
     out->builtin_models = absolute_path(out->builtin_models, arena);

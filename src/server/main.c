@@ -22,6 +22,7 @@ static const Command COMMANDS[] = {
     {"init", "--data DIR --org NAME --email ADDRESS", "makes a data folder with a first organization and prints its owner's key", " data org email ", false, command_init},
     {"serve", "--data DIR [--listen HOST:PORT] [--SETTING VALUE]...", "serves a data folder until SIGTERM", " data ", true, command_serve},
     {"org create", "--data DIR --org NAME --email ADDRESS", "adds an organization and prints its owner's key", " data org email ", false, command_org_create},
+    {"org key", "--data DIR --org NAME", "prints another owner's key, where all are lost", " data org ", false, command_org_key},
     {"org set-tier", "--data DIR --org NAME --tier TIER", "free, core, pro or enterprise", " data org tier ", false, command_org_set_tier},
     {"credits grant", "--data DIR --org NAME --amount N", "adds credits; a negative N takes some away, never below zero", " data org amount ", false, command_credits_grant},
     {"model publish", "--data DIR --model ID", "lets every organization of this server read and use a model", " data model ", false, command_model_publish},
@@ -116,7 +117,8 @@ static int run(int argc, char **argv, Arena *arena) {
     if (!command) return no_command(argc, argv);
     for (int i = words + 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") != 0) continue;
-        printf("pictographd %s %s\n    %s\n", command->name, command->usage, command->help);
+        printf("pictographd %s %s\n    %s\n%s", command->name, command->usage, command->help, command->takes_settings ? "\nSettings, each as a flag, too (--public-url):\n" : "");
+        if (command->takes_settings) config_print_settings(stdout);
         return 0;
     }
     Error err = {0};

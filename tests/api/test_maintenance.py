@@ -1,5 +1,6 @@
 """pictographd backup, restore and check, on the data folder of a server that goes on serving."""
 import io
+import os
 import re
 import signal
 import sqlite3
@@ -47,6 +48,39 @@ def test_a_command_that_is_none_is_told_in_a_line():
     assert told("bogus") == "pictographd: no such command: bogus (see 'pictographd --help')\n"
     assert told("org", "list").startswith("pictographd: no such command: org list; there is\n  pictographd org create ") and "pictographd org set-tier" in told("org")
     assert "pictographd org create" in told("org", "--help", code=0)
+
+
+def test_another_key_where_all_are_lost(served):
+    """Beside the running server; the other keys go on."""
+    server, client = served
+    key = server.command("org", "key", "--org", "Acme").strip()
+    assert key.startswith("pk_live_") and key != server.key
+    again = Client(server.url, key, contract())
+    assert again.get("/organizations/me").json()["organization"]["name"] == "Acme" and client.get("/projects/").json()["total"] == 1
+    keys = again.get("//api/v1/api-keys/").json()["api_keys"]
+    assert [k["role"] for k in keys] == ["owner", "owner"] and again.delete(f"//api/v1/api-keys/{keys[1]['id']}", 204) is not None
+    assert "no organization 'Nobody'" in server.command("org", "key", "--org", "Nobody", check=False).stderr
+
+
+def test_a_folder_of_another_user_is_not_missing(tmp_path):
+    """`init` would be the wrong remedy."""
+    Server(tmp_path / "data")
+    (tmp_path / "data").chmod(0)
+    tmp_path.chmod(0o755)
+    for command in ("serve", "check", "doctor", "models", "backup"):
+        words = [BIN / "pictographd", command, "--data", tmp_path / "data", *(["--output", tmp_path / "x"] if command == "backup" else [])]
+        done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", *words] if os.getuid() == 0 else words, capture_output=True, text=True, timeout=60)
+        if "failed to execute" in done.stderr:
+            pytest.skip("another user cannot run the programs here")
+        assert done.returncode == 2 and "may not be opened by this user" in done.stderr, done.stderr
+    (tmp_path / "data").chmod(0o700)
+
+
+def test_a_wrong_setting_is_named_once(tmp_path):
+    server = Server(tmp_path / "data")
+    told = server.command("serve", "--listen", "nowhere", check=False).stderr
+    assert told == "pictographd: listen: an address such as 127.0.0.1:8080 is needed, not 'nowhere'\n"
+    assert "PICTOGRAPHD_LISTEN" in subprocess.run([BIN / "pictographd", "serve", "--help"], capture_output=True, text=True, timeout=60).stdout
 
 
 def facts(client):

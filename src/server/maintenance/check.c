@@ -188,7 +188,7 @@ Status check_data(const char *data, FILE *out, Error *err) {
     Arena arena;
     arena_init(&arena, 1 << 16);
     const char *path = arena_printf(&arena, "%s/pictograph.db", data);
-    Status status = file_exists(path) ? store_open(&check.store, path, err) : error_set(err, STATUS_CONFIGURATION, "%s is no data folder", data);
+    Status status = store_open(&check.store, path, err);
     if (status == STATUS_OK) status = objects_open(&check.objects, data, err);
     if (status == STATUS_OK) status = check_database(&check, err);
     if (status == STATUS_OK) status = check_documents(&check, err);
