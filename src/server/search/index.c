@@ -13,7 +13,7 @@
 enum {
     RERANKED = 100,       /* candidates beyond the wanted ones whose true cosine is computed, at most: codes may not tell close ones apart */
     FIRST_CAPACITY = 16, /* vectors: a server holds many small projects */
-    GONE_ALLOWED = 1000,  /* vectors that went away before an index is made anew, and at least half of it */
+    GONE_ALLOWED = 1000,  /* vectors that went away before an index is made anew, and at least half of it; names of folders that no vector may have */
 };
 
 typedef struct ProjectIndex ProjectIndex;
@@ -57,7 +57,7 @@ VectorIndexes *indexes_new(size_t maximum_bytes) {
 /* ---- one index: memory ---- */
 
 static size_t bytes_of(const ProjectIndex *x) {
-    return x->capacity * (2 * code_bytes(x->dimensions) + sizeof *x->rows + sizeof *x->numbers) + x->arena.used + x->folder_capacity * sizeof(char *);
+    return sizeof *x + x->capacity * (2 * code_bytes(x->dimensions) + sizeof *x->rows + sizeof *x->numbers) + x->arena.used + x->folder_capacity * sizeof(char *);
 }
 
 static void forget_vectors(ProjectIndex *x) {
@@ -228,10 +228,12 @@ static int compare_numbers(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static bool is_stale(const ProjectIndex *x) { return (x->gone > GONE_ALLOWED && x->gone > x->count / 2) || x->folders.count > x->count + GONE_ALLOWED; }
+
 /* Under the lock for writing. */
 static Status follow(ProjectIndex *x, DbSession *session, Error *err) {
     Notes notes;
-    if (!x->loaded || (x->gone > GONE_ALLOWED && x->gone > x->count / 2)) return load(x, session, err);
+    if (!x->loaded || is_stale(x)) return load(x, session, err);
     Status status = read_notes(x, session, &notes, err);
     if (notes.count) qsort(notes.numbers, notes.count, sizeof *notes.numbers, compare_numbers);
     for (size_t i = 0; i < notes.count && status == STATUS_OK; i++)
@@ -288,16 +290,19 @@ static size_t idle_bytes(const VectorIndexes *indexes, ProjectIndex **oldest) {
     return bytes;
 }
 
+/* Under the mutex. Nobody uses it. */
+static void drop_index(VectorIndexes *indexes, ProjectIndex *x) {
+    ProjectIndex **at = &indexes->first;
+    while (*at != x) at = &(*at)->next;
+    *at = x->next;
+    index_free(x);
+}
+
 static void give_back(VectorIndexes *indexes, ProjectIndex *used) {
     ProjectIndex *oldest;
     pthread_mutex_lock(&indexes->mutex);
     used->users--;
-    while (idle_bytes(indexes, &oldest) > indexes->maximum_bytes && oldest != used) {
-        ProjectIndex **at = &indexes->first;
-        while (*at != oldest) at = &(*at)->next;
-        *at = oldest->next;
-        index_free(oldest);
-    }
+    while (idle_bytes(indexes, &oldest) > indexes->maximum_bytes && oldest != used) drop_index(indexes, oldest);
     pthread_mutex_unlock(&indexes->mutex);
 }
 
@@ -392,12 +397,14 @@ Status indexes_trim(VectorIndexes *indexes, Store *store, Error *err) {
     DbSession *session = db_session(store);
     Status status = db_read_int(session, err, &last, 0, "SELECT max(sequence) FROM search_changes");
     pthread_mutex_lock(&indexes->mutex); /* an index that is made meanwhile starts from a later note */
-    for (ProjectIndex *x = indexes->first; x && last && status == STATUS_OK; x = x->next) {
+    for (ProjectIndex *x = indexes->first, *next; x && last && status == STATUS_OK; x = next) {
+        next = x->next;
         pthread_rwlock_wrlock(&x->lock);
         if (x->loaded) status = follow(x, session, err);
         if (status == STATUS_OK && x->loaded && x->sequence < last) x->sequence = last;
-        if (x->gone == x->count) forget_vectors(x); /* its project is gone */
+        bool empty = x->gone == x->count;
         pthread_rwlock_unlock(&x->lock);
+        if (empty && !x->users) drop_index(indexes, x); /* its project is gone */
     }
     pthread_mutex_unlock(&indexes->mutex);
     db_session_release(store, session);

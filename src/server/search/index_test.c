@@ -233,6 +233,41 @@ static void notes_are_forgotten(void **state) {
     for (int round = 0; round < 40; round++) compare(f);
 }
 
+/* Of a project whose images are gone nothing stays; one without any counts, too. */
+static void a_project_takes_its_index_along(void **state) {
+    Fixture *f = *state;
+    IndexHit *hits;
+    size_t count;
+    DbSession *session = db_session(f->store);
+    IndexQuery query = {.project_id = "p1", .model = "m", .vector = (float[DIMENSIONS]){1}, .dimensions = DIMENSIONS, .folder = "/", .limit = 5};
+    assert_int_equal(indexes_search(f->indexes, session, &f->arena, &query, &hits, &count, &f->err), STATUS_OK);
+    db_session_release(f->store, session);
+    assert_true(indexes_bytes(f->indexes) > 0);
+    for (int i = 0; i < 40; i++) {
+        add(f, i);
+        describe(f, i);
+    }
+    for (int round = 0; round < 40; round++) compare(f);
+    sql(f, "DELETE FROM images");
+    assert_int_equal(indexes_trim(f->indexes, f->store, &f->err), STATUS_OK);
+    assert_int_equal(indexes_bytes(f->indexes), 0);
+}
+
+/* Folders that images were moved through do not stay for ever. */
+static void forgets_folders(void **state) {
+    Fixture *f = *state;
+    for (int i = 0; i < 100; i++) {
+        add(f, i);
+        describe(f, i);
+    }
+    for (int round = 0; round < 40; round++) compare(f);
+    for (int round = 0; round < 60; round++) {
+        sql(f, arena_printf(&f->arena, "UPDATE images SET folder = '/%0100d/' || id", round));
+        assert_int_equal(indexes_trim(f->indexes, f->store, &f->err), STATUS_OK);
+        assert_true(indexes_bytes(f->indexes) < 1 << 20);
+    }
+}
+
 /* An index that is made for a single vector, or a few, has room for exactly those. */
 static void grows_from_one(void **state) {
     Fixture *f = *state;
@@ -249,6 +284,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_small_bound_forgets_and_still_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_outlive_a_failure, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_project_takes_its_index_along, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forgets_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(grows_from_one, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
