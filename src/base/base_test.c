@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/css_color.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -258,6 +259,29 @@ static void maps_grow_and_replace(void **state) {
     arena_clear(&arena);
 }
 
+static void colours_are_those_of_css(void **state) {
+    (void)state;
+    static const char *const GOOD[] = {"#0af", "#00AAFF", "#00aaff80", "Teal", "aliceblue", "yellowgreen", "transparent", "rgb(0,170,255)", "RGBA(0, 170, 255, 1.0)",
+                                       "rgb(0 170 255 / 50%)", "hsl(120deg, 100%, 50%)", "hsl(-120 100% 50%)", "oklch(none 0.1 .5turn)", "color(display-p3 1 0 0)"};
+    static const char *const BAD[] = {"", " ", "#", "#12345", "#00aafg", "0af", "banana", "alice blue", "red ", " red", "e", "rgb", "rgb()", "rgb(1,2)", "rgb(1,2,3,4,5)",
+                                      "rgb(1,2,x)", "rgb(1,2,3", "rgb(1,2,3) ", "rgb(1,2,.)", "rgb(1,2,3xx)", "url(1,2,3)", "javascript:alert(1)", "color(", "rgb(1,2,+", "#0af\n"};
+    for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) assert_true(css_color_is_valid(GOOD[i]));
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) assert_false(css_color_is_valid(BAD[i]));
+    assert_false(css_color_is_valid(NULL));
+}
+
+static void text_is_trimmed_of_white_space_of_any_script(void **state) {
+    (void)state;
+    size_t size;
+    assert_string_equal(text_trimmed("\t\xC2\xA0 a b\xE3\x80\x80\n", &size), "a b\xE3\x80\x80\n");
+    assert_int_equal(size, 3);
+    assert_string_equal(text_trimmed("\xE2\x80\xA8 \xEF\xBB\xBF", &size), "");
+    assert_int_equal(size, 0);
+    text_trimmed("\xE2\x80\xA6", &size); /* an ellipsis is none, though it begins as some do */
+    assert_int_equal(size, 3);
+    assert_true(text_is_blank("\xC2\xA0"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hmac_is_the_published_one),
@@ -265,6 +289,7 @@ int main(void) {
         cmocka_unit_test(error_texts_are_cut_between_characters), cmocka_unit_test(json_written_reads_back),
         cmocka_unit_test(json_is_strict_and_shallow), cmocka_unit_test(time_has_one_spelling),
         cmocka_unit_test(hashes_match_published_vectors), cmocka_unit_test(text_knows_utf8), cmocka_unit_test(files_appear_whole),
+        cmocka_unit_test(colours_are_those_of_css), cmocka_unit_test(text_is_trimmed_of_white_space_of_any_script),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -49,9 +49,33 @@ size_t text_length(const char *text) {
     return n;
 }
 
+/* White space at p: its length in bytes, 0 for anything else. */
+static size_t space_at(const char *p) {
+    const unsigned char *u = (const unsigned char *)p;
+    if (u[0] == ' ' || (u[0] >= '\t' && u[0] <= '\r')) return 1;
+    if (u[0] == 0xC2) return u[1] == 0xA0 ? 2 : 0;                          /* no-break space */
+    if (u[0] == 0xE1) return u[1] == 0x9A && u[2] == 0x80 ? 3 : 0;          /* ogham space mark */
+    if (u[0] == 0xE3) return u[1] == 0x80 && u[2] == 0x80 ? 3 : 0;          /* ideographic space */
+    if (u[0] == 0xEF) return u[1] == 0xBB && u[2] == 0xBF ? 3 : 0;          /* byte order mark */
+    if (u[0] != 0xE2) return 0;
+    if (u[1] == 0x81) return u[2] == 0x9F ? 3 : 0;                          /* medium mathematical space */
+    if (u[1] != 0x80) return 0;
+    return (u[2] >= 0x80 && u[2] <= 0x8A) || u[2] == 0xA8 || u[2] == 0xA9 || u[2] == 0xAF ? 3 : 0;
+}
+
 bool text_is_blank(const char *text) {
-    while (isspace((unsigned char)*text)) text++;
+    for (size_t n; (n = space_at(text)) > 0;) text += n;
     return *text == '\0';
+}
+
+const char *text_trimmed(const char *text, size_t *size) {
+    for (size_t n; (n = space_at(text)) > 0;) text += n;
+    *size = 0;
+    for (size_t i = 0, n; text[i]; i += n ? n : 1) {
+        n = space_at(text + i);
+        if (!n) *size = i + 1;
+    }
+    return text;
 }
 
 bool text_is_ascii(const char *text) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/css_color.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "client/failure.h"
@@ -32,7 +33,7 @@ static PictographClass *merge_classes(const PictographResult *project, const Lab
     size_t before = count;
     for (i = 0; i < labels->report.class_count; i++) {
         const DatasetClass *class = &labels->report.classes[i];
-        if (!has_class(classes, count, class->name)) classes[count++] = (PictographClass){class->name, class->type, class->color};
+        if (!has_class(classes, count, class->name)) classes[count++] = (PictographClass){class->name, class->type, css_color_is_valid(class->color) ? class->color : NULL};
     }
     *out_count = count;
     *out_added = count - before;

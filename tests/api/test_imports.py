@@ -249,6 +249,14 @@ def test_hostile_archives_leave_nothing(owner, server, kind):
     assert not (server.folder / "work" / done["id"]).exists()
 
 
+def test_a_colour_that_is_none_is_replaced(owner, jpeg):
+    labels = "".join(f"<label><name>{name}</name><color>{colour}</color></label>" for name, colour in {"a": "banana", "b": "teal"}.items())
+    xml = f'<annotations><version>1.1</version><meta><task><labels>{labels}</labels></task></meta><image name="a.jpg" width="64" height="48"/></annotations>'
+    done, _ = bring_in(owner, zip_of({"annotations.xml": xml, "images/a.jpg": jpeg}))
+    classes = owner.get(f"/projects/{done['name']}").json()["project"]["classes"]
+    assert classes[0]["color"].startswith("#") and (classes[1]["name"], classes[1]["color"]) == ("b", "teal")
+
+
 def test_a_name_that_cannot_be_used_costs_its_entry(owner):
     archive = zip_of({"ab.jpg": picture(), "good.jpg": picture()}).replace(b"ab.jpg", b"\xe4b.jpg")  # as an old Windows writes it
     done, files = bring_in(owner, archive)

@@ -57,6 +57,16 @@ def test_every_wrong_field_is_named(owner):
     assert kinds[("body", "name")] == "missing" and kinds[("body", "extra")] == "extra_forbidden"
 
 
+@pytest.mark.parametrize("colour", ["banana", "#12345", "#00aafg", "rgb(1,2)", "red;x:y", "<b>", "#0af "])
+def test_a_colour_is_one_of_css(owner, colour):
+    made = owner.project(classes=["a"])
+    classes = [{"name": "a", "color": "rgb(0 170 255 / 50%)"}, {"name": "b", "color": colour}]
+    for reply in (owner.post("/projects/", {"name": fresh(), "classes": classes}, 422), owner.patch(f"/projects/{made['name']}", {"classes": classes}, 422)):
+        assert [e["loc"] for e in reply.json()["detail"]] == [["body", "classes", 1, "color"]]
+    classes[1]["color"] = "DarkSlateGray"
+    assert owner.patch(f"/projects/{made['name']}", {"classes": classes}).json()["project"]["classes"] == [{"type": "bbox", **c} for c in classes]
+
+
 def test_duplicate_classes(owner):
     reply = owner.post("/projects/", {"name": fresh(), "classes": [{"name": "a"}, {"name": "a"}]}, 422).json()
     assert reply["error_code"] == "duplicate_class"

@@ -72,6 +72,20 @@ def test_a_second_upload_and_import_skip(pictograph, drawn, dataset):
     assert pictograph("datasets", "import", dataset, drawn)["images_skipped"] == 12
 
 
+def test_an_import_goes_on_past_what_no_class_can_have(pictograph, drawn, tmp_path):
+    picture = sorted((drawn / "JPEGImages").iterdir())[0]
+    labels = "<label><name>cell</name><color>banana</color></label>"
+    (tmp_path / "annotations.xml").write_text(
+        f"<annotations><version>1.1</version><meta><task><labels>{labels}</labels></task></meta>"
+        f'<image name="{picture.name}" width="640" height="480"><box label="cell" xtl="1" ytl="1" xbr="9" ybr="9"/></image></annotations>')
+    shutil.copy(picture, tmp_path)
+    dataset = f"cells {uuid.uuid4().hex[:6]}"
+    pictograph("datasets", "upload", dataset, tmp_path)
+    assert pictograph("datasets", "import", dataset, tmp_path)["images_saved"] == 1
+    assert [c["name"] for c in pictograph("datasets", "get", dataset)["classes"]] == ["cell"]
+    pictograph("datasets", "delete", dataset, "-y")
+
+
 def test_lists_and_facts(pictograph, dataset):
     assert dataset in pictograph("datasets", "list")
     facts = pictograph("datasets", "get", dataset, "-I", "--images-limit", "5")

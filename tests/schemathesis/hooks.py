@@ -6,8 +6,10 @@ import os
 import zlib
 
 import schemathesis
+from hypothesis import strategies
 from schemathesis import GenerationMode
 
+schemathesis.openapi.format("color", strategies.sampled_from(["#0af", "#00AAFF80", "teal", "rgb(0, 170, 255)", "hsl(120deg 100% 50%)"]))
 KNOWN = json.loads(os.environ.get("SCHEMATHESIS_KNOWN", "{}"))
 CALLS = itertools.count(int(ipaddress.ip_address("10.0.0.0")))
 # Operations that would take the known things away from the others.

@@ -228,7 +228,7 @@ class Reader:
         if schema.get('contentMediaType'):
             return Type('file', schema=schema)
         kind = 'time' if schema.get('format') == 'date-time' else 'string'
-        pattern = schema.get('pattern', 'format: email' if schema.get('format') == 'email' else None)
+        pattern = schema.get('pattern', f"format: {schema['format']}" if schema.get('format') in ('color', 'email') else None)
         row = ''
         if direction == 'input' and pattern is not None:
             row = self.patterns.get(pattern) or self.fail(place, f'patterns.c has no matcher for {pattern}')

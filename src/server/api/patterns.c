@@ -4,29 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/css_color.h"
+#include "base/text.h"
+
 #include "base/banned.h"
-
-/* White space of ECMA-262 at p: its length in bytes, 0 for anything else. */
-static size_t space_at(const char *p) {
-    const unsigned char *u = (const unsigned char *)p;
-    if (u[0] == ' ' || (u[0] >= '\t' && u[0] <= '\r')) return 1;
-    if (u[0] == 0xC2) return u[1] == 0xA0 ? 2 : 0;                          /* no-break space */
-    if (u[0] == 0xE1) return u[1] == 0x9A && u[2] == 0x80 ? 3 : 0;          /* ogham space mark */
-    if (u[0] == 0xE3) return u[1] == 0x80 && u[2] == 0x80 ? 3 : 0;          /* ideographic space */
-    if (u[0] == 0xEF) return u[1] == 0xBB && u[2] == 0xBF ? 3 : 0;          /* byte order mark */
-    if (u[0] != 0xE2) return 0;
-    if (u[1] == 0x81) return u[2] == 0x9F ? 3 : 0;                          /* medium mathematical space */
-    if (u[1] != 0x80) return 0;
-    return (u[2] >= 0x80 && u[2] <= 0x8A) || u[2] == 0xA8 || u[2] == 0xA9 || u[2] == 0xAF ? 3 : 0;
-}
-
-static bool ends_with_space(const char *text) {
-    size_t n = strlen(text);
-    for (size_t length = 1; length <= 3 && length <= n; length++) {
-        if (space_at(text + n - length) == length) return true;
-    }
-    return false;
-}
 
 /* Not empty, no control character, none of the forbidden ones. */
 static bool lacks(const char *text, const char *forbidden) {
@@ -46,13 +27,15 @@ static bool is_base64url(const char *text, size_t minimum, size_t maximum) {
     return text[n] == '\0' && n >= minimum && n <= maximum;
 }
 
-static bool non_blank(const char *text) {
-    for (size_t n; (n = space_at(text)) > 0;) text += n;
-    return *text != '\0';
+static bool non_blank(const char *text) { return !text_is_blank(text); }
+
+static bool unpadded(const char *text) {
+    size_t size;
+    return text_trimmed(text, &size) == text && text[size] == '\0' && size > 0;
 }
 
 static bool export_name(const char *text) { return lacks(text, "/\\?#%") && !is_dots(text, strlen(text)); }
-static bool project_name(const char *text) { return export_name(text) && !space_at(text) && !ends_with_space(text); }
+static bool project_name(const char *text) { return export_name(text) && unpadded(text); }
 static bool file_name(const char *text) { return lacks(text, "/\\"); }
 static bool folder_name(const char *text) { return lacks(text, "/"); }
 static bool token_43(const char *text) { return is_base64url(text, 43, 43); }
@@ -87,6 +70,8 @@ static bool email(const char *text) {
 /* tools/apigen.py reads these rows: one a line, the text in JSON's spelling. */
 const Pattern PATTERN_NON_BLANK = {"\\S", non_blank, false,
     "not be blank"};
+const Pattern PATTERN_UNPADDED = {"^\\S(?![\\s\\S]*\\s$)", unpadded, false,
+    "not be blank and have no blank at its ends"};
 const Pattern PATTERN_PROJECT_NAME = {"^(?!\\.{1,2}$)(?!\\s)[^/\\\\?#%\\u0000-\\u001f]+(?<!\\s)$", project_name, false,
     "have none of / \\ ? # %, no control characters, no blank at its ends, and not be '.' or '..'"};
 const Pattern PATTERN_EXPORT_NAME = {"^(?!\\.{1,2}$)[^/\\\\?#%\\u0000-\\u001f]+$", export_name, false,
@@ -105,3 +90,5 @@ const Pattern PATTERN_IDEMPOTENCY_KEY = {"^[\\x21-\\x7e]+$", idempotency_key, fa
     "be printable ASCII without blanks"};
 const Pattern PATTERN_EMAIL = {"format: email", email, false,
     "be an e-mail address, as in kim@example.org"};
+const Pattern PATTERN_COLOR = {"format: color", css_color_is_valid, false,
+    "be a CSS colour, as in #00aaff, teal or rgb(0 170 255)"};

@@ -14,6 +14,7 @@ typedef struct Pattern {
 } Pattern;
 
 extern const Pattern PATTERN_NON_BLANK;
+extern const Pattern PATTERN_UNPADDED;
 extern const Pattern PATTERN_PROJECT_NAME;
 extern const Pattern PATTERN_EXPORT_NAME;
 extern const Pattern PATTERN_VIRTUAL_PATH; /* and, as its description says, no segment "." or ".." */
@@ -23,3 +24,4 @@ extern const Pattern PATTERN_TOKEN_43;
 extern const Pattern PATTERN_OBJECT_TOKEN;
 extern const Pattern PATTERN_IDEMPOTENCY_KEY;
 extern const Pattern PATTERN_EMAIL; /* format: email */
+extern const Pattern PATTERN_COLOR; /* format: color */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/css_color.h"
 #include "base/text.h"
 #include "server/connectors/provider.h"
 #include "base/banned.h"
@@ -51,8 +52,7 @@ static const char *kind_of(const char *project_type) {
 
 static const char *color_of(Arena *arena, yyjson_val *colors, const char *name) {
     const char *color = json_get_string(colors, name, NULL);
-    bool plain = color && color[0] == '#' && strlen(color) <= 9 && color[1 + strspn(color + 1, "0123456789ABCDEFabcdef")] == '\0';
-    return plain ? arena_strdup(arena, color) : NULL;
+    return css_color_is_valid(color) ? arena_strdup(arena, color) : NULL;
 }
 
 static Status open_set(Remote *remote, Arena *arena, Source *source, Error *err) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/css_color.h"
 #include "base/text.h"
 #include "server/connectors/provider.h"
 #include "base/banned.h"
@@ -64,8 +65,7 @@ static bool belongs_to(yyjson_val *class, Arena *arena, const char *set_id) {
 /* "rgba(255,46,0,1.0)" and the like; whatever else a stranger calls a colour is replaced by one of ours. */
 static const char *color_of(Arena *arena, yyjson_val *class) {
     const char *color = json_get_string(yyjson_obj_get(class, "metadata"), "_color", NULL);
-    bool plain = color && strlen(color) < 40 && color[strspn(color, "#rgbahsl(),.%0123456789ABCDEFabcdef ")] == '\0';
-    return plain && (color[0] == '#' || text_starts_with(color, "rgb") || text_starts_with(color, "hsl")) ? arena_strdup(arena, color) : NULL;
+    return css_color_is_valid(color) ? arena_strdup(arena, color) : NULL;
 }
 
 typedef struct Numbered {

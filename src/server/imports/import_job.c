@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/css_color.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/map.h"
@@ -27,7 +28,7 @@
 #include "base/banned.h"
 
 enum { SLICE = 64, SLICE_BYTES = 64 << 20, LANES = 2, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
-enum { CLASS_NAME_CHARACTERS = 120, COLOR_CHARACTERS = 64, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
+enum { CLASS_NAME_CHARACTERS = 120, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
 #define ROUND_SECONDS 0.5
 
 /* A line of images.jsonl whose image is not written yet. */
@@ -137,9 +138,6 @@ static Status open_archive(Run *r, yyjson_doc **reply, Error *err) {
     return status;
 }
 
-/* What createProject takes: nobody here parses CSS. */
-static bool is_color(const char *text) { return text && *text && text_length(text) <= COLOR_CHARACTERS; }
-
 /* Classes as the contract lets them be; annotations of others are left out, image by image. */
 static void take_classes(Run *r) {
     Arena *arena = r->job->arena;
@@ -154,7 +152,7 @@ static void take_classes(Run *r) {
         if (!type || !annotation_type_from_name(type, &known)) type = NULL;
         else r->kinds[known] = true;
         string_map_set(&r->class_index, name, r->classes.count);
-        class_list_add(arena, &r->classes, name, type, is_color(color) ? color : NULL, NULL);
+        class_list_add(arena, &r->classes, name, type, css_color_is_valid(color) ? color : NULL, NULL);
     }
 }
 
