@@ -78,6 +78,12 @@ const char *text_trimmed(const char *text, size_t *size) {
     return text;
 }
 
+const char *text_trim(Arena *arena, const char *text) {
+    size_t size;
+    text = text_trimmed(text, &size);
+    return text[size] ? arena_strndup(arena, text, size) : text;
+}
+
 bool text_is_ascii(const char *text) {
     while (*text && !(*text & 0x80)) text++;
     return *text == '\0';

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+
 bool text_equal(const char *a, const char *b); /* NULL equals only NULL */
 bool text_starts_with(const char *text, const char *prefix);
 bool text_ends_with(const char *text, const char *suffix);
@@ -16,6 +18,8 @@ size_t text_length(const char *text);
 bool text_is_blank(const char *text);
 /* Where the text begins behind leading white space; *size is its bytes without trailing white space. */
 const char *text_trimmed(const char *text, size_t *size);
+/* The text without white space at its ends: a copy in the arena where something trails it, else a part of the text itself. */
+const char *text_trim(Arena *arena, const char *text);
 bool text_is_ascii(const char *text);
 /* Whole-string number parsers: false on rubbish, trailing bytes or overflow. */
 bool text_to_int(const char *text, int64_t *out);

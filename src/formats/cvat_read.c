@@ -282,8 +282,8 @@ static void end_label(CvatReader *c) {
     Reader *r = c->reader;
     c->in_label = false;
     if (!c->label_name || text_is_blank(c->label_name)) return;
-    reader_class(r, c->label_name);
-    if (c->label_color) r->report->classes[string_map_get(&r->classes, c->label_name)].color = arena_strdup(r->report->arena, c->label_color);
+    const char *name = reader_class(r, c->label_name);
+    if (c->label_color) r->report->classes[string_map_get(&r->classes, name)].color = arena_strdup(r->report->arena, c->label_color);
 }
 
 /* ---- elements ---- */

@@ -82,7 +82,7 @@ void reader_warn(Reader *reader, const char *file, const char *format, ...) __at
 void reader_leave_out(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* For what is left out but no single annotation: a file, an image, something in it. */
 void reader_leave_file_out(Reader *reader, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Puts a class into the report if it is not in; returns its name, which lives as long as the report. */
+/* Puts a class into the report if it is not in; returns its name, which has no white space at its ends and lives as long as the report. */
 const char *reader_class(Reader *reader, const char *name);
 /* True for label files that are to be read: all of them, or the one that was opened. */
 bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension);

@@ -74,8 +74,8 @@ void pictograph_read_head(Reader *r, yyjson_val *root) {
     yyjson_arr_foreach(classes, index, count, class) {
         const char *name = json_get_string(class, "name", NULL);
         if (!name || text_is_blank(name)) continue;
-        reader_class(r, name);
-        DatasetClass *row = &r->report->classes[string_map_get(&r->classes, name)];
+        size_t place = string_map_get(&r->classes, reader_class(r, name));
+        DatasetClass *row = &r->report->classes[place];
         row->type = arena_strdup(r->report->arena, json_get_string(class, "type", NULL));
         row->color = arena_strdup(r->report->arena, json_get_string(class, "color", NULL));
     }
@@ -138,7 +138,7 @@ Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Erro
     image.labelled = true;
     image.filename = filename; /* the name in the archive may have been cut */
     read_annotations(r, file, is_bare ? root : yyjson_obj_get(root, "annotations"), &image.annotations);
-    for (size_t i = 0; i < image.annotations.count; i++) reader_class(r, image.annotations.items[i].name);
+    for (size_t i = 0; i < image.annotations.count; i++) image.annotations.items[i].name = reader_class(r, image.annotations.items[i].name);
     return reader_deliver(r, &image, err);
 }
 

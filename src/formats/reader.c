@@ -42,6 +42,7 @@ void reader_leave_file_out(Reader *r, const char *file, const char *format, ...)
 
 const char *reader_class(Reader *r, const char *name) {
     DatasetReport *report = r->report;
+    name = text_trim(&r->image_arena, name);
     size_t index = string_map_get_or_set(&r->classes, name, report->class_count);
     if (index < report->class_count) return report->classes[index].name;
     if (report->class_count == report->class_capacity) {

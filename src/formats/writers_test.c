@@ -268,8 +268,10 @@ static void csv_guards_its_texts(void **state) {
     const char *told = test_read(&t, "c.zip");
     assert_int_equal(t.report.warning_total, 0);
     assert_int_equal(t.report.annotations, COUNT);
-    for (size_t i = 0; i < COUNT; i++)
-        assert_non_null(strstr(told, arena_printf(&t.arena, "%s %s bbox %g,2,0.333333,4", NAMES[i], NAMES[i], 0.1 + (double)i)));
+    for (size_t i = 0; i < COUNT; i++) { /* what names a class is trimmed */
+        const char *class = NAMES[i] + strspn(NAMES[i], " \t");
+        assert_non_null(strstr(told, arena_printf(&t.arena, "%s %s bbox %g,2,0.333333,4", NAMES[i], class, 0.1 + (double)i)));
+    }
     assert_non_null(strstr(told, "/ =a, \"b\".png 100x80 none: =1+1"));
     size_t size;
     const char *text = in_zip("c.zip", "annotations.csv", &size);

@@ -96,7 +96,7 @@ static void add_class(Reader *r, size_t index, const char *name) {
     while (r->report->class_count < index) reader_class(r, arena_printf(r->arena, "class %zu", r->report->class_count)); /* a gap in a map */
     bool usable = !text_is_blank(name) && text_is_utf8(name, strlen(name));
     if (!usable) reader_warn(r, ".", "the name of class %zu cannot be used; named by its number", index);
-    const char *unique = usable ? name : arena_printf(r->arena, "class %zu", index);
+    const char *unique = usable ? text_trim(r->arena, name) : arena_printf(r->arena, "class %zu", index);
     while (string_map_get(&r->classes, unique) != STRING_MAP_NONE) unique = arena_printf(r->arena, "%s (%zu)", unique, index);
     reader_class(r, unique);
 }

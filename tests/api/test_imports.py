@@ -89,6 +89,27 @@ def filled(owner):
     return made
 
 
+def padded(format):
+    """A data set whose two boxes are of 'a' and of 'a '."""
+    a, b = {"id": "1", "name": "a", "type": "bbox", "bounding_box": {"x": 1, "y": 1, "w": 9, "h": 9}}, {"id": "2", "name": "a ", "type": "bbox", "bounding_box": {"x": 20, "y": 20, "w": 9, "h": 9}}
+    voc = "".join(f"<object><name>{n}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>" for n in ("a", "a "))
+    cvat = "".join(f'<box label="{n}" xtl="1" ytl="1" xbr="9" ybr="9"/>' for n in ("a", "a "))
+    shapes = [{"label": n, "shape_type": "rectangle", "points": [[1, 1], [9, 9]]} for n in ("a", "a ")]
+    files = {
+        "pictograph": {"dataset.json": json.dumps({"format": "pictograph", "name": "x", "classes": [{"name": "a"}, {"name": "a "}]}),
+                       "annotations/a.jpg.json": json.dumps({"filename": "a.jpg", "annotations": [a, b]})},
+        "coco": {"annotations/instances.json": json.dumps({"images": [{"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}], "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a "}],
+                 "annotations": [{"id": i, "image_id": 1, "category_id": i, "bbox": [i, i, 9, 9]} for i in (1, 2)]})},
+        "yolo": {"data.yaml": 'names: ["a", "a "]\n', "labels/a.txt": "0 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.2 0.2\n"},
+        "cvat": {"annotations.xml": f'<annotations><version>1.1</version><image name="a.jpg" width="64" height="48">{cvat}</image></annotations>'},
+        "pascal_voc": {"Annotations/a.xml": f"<annotation><filename>a.jpg</filename><size><width>64</width><height>48</height><depth>3</depth></size>{voc}</annotation>"},
+        "labelme": {"a.json": json.dumps({"version": "5", "flags": {}, "shapes": shapes, "imagePath": "a.jpg", "imageData": None, "imageHeight": 48, "imageWidth": 64})},
+        "csv": {"annotations.csv": 'image_id,filename,folder,width,height,status,annotation_id,name,x,y,w,h,confidence,created_by\n,a.jpg,/,64,48,complete,1,a,1,1,9,9,1,\n,a.jpg,/,64,48,complete,2,"a ",1,1,9,9,1,\n'},
+    }[format]
+    folder = {"pascal_voc": "JPEGImages/", "labelme": ""}.get(format, "images/")
+    return {**files, folder + "a.jpg": picture()}
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_was_exported_comes_back(owner, filled, format):
     data = export(owner, filled["name"], "e", format=format)
@@ -247,6 +268,14 @@ def test_hostile_archives_leave_nothing(owner, server, kind):
     no_project(owner, done["name"])
     assert not os.path.exists("/tmp/imports_absolute.jpg")
     assert not (server.folder / "work" / done["id"]).exists()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_names_of_classes_are_trimmed(owner, format):
+    done, _ = bring_in(owner, zip_of(padded(format)))
+    assert (done["format"], done["annotation_count"]) == (format, 2), done
+    names = [c["name"] for c in owner.get(f"/projects/{done['name']}").json()["project"]["classes"]]
+    assert names == (["a", "a (1)"] if format == "yolo" else ["a"])  # there a class is a number
 
 
 def test_a_colour_that_is_none_is_replaced(owner, jpeg):

@@ -67,6 +67,16 @@ def test_a_colour_is_one_of_css(owner, colour):
     assert owner.patch(f"/projects/{made['name']}", {"classes": classes}).json()["project"]["classes"] == [{"type": "bbox", **c} for c in classes]
 
 
+@pytest.mark.parametrize("name", ["a ", " a", "\ta", "a\n", "a\u00a0", "\u3000a", " "])
+def test_a_class_has_no_blank_at_its_ends(owner, name):
+    made = owner.project(classes=["a"])
+    for reply in (owner.post("/projects/", {"name": fresh(), "classes": [{"name": "a"}, {"name": name}]}, 422),
+                  owner.patch(f"/projects/{made['name']}", {"classes": [{"name": "a"}, {"name": name}]}, 422),
+                  owner.post("/auto-annotate/batch", {"dataset_name": made["name"], "image_filenames": ["a.jpg"], "classes": [{"name": "a"}, {"name": name}]}, 422)):
+        assert [e["loc"] for e in reply.json()["detail"]] == [["body", "classes", 1, "name"]]
+    owner.patch(f"/projects/{made['name']}", {"classes": [{"name": "a b"}, {"name": "a  b"}, {"name": "…"}]})
+
+
 def test_duplicate_classes(owner):
     reply = owner.post("/projects/", {"name": fresh(), "classes": [{"name": "a"}, {"name": "a"}]}, 422).json()
     assert reply["error_code"] == "duplicate_class"

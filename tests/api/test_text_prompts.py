@@ -96,6 +96,7 @@ def test_a_label_that_was_found_joins_the_classes(owner, photos):
     ask(owner, project, "astronaut.jpg", "unicorn")
     owner.post(f"/annotations/{images['astronaut']['id']}", {"annotations": [{**found[0], "name": "unicorn"}]}, 422)
     assert owner.post(f"/annotations/{images['astronaut']['id']}", {"annotations": found}).json()["new_count"] == len(found)
+    assert {a["name"] for a in ask(owner, project, "astronaut.jpg", " human\n", output_type="bbox")["annotations"]} == {"human"}  # no class may be called " human"
     assert {"human": "bbox"}.items() <= {c["name"]: c["type"] for c in owner.get(f"/projects/{project['name']}").json()["project"]["classes"]}.items()
 
 
@@ -171,8 +172,8 @@ def test_batches_that_are_refused(owner, photos, with_role, anonymous, stranger)
     start(stranger, project, ["chelsea.jpg"], every, 404)
     start(anonymous, project, ["chelsea.jpg"], every, 401)
     start(with_role("viewer"), project, ["chelsea.jpg"], every, 403)
-    wrong = start(owner, project, ["chelsea.jpg"], [("cat", "tag"), ("x" * 121, "bbox")], 422)
-    assert [d["loc"] for d in wrong["detail"]] == [["body", "classes", 0, "output_type"], ["body", "classes", 1, "name"]]
+    for name, kind, place in (("cat", "tag", "output_type"), ("x" * 121, "bbox", "name")):
+        assert [d["loc"] for d in start(owner, project, ["chelsea.jpg"], [("dog", "bbox"), (name, kind)], 422)["detail"]] == [["body", "classes", 1, place]]
     assert start(owner, project, ["chelsea.jpg"], [], 422)["detail"][0]["loc"] == ["body", "classes"]
     assert start(owner, project, [], [], 422)["detail"][0]["loc"] == ["body", "image_filenames"]
     start(owner, project, ["a.jpg"] * 10001, every, 422)

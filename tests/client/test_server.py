@@ -74,10 +74,10 @@ def test_a_second_upload_and_import_skip(pictograph, drawn, dataset):
 
 def test_an_import_goes_on_past_what_no_class_can_have(pictograph, drawn, tmp_path):
     picture = sorted((drawn / "JPEGImages").iterdir())[0]
-    labels = "<label><name>cell</name><color>banana</color></label>"
+    labels = "<label><name> cell </name><color>banana</color></label>"
     (tmp_path / "annotations.xml").write_text(
         f"<annotations><version>1.1</version><meta><task><labels>{labels}</labels></task></meta>"
-        f'<image name="{picture.name}" width="640" height="480"><box label="cell" xtl="1" ytl="1" xbr="9" ybr="9"/></image></annotations>')
+        f'<image name="{picture.name}" width="640" height="480"><box label="cell " xtl="1" ytl="1" xbr="9" ybr="9"/></image></annotations>')
     shutil.copy(picture, tmp_path)
     dataset = f"cells {uuid.uuid4().hex[:6]}"
     pictograph("datasets", "upload", dataset, tmp_path)

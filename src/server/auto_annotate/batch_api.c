@@ -79,8 +79,6 @@ static void check_classes(NewBatch *batch) {
     for (size_t i = 0; i < batch->body->classes.count; i++) {
         const BatchClass *c = &batch->body->classes.items[i];
         const char *place = arena_printf(&rq->arena, "%zu", i);
-        if (text_length(c->name) > FOUND_LABEL_MAX)
-            request_field_error(rq, "string_too_long", arena_printf(&rq->arena, "String should have at most %d characters", FOUND_LABEL_MAX), "body", "classes", place, "name", NULL);
         if (c->output_type == OUTPUT_TYPE_TAG)
             request_field_error(rq, "value_error", "Tags come from classification models", "body", "classes", place, "output_type", NULL);
     }

@@ -150,7 +150,7 @@ static PromptStatus judge(Prompt *p, yyjson_val *result, double threshold, doubl
 
 Status prompt_point(Request *rq, const PromptPointInput *in, PointPromptResult *out) {
     const PointPromptRequest *body = in->body;
-    Prompt p = {.rq = rq, .label = body->name ? body->name : "object", .label_type = "polygon"};
+    Prompt p = {.rq = rq, .label = body->name ? text_trim(&rq->arena, body->name) : "object", .label_type = "polygon"};
     AnnotationList *list = arena_new(&rq->arena, AnnotationList);
     Annotation *polygon = arena_new(&rq->arena, Annotation);
     yyjson_val *result = NULL;
@@ -188,7 +188,7 @@ out:
 
 Status prompt_box(Request *rq, const PromptBoxInput *in, PromptResult *out) {
     const BoxPromptRequest *body = in->body;
-    Prompt p = {.rq = rq, .label = body->name, .label_type = body->return_polygon ? "polygon" : "bbox"};
+    Prompt p = {.rq = rq, .label = text_trim(&rq->arena, body->name), .label_type = body->return_polygon ? "polygon" : "bbox"};
     AnnotationList *list = arena_new(&rq->arena, AnnotationList);
     Annotation polygon;
     yyjson_val *result = NULL;
@@ -234,7 +234,7 @@ static PromptStatus judge_words(yyjson_val *result, const AnnotationList *list, 
 
 Status prompt_text(Request *rq, const PromptTextInput *in, PromptResult *out) {
     const TextPromptRequest *body = in->body;
-    Prompt p = {.rq = rq, .label = body->text_prompt, .label_type = text_prompt_request_output_type_name(body->output_type)};
+    Prompt p = {.rq = rq, .label = text_trim(&rq->arena, body->text_prompt), .label_type = text_prompt_request_output_type_name(body->output_type)};
     Wanted wanted = {.label = p.label};
     TextEngine engine;
     AnnotationList *list = arena_new(&rq->arena, AnnotationList);

@@ -97,6 +97,7 @@ static void test_hostile_shapes(void **state) {
     assert_int_equal(c.left_out[0].count, 3);
     assert_string_equal(c.left_out[0].kind, "broken");
     assert_string_equal(label_of(&arena, "a\tb"), "a b");
+    assert_string_equal(label_of(&arena, "\ta b\xC2\xA0"), "a b");
     arena_clear(&arena);
 }
 

@@ -66,7 +66,7 @@ const char *label_of(Arena *arena, const char *text) {
             break;
         }
     }
-    return text_is_blank(label) ? "unnamed" : label;
+    return text_is_blank(label) ? "unnamed" : text_trim(arena, label);
 }
 
 const char *attributes_of(Arena *arena, ...) {

@@ -44,7 +44,7 @@ void roboflow_convert(Conversion *conversion, yyjson_val *annotation);
 /* For both: one annotation more, with an id of its own, if its shape is sound; otherwise it counts as broken. id may be NULL. */
 void conversion_add(Conversion *conversion, Annotation annotation, const char *id);
 void conversion_leave_out(Conversion *conversion, const char *kind);
-/* A label that our contract takes: 1 to 120 characters, visible, without control characters. */
+/* A label that our contract takes: 1 to 120 characters, visible, without control characters and white space at its ends. */
 const char *label_of(Arena *arena, const char *text);
 /* Array of points {x, y} or [x, y]; false when one of them is none, or there are too many. Numbers may be texts. */
 bool conversion_ring(Conversion *conversion, yyjson_val *array, Ring *out);

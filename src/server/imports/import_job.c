@@ -148,7 +148,7 @@ static void take_classes(Run *r) {
     yyjson_arr_foreach(list, index, count, class) {
         const char *name = json_get_string(class, "name", NULL), *type = json_get_string(class, "type", NULL), *color = json_get_string(class, "color", NULL);
         AnnotationType known;
-        if (!name || text_is_blank(name) || text_length(name) > CLASS_NAME_CHARACTERS || string_map_get(&r->class_index, name) != STRING_MAP_NONE) continue;
+        if (!name || text_is_blank(name) || text_trim(arena, name) != name || text_length(name) > CLASS_NAME_CHARACTERS || string_map_get(&r->class_index, name) != STRING_MAP_NONE) continue;
         if (!type || !annotation_type_from_name(type, &known)) type = NULL;
         else r->kinds[known] = true;
         string_map_set(&r->class_index, name, r->classes.count);
