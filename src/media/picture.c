@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -106,12 +107,73 @@ static Status open_bmp(const char *path, const char *name, int64_t max_pixels, P
     return status;
 }
 
-static Status open_vips(const char *path, const char *name, int64_t max_pixels, Picture *p, Error *err) {
+/* ---- samples that are no bytes ---- */
+
+/* One band more than the colours. Several more, as microscopes and satellites write them, are measurements, not opacity. */
+static bool has_alpha(VipsImage *in) { return vips_image_hasalpha(in) && (in->Bands == 2 || in->Bands == 4); }
+
+/* Odd band counts (a grey TIFF with several extra bands) lose what is not colour. */
+static int drop_bands(VipsImage *in, VipsImage **out) {
+    int colours = in->Bands < 3 ? 1 : 3 + has_alpha(in);
+    return vips_extract_band(in, out, 0, "n", colours, NULL);
+}
+
+/* Floats, and integers of more than 16 bits or with a sign: of what unit they are, only their range can tell. */
+static bool is_measured(const VipsImage *in) {
+    bool is_colour = in->Type == VIPS_INTERPRETATION_LAB || in->Type == VIPS_INTERPRETATION_LABS || in->Type == VIPS_INTERPRETATION_XYZ;
+    return !is_colour && in->BandFmt != VIPS_FORMAT_UCHAR && in->BandFmt != VIPS_FORMAT_USHORT;
+}
+
+typedef struct Range {
+    double low, high; /* of the finite samples */
+} Range;
+
+static int widen_range(VipsRegion *region, VipsRect *area, void *context) {
+    Range *range = context;
+    for (int y = 0; y < area->height; y++) {
+        const double *row = (const double *)VIPS_REGION_ADDR(region, area->left, area->top + y);
+        for (int i = 0; i < area->width * region->im->Bands; i++) {
+            if (!isfinite(row[i])) continue;
+            range->low = fmin(range->low, row[i]);
+            range->high = fmax(range->high, row[i]);
+        }
+    }
+    return 0;
+}
+
+/* 0 to 1 is black to white; any other range is stretched to that. `again` is the same file, whose pixels are pulled here. */
+static int spread_range(VipsImage *again, VipsImage *in, VipsImage **out) {
+    VipsObject *scope = VIPS_OBJECT(vips_image_new());
+    VipsImage **steps = (VipsImage **)vips_object_local_array(scope, 4);
+    Range range = {INFINITY, -INFINITY};
+    int rc = drop_bands(again, &steps[0]);
+    if (rc == 0) rc = vips_cast_double(steps[0], &steps[1], NULL);
+    if (rc == 0) rc = vips_sink_disc(steps[1], widen_range, &range);
+    bool is_unit = range.low >= 0 && range.high <= 1;
+    double low = is_unit ? 0 : range.low, factor = is_unit ? 255 : range.high > range.low ? 255 / (range.high - range.low) : 0;
+    if (rc == 0) rc = drop_bands(in, &steps[2]);
+    if (rc == 0) rc = vips_linear1(steps[2], &steps[3], factor, factor > 0 ? -low * factor : 0, "uchar", TRUE, NULL);
+    if (rc == 0) rc = vips_copy(steps[3], out, "interpretation", steps[3]->Bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, NULL);
+    g_object_unref(scope);
+    return rc;
+}
+
+static int load(const char *path, const Picture *p, VipsImage **out) {
     /* The loaders read the header now and decode when pixels are pulled. */
-    if (vips_call(p->type->loader, path, &p->image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_ERROR, NULL) != 0)
-        return picture_failure(name, err);
+    return vips_call(p->type->loader, path, out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_ERROR, NULL);
+}
+
+static Status open_vips(const char *path, const char *name, int64_t max_pixels, Picture *p, Error *err) {
+    if (load(path, p, &p->image) != 0) return picture_failure(name, err);
     if (vips_image_get_typeof(p->image, VIPS_META_N_PAGES)) vips_image_get_int(p->image, VIPS_META_N_PAGES, &p->pages);
-    return check_size(name, p->image->Xsize, p->image->Ysize, p->pages, max_pixels, err);
+    Status status = check_size(name, p->image->Xsize, p->image->Ysize, p->pages, max_pixels, err);
+    if (status != STATUS_OK || !is_measured(p->image)) return status;
+    VipsImage *measured = p->image, *again = NULL;
+    p->image = NULL;
+    if (load(path, p, &again) != 0 || spread_range(again, measured, &p->image) != 0) status = picture_failure(name, err);
+    g_object_unref(measured);
+    if (again) g_object_unref(again);
+    return status;
 }
 
 Status picture_open(const char *path, const char *name, int64_t max_pixels, Picture *out, Error *err) {
@@ -152,9 +214,6 @@ static int to_srgb(VipsImage *in, VipsImage **out) {
     return in->Type == VIPS_INTERPRETATION_sRGB ? vips_copy(in, out, NULL) : vips_colourspace(in, out, VIPS_INTERPRETATION_sRGB, NULL);
 }
 
-/* One band more than the colours. Several more, as microscopes and satellites write them, are measurements, not opacity. */
-static bool has_alpha(VipsImage *in) { return vips_image_hasalpha(in) && (in->Bands == 2 || in->Bands == 4); }
-
 static int lay_on_white(VipsImage *in, VipsImage **out) {
     if (!has_alpha(in)) return vips_copy(in, out, NULL);
     VipsArrayDouble *white = vips_array_double_newv(1, 255.0);
@@ -173,12 +232,6 @@ static int upright(VipsImage *in, VipsImage **out) {
     int rc = vips_autorot(memory, out, NULL);
     g_object_unref(memory);
     return rc;
-}
-
-/* Odd band counts (a grey TIFF with several extra bands) lose what is not colour. */
-static int drop_bands(VipsImage *in, VipsImage **out) {
-    int colours = in->Bands < 3 ? 1 : 3 + has_alpha(in);
-    return vips_extract_band(in, out, 0, "n", colours, NULL);
 }
 
 static int spread_grey(VipsImage *in, VipsImage **out) {

@@ -1,7 +1,8 @@
 /* Picture: an uploaded file opened as a libvips image, its size checked by the header before a pixel is decoded.
  *
  * The loader is picked by sniff.h, never by the name; libvips' own guess is not asked. Of an animation or a multi-page file the
- * first page is read. Decoding is strict: damage and truncation are failures when the pixels are pulled.
+ * first page is read. Decoding is strict: damage and truncation are failures when the pixels are pulled. Samples that are no 8 or 16 bits
+ * (floats of 0 to 1, elevations, Hounsfield units) are spread over 8 bits, for which the file is decoded once more.
  */
 #pragma once
 #include <stdbool.h>

@@ -141,6 +141,33 @@ def test_sixteen_bits(owner):
         assert abs(preview.getpixel((20, 15)) - grey[15, 20] // 257) < 12 and preview.getpixel((60, 45)) > 240, name
 
 
+GREY = np.tile(np.linspace(0, 1, 80), (60, 1))
+
+
+@pytest.mark.parametrize("kind, low, high", [("f4", 0, 1), ("f4", 0, 255), ("f4", -40.5, 8848), ("i2", -1024, 3071), ("u4", 0, 2**32 - 1), ("i4", -500, 500)])
+def test_samples_that_are_no_bytes(owner, kind, low, high):
+    """What is stored stays; the preview shows 0 to 1 as black to white, any other range from its end to its end."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, (low + GREY * (high - low)).astype(kind), photometric="minisblack")
+    preview = sent(owner, "grey.tif", out.getvalue(), "image/tiff").convert("L")
+    for x in (2, 20, 40, 60, 77):
+        assert abs(preview.getpixel((x, 30)) - 255 * GREY[0, x]) < 6, x
+
+
+def test_floats_in_colour_and_with_gaps(owner):
+    colours = (np.asarray(quarters()) / 255).astype("f4")
+    colours[0, 0], colours[1, 1] = np.nan, np.inf  # no data; as bright as can be
+    for name, samples in (("unit.tif", colours), ("large.tif", colours * 1000)):
+        out = io.BytesIO()
+        tifffile.imwrite(out, samples, photometric="rgb")
+        preview = sent(owner, name, out.getvalue(), "image/tiff")
+        assert_quarters(preview, within=40)
+        assert preview.convert("RGB").getpixel((1, 0)) != preview.convert("RGB").getpixel((60, 45))  # the gap has not spread
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.full((60, 80), np.nan, "f4"), photometric="minisblack")
+    assert sent(owner, "nothing.tif", out.getvalue(), "image/tiff").size == (80, 60)
+
+
 def test_transparency(owner):
     clear = Image.new("RGBA", (80, 60), (220, 30, 30, 0))
     clear.paste((30, 30, 210, 255), (40, 0, 80, 60))
