@@ -131,6 +131,17 @@ def test_source_misbehaves(owner, place, sources, tmp_path):
     assert owner.post("/connectors/validate", {"provider": "roboflow", "api_key": ROBOFLOW_KEY}).json()["valid"]
 
 
+def test_a_host_without_an_address_is_named_at_once(tmp_path):
+    host = "x" * 64 + ".example"  # no name can have such a part, so that no resolver is asked
+    server = Server(tmp_path / "data").start(PICTOGRAPHD_CONNECTORS_V7_URL=f"http://{host}/api")
+    try:
+        began = time.monotonic()
+        reply = Client(server.url, server.key, contract()).post("/connectors/validate", {"provider": "v7", "api_key": V7_KEY}, 502).json()
+        assert host in reply["message"] and time.monotonic() - began < 5
+    finally:
+        server.stop()
+
+
 def test_source_is_down_when_an_import_starts(owner, sources):
     sources.broken = 1000
     try:

@@ -25,7 +25,6 @@ struct Remote {
     char *key, *escaped_key; /* as sent, and as it stands in a query */
     struct curl_slist *headers; /* of API calls; one of them may hold the key */
     CURL *curl;
-    bool private_allowed; /* the source itself is at a private address */
 };
 
 /* One exchange. Exactly one of answer and the sinks is set. */
@@ -37,7 +36,7 @@ typedef struct Call {
     ObjectWriter *writer;
     int fd; /* -1: none */
     int64_t left; /* bytes that a sink still takes */
-    bool refused_address, too_large;
+    bool refused_address, too_large, unresolved;
     Error sink_error;
     long http;
     double retry_after; /* seconds; -1: not said */
@@ -45,22 +44,26 @@ typedef struct Call {
 
 /* --- addresses ------------------------------------------------------------------------------------------------------------- */
 
-static bool host_is_private(const char *base_url) {
+/* To be freed by curl_free; NULL where the address has none. */
+static char *host_of(const char *address) {
     CURLU *url = curl_url();
     char *host = NULL;
-    bool private = false;
+    if (curl_url_set(url, CURLUPART_URL, address, 0) == CURLUE_OK) curl_url_get(url, CURLUPART_HOST, &host, 0);
+    curl_url_cleanup(url);
+    return host;
+}
+
+static bool host_is_private(const char *base_url) {
+    char *host = host_of(base_url);
+    size_t length = host ? strlen(host) : 0;
+    bool private = false, bracketed = length > 2 && host[0] == '[';
     struct addrinfo *list = NULL;
-    if (curl_url_set(url, CURLUPART_URL, base_url, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-        size_t length = strlen(host);
-        bool bracketed = length > 2 && host[0] == '[';
-        if (bracketed) host[length - 1] = '\0';
-        if (getaddrinfo(bracketed ? host + 1 : host, NULL, &(struct addrinfo){.ai_socktype = SOCK_STREAM}, &list) == 0) {
-            for (struct addrinfo *a = list; a; a = a->ai_next) private |= !address_is_public(a->ai_addr);
-            freeaddrinfo(list);
-        }
+    if (bracketed) host[length - 1] = '\0';
+    if (host && getaddrinfo(bracketed ? host + 1 : host, NULL, &(struct addrinfo){.ai_socktype = SOCK_STREAM}, &list) == 0) {
+        for (struct addrinfo *a = list; a; a = a->ai_next) private |= !address_is_public(a->ai_addr);
+        freeaddrinfo(list);
     }
     curl_free(host);
-    curl_url_cleanup(url);
     return private;
 }
 
@@ -86,8 +89,8 @@ static bool same_origin(const char *a, const char *b) {
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
     Call *call = context;
     (void)purpose;
-    bool to_source = same_origin(call->url, call->remote->options.base_url);
-    if (!to_source && !call->remote->private_allowed && !address_is_public(&address->addr)) {
+    const char *base = call->remote->options.base_url;
+    if (!address_is_public(&address->addr) && !same_origin(call->url, base) && !host_is_private(base)) {
         call->refused_address = true;
         return CURL_SOCKET_BAD;
     }
@@ -189,6 +192,13 @@ static Status describe_broken(Call *call, CURLcode code, Error *err) {
     if (call->too_large || code == CURLE_FILESIZE_EXCEEDED) return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s sent too many bytes", service);
     if (code == CURLE_OPERATION_TIMEDOUT) return error_set(err, STATUS_UPSTREAM_TIMEOUT, "%s did not answer in time", service);
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT) return error_set(err, STATUS_BAD_REQUEST, "%s names an address that is not http or https", service);
+    if (code == CURLE_COULDNT_RESOLVE_HOST) {
+        char *host = host_of(call->url);
+        call->unresolved = true;
+        error_set(err, STATUS_UPSTREAM_ERROR, "%s cannot be reached: no address is known for its host %s", service, host ? host : "");
+        curl_free(host);
+        return STATUS_UPSTREAM_ERROR;
+    }
     return error_set(err, STATUS_UPSTREAM_ERROR, "%s cannot be reached: %s", service, curl_easy_strerror(code));
 }
 
@@ -198,6 +208,7 @@ static Status exchange(Call *call, Error *err) {
     prepare(call);
     CURLcode code = curl_easy_perform(curl);
     call->http = 0;
+    call->unresolved = false;
     call->retry_after = -1;
     if (code != CURLE_OK) return describe_broken(call, code, err);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &call->http);
@@ -214,6 +225,7 @@ static bool worth_another_try(const Call *call, Status status) {
 static bool pause_before(const Call *call, int attempt) {
     const Remote *remote = call->remote;
     double pause = call->retry_after >= 0 ? call->retry_after : 0.5 * (1 << attempt);
+    if (call->unresolved && remote->options.deadline > 0) return false; /* somebody waits, most likely with a typing error */
     if (attempt + 1 >= (call->answer ? CALL_TRIES : DOWNLOAD_TRIES) || pause > LONGEST_PAUSE_SECONDS || pause >= seconds_left(remote)) return false;
     for (double until = clock_monotonic() + pause; clock_monotonic() < until; clock_sleep(0.1))
         if (stop_asked(remote)) return false;
@@ -261,7 +273,6 @@ Status remote_open(Remote **out, const RemoteOptions *options, Error *err) {
     remote->headers = curl_slist_append(remote->headers, "Expect:");
     if (options->key_place == REMOTE_KEY_IN_HEADER)
         remote->headers = curl_slist_append(remote->headers, arena_printf(&arena, "Authorization: ApiKey %s", options->key));
-    remote->private_allowed = host_is_private(options->base_url);
     arena_clear(&arena);
     if (!remote->curl) {
         remote_close(remote);

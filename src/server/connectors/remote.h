@@ -31,7 +31,7 @@ typedef struct RemoteOptions {
     const char *base_url; /* without a trailing slash */
     const char *key;
     RemoteKeyPlace key_place;
-    double deadline; /* clock_monotonic() after which nothing is tried any more; 0: none */
+    double deadline; /* clock_monotonic() after which nothing is tried any more, nor where a host has no address; 0: none */
     bool (*stop)(void *context); /* may be NULL; asked about once a second at least */
     void *context;
 } RemoteOptions;
