@@ -1,6 +1,7 @@
 /* COCO in: any JSON file with images, annotations and categories, however many of them lie in the folder.
  *
- * A tree of the whole text would take several times its memory: the rows of its lists are cut out, and each is parsed when its turn comes.
+ * The text stays in its file: the rows of its lists are cut out, and each is parsed when its turn comes. What is kept is where they begin, and of
+ * annotations only where those of one image begin that stand together, as our own files have them: memory grows with the images alone.
  * Of an image that several files list the annotations are put together, each once: COCO itself has its persons in two files.
  *
  * Ids may be numbers or texts. Boxes come from bbox, shapes from segmentation (polygons or run lengths); iscrowd regions are left out,
@@ -19,14 +20,17 @@
 #include "geometry/rle.h"
 #include "base/banned.h"
 
-enum { ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28 };
+enum { ID_SIZE = 32, MASK_PIXELS_MAX = 1 << 28, PIECE_MAX = 1 << 16 };
+#define NONE SIZE_MAX
 
-/* An element of a list of the root. */
-typedef struct Row {
-    const char *text;
-    size_t size;
-    const char *image_id; /* what it says, one spelling for numbers and texts; NULL: nothing */
-} Row;
+/* An element of a list of the root, or several annotations that stand together and have one image_id. */
+typedef struct Rows {
+    size_t at, size; /* of their text, with what is between them */
+    size_t count;
+    size_t id;    /* the number of the image_id; NONE: it says none */
+    size_t index; /* of the first one in its list */
+    size_t next;  /* those of the same image that follow; NONE at the end */
+} Rows;
 
 /* An image of a document. */
 typedef struct Mention {
@@ -37,25 +41,28 @@ typedef struct Mention {
     bool merged;          /* its annotations went to an earlier mention's */
 } Mention;
 
+/* Where a list of the root begins among the rows. */
+typedef struct List {
+    size_t first, end;
+} List;
+
 typedef struct CocoReader {
     Reader *reader;
     const char *file;
-    Buffer text;
+    LongText text, image_text;  /* the same one, of which different places are read by turns */
     const char *split, *folder; /* as split_of_file */
-    Row *rows; /* heap */
+    Rows *rows; /* heap */
     size_t row_count, row_capacity;
+    StringMap ids;             /* image_id, one spelling for numbers and texts -> its number */
     StringMap categories;      /* id -> index into names */
     const char **names;
     size_t name_count;
-    StringMap images;          /* id -> index */
-    const Row **image_rows;
+    List images;
     Mention *mentions;         /* of the images */
     size_t image_count;
+    size_t *first;             /* per image its first annotations */
     size_t merged_images, merged_annotations, merged_known; /* images listed before, and their annotations: new there, there already */
-    StringMap annotation_ids;  /* seen ones */
-    const Row **annotations;   /* all, in order */
-    size_t annotation_count;
-    size_t *first, *next;      /* per image its first annotation, per annotation the next of its image; count when none */
+    StringMap annotation_ids;  /* of the present image */
     bool told_text_ids, told_keypoints, told_unknown_category;
 } CocoReader;
 
@@ -94,55 +101,125 @@ static bool id_text(yyjson_val *value, char *small, const char **out) {
 
 /* ---- rows ---- */
 
-/* Every row is known to be sound. The value lives in image_arena. */
-static yyjson_val *parse_row(CocoReader *c, const Row *row) {
-    return yyjson_doc_get_root(json_parse_loosely(&c->reader->image_arena, row->text, row->size, NULL));
+/* Every row is known to be sound. The list of them lives in image_arena; NULL when the file was changed meanwhile. */
+static yyjson_val *parse_rows(CocoReader *c, LongText *text, const Rows *rows) {
+    size_t length;
+    const char *at = long_text_at(text, rows->at, rows->size, &length);
+    if (length < rows->size) return NULL;
+    char *list = arena_alloc(&c->reader->image_arena, rows->size + 3);
+    list[0] = '[';
+    memcpy(list + 1, at, rows->size);
+    list[rows->size + 1] = ']';
+    return yyjson_doc_get_root(json_parse_loosely(&c->reader->image_arena, list, rows->size + 2, NULL));
 }
 
-/* What stands in a list of the frame: the number of a row. */
-static const Row *row_at(const CocoReader *c, yyjson_val *number) { return &c->rows[yyjson_get_uint(number)]; }
+static yyjson_val *parse_image(CocoReader *c, size_t image) {
+    return yyjson_arr_get_first(parse_rows(c, &c->image_text, &c->rows[c->images.first + image]));
+}
+
+/* What a list of the root became in the frame. */
+static List list_of(yyjson_val *root, const char *key) {
+    yyjson_val *list = yyjson_obj_get(root, key);
+    size_t first = yyjson_get_uint(yyjson_arr_get(list, 0));
+    return (List){first, first + yyjson_get_uint(yyjson_arr_get(list, 1))};
+}
+
+/* A text that is cut into rows. */
+typedef struct Cutter {
+    CocoReader *c;
+    Buffer frame; /* the text with [first, count] of its rows for each list */
+    int depth;
+    bool in_list, in_text, escaped, sound;
+    bool joins;      /* it is the list of annotations */
+    size_t start;    /* of the row, else of what goes into the frame as it is */
+    List list;       /* that is open */
+    size_t elements; /* in it */
+} Cutter;
+
+static bool can_join(const Cutter *k, const Rows *row) {
+    if (!k->joins || k->c->row_count == k->list.first) return false;
+    const Rows *last = &k->c->rows[k->c->row_count - 1];
+    return row->id != NONE && row->id == last->id && row->at + row->size - last->at <= PIECE_MAX;
+}
 
 /* False when text is no JSON; blanks around it are let be. */
-static bool add_row(CocoReader *c, Buffer *frame, const char *text, size_t size) {
+static bool add_row(Cutter *k, const char *text, size_t size) {
+    CocoReader *c = k->c;
     char small[ID_SIZE];
     const char *id;
-    if (strspn(text, " \t\r\n") >= size) return true; /* "[]" */
-    Row row = {.text = text, .size = size};
-    yyjson_doc *doc = json_parse_loosely(&c->reader->image_arena, text, size, NULL);
+    yyjson_doc *doc = size <= INT_MAX ? json_parse_loosely(&c->reader->image_arena, text, size, NULL) : NULL;
     if (!doc) return false;
-    if (id_text(yyjson_obj_get(yyjson_doc_get_root(doc), "image_id"), small, &id)) row.image_id = arena_strdup(c->reader->arena, id);
+    Rows row = {.at = k->start, .size = size, .count = 1, .id = NONE, .index = k->elements++, .next = NONE};
+    if (id_text(yyjson_obj_get(yyjson_doc_get_root(doc), "image_id"), small, &id)) row.id = string_map_get_or_set(&c->ids, id, c->ids.count);
     arena_reset(&c->reader->image_arena);
+    if (can_join(k, &row)) {
+        Rows *last = &c->rows[c->row_count - 1];
+        last->size = row.at + row.size - last->at;
+        last->count++;
+        return true;
+    }
     if (c->row_count == c->row_capacity) {
-        c->row_capacity = c->row_capacity ? 2 * c->row_capacity : 1024;
+        c->row_capacity = c->row_capacity ? 2 * c->row_capacity : 64;
         c->rows = xrealloc(c->rows, c->row_capacity * sizeof *c->rows);
     }
-    c->rows[c->row_count] = row;
-    return buffer_printf(frame, "%zu", c->row_count++);
+    c->rows[c->row_count++] = row;
+    return true;
 }
 
-/* The text with a number for each row into *frame. The text is sound JSON when this is true and the frame is. */
-static bool cut_rows(CocoReader *c, const char *text, size_t size, Buffer *frame) {
-    int depth = 0;
-    bool in_list = false, sound = true;
-    size_t start = 0; /* of the row, else of what goes into the frame as it is */
-    for (size_t i = 0; i < size && sound; i++) {
-        char at = text[i];
-        bool opens = at == '[' || at == '{', closes = at == ']' || at == '}';
-        if (at == '"')
-            for (i++; i < size && text[i] != '"'; i++) i += text[i] == '\\';
-        if (in_list && depth == 2 && (closes || at == ',')) {
-            sound = add_row(c, frame, text + start, i - start);
-            start = i;
-            in_list = !closes;
-        }
-        depth += opens - closes;
-        if ((in_list && depth == 2 && at == ',') || (depth == 2 && at == '[')) {
-            buffer_append(frame, text + start, i + 1 - start);
-            start = i + 1;
-            in_list = true;
-        }
+/* The text up to the blanks at its end. */
+static size_t size_without(const char *blanks, const char *text, size_t size) {
+    while (size && text[size - 1] && strchr(blanks, text[size - 1])) size--;
+    return size;
+}
+
+/* `"annotations": [` */
+static bool is_of_annotations(const Buffer *frame) {
+    static const char KEY[] = "\"annotations\"";
+    size_t end = size_without(" \t\r\n:", frame->data, frame->size - 1);
+    return end >= sizeof KEY - 1 && memcmp(frame->data + end - (sizeof KEY - 1), KEY, sizeof KEY - 1) == 0;
+}
+
+/* The byte at i, text being what begins at start. */
+static void cut_at(Cutter *k, const char *text, size_t i) {
+    char at = text[i - k->start];
+    if (k->in_text) {
+        k->in_text = k->escaped || at != '"';
+        k->escaped = !k->escaped && at == '\\';
+        return;
     }
-    return buffer_append(frame, text + start, size - start) && sound;
+    bool opens = at == '[' || at == '{', closes = at == ']' || at == '}';
+    k->in_text = at == '"';
+    if (k->in_list && k->depth == 2 && (closes || at == ',')) {
+        bool is_empty = closes && !k->elements && !size_without(" \t\r\n", text, i - k->start);
+        k->sound = is_empty || add_row(k, text, i - k->start);
+        k->start = closes ? i : i + 1;
+        k->in_list = !closes;
+        if (closes) buffer_printf(&k->frame, "%zu,%zu", k->list.first, k->c->row_count - k->list.first);
+    } else if (k->depth == 1 && at == '[') {
+        buffer_append(&k->frame, text, i + 1 - k->start);
+        k->start = i + 1;
+        k->in_list = true;
+        k->elements = 0;
+        k->list.first = k->c->row_count;
+        k->joins = is_of_annotations(&k->frame);
+    }
+    k->depth += opens - closes;
+}
+
+/* The text is sound JSON when this is true and the frame is. */
+static bool cut_rows(Cutter *k) {
+    LongText *text = &k->c->text;
+    for (size_t i = 0; i < text->size && k->sound;) {
+        size_t length, open = i - k->start; /* of a row that is longer than what was in memory */
+        const char *piece = long_text_at(text, k->start, 2 * open + 1, &length);
+        size_t begin = k->start, end = k->start + length;
+        if (end <= i) return false; /* the text has become shorter */
+        for (; i < end && k->sound; i++) cut_at(k, piece + (k->start - begin), i);
+        if (k->in_list) continue;
+        buffer_append(&k->frame, piece + (k->start - begin), i - k->start);
+        k->start = i;
+    }
+    return k->sound && !k->in_list;
 }
 
 static void note_text_id(CocoReader *c, yyjson_val *id) {
@@ -151,24 +228,22 @@ static void note_text_id(CocoReader *c, yyjson_val *id) {
     reader_warn(c->reader, c->file, "ids are texts instead of numbers; taken as they are");
 }
 
-static void read_categories(CocoReader *c, yyjson_val *root) {
-    yyjson_val *list = yyjson_obj_get(root, "categories"), *number;
-    size_t index, count;
+static void read_category(CocoReader *c, yyjson_val *category, size_t index) {
     char small[ID_SIZE];
-    const char *id;
-    c->names = arena_new_array(c->reader->arena, const char *, yyjson_arr_size(list));
-    yyjson_arr_foreach(list, index, count, number) {
-        yyjson_val *category = parse_row(c, row_at(c, number));
-        const char *name = json_get_string(category, "name", NULL);
-        yyjson_val *key = yyjson_obj_get(category, "id");
-        if (!name || text_is_blank(name) || !id_text(key, small, &id)) {
-            reader_warn(c->reader, c->file, "category %zu has no name or no id; passed over", index);
-            continue;
-        }
-        note_text_id(c, key);
-        c->names[c->name_count] = reader_class(c->reader, name);
-        string_map_set(&c->categories, id, c->name_count++);
+    const char *id, *name = json_get_string(category, "name", NULL);
+    yyjson_val *key = yyjson_obj_get(category, "id");
+    if (!name || text_is_blank(name) || !id_text(key, small, &id)) {
+        reader_warn(c->reader, c->file, "category %zu has no name or no id; passed over", index);
+        return;
     }
+    note_text_id(c, key);
+    c->names[c->name_count] = reader_class(c->reader, name);
+    string_map_set(&c->categories, id, c->name_count++);
+}
+
+static void read_categories(CocoReader *c, List list) {
+    c->names = arena_new_array(c->reader->arena, const char *, list.end - list.first);
+    for (size_t i = list.first; i < list.end; i++) read_category(c, yyjson_arr_get_first(parse_rows(c, &c->text, &c->rows[i])), i - list.first);
 }
 
 static const char *class_of(CocoReader *c, yyjson_val *annotation) {
@@ -285,9 +360,8 @@ static const char *annotation_id(CocoReader *c, yyjson_val *annotation, size_t i
     return arena_strdup(arena, id);
 }
 
-static void read_annotation(CocoReader *c, DatasetImage *image, size_t index) {
+static void read_annotation(CocoReader *c, DatasetImage *image, yyjson_val *value, size_t index) {
     Reader *r = c->reader;
-    yyjson_val *value = parse_row(c, c->annotations[index]);
     const char *name = class_of(c, value);
     const char *id = annotation_id(c, value, index);
     if (!name) {
@@ -310,6 +384,16 @@ static void read_annotation(CocoReader *c, DatasetImage *image, size_t index) {
     else reader_leave_out(r, c->file, "%s: neither a box nor a shape; left out", what);
 }
 
+/* All that the document says of the image with this index. */
+static void read_annotations(CocoReader *c, DatasetImage *image, size_t index) {
+    string_map_init(&c->annotation_ids, &c->reader->image_arena);
+    for (size_t i = c->first[index]; i != NONE; i = c->rows[i].next) {
+        yyjson_val *rows = parse_rows(c, &c->text, &c->rows[i]), *value;
+        size_t number, count;
+        yyjson_arr_foreach(rows, number, count, value) read_annotation(c, image, value, c->rows[i].index + number);
+    }
+}
+
 /* The same for two annotations when they say the same of an image. */
 static const char *annotation_key(Arena *arena, const Annotation *a) {
     unsigned long long box[4]; /* the bits, since to print the numbers takes as long as to read them */
@@ -317,22 +401,18 @@ static const char *annotation_key(Arena *arena, const Annotation *a) {
     return arena_printf(arena, "%d %llx %llx %llx %llx %s", (int)a->type, box[0], box[1], box[2], box[3], a->name);
 }
 
-static void group_annotations(CocoReader *c, yyjson_val *root, size_t image_count) {
-    yyjson_val *list = yyjson_obj_get(root, "annotations"), *number;
-    size_t index, count, lost = 0, total = yyjson_arr_size(list);
-    c->annotations = arena_new_array(c->reader->arena, const Row *, total);
-    c->next = arena_new_array(c->reader->arena, size_t, total);
-    c->first = arena_new_array(c->reader->arena, size_t, image_count);
-    c->annotation_count = total;
-    for (size_t i = 0; i < image_count; i++) c->first[i] = total;
-    yyjson_arr_foreach(list, index, count, number) c->annotations[index] = row_at(c, number);
-    for (size_t i = total; i-- > 0;) { /* from the end, so that each list comes in the order of the file */
-        size_t image = c->annotations[i]->image_id ? string_map_get(&c->images, c->annotations[i]->image_id) : STRING_MAP_NONE;
-        if (image == STRING_MAP_NONE) {
-            lost++;
+static void group_annotations(CocoReader *c, List list, const size_t *images) {
+    size_t lost = 0;
+    c->first = arena_new_array(c->reader->arena, size_t, c->image_count);
+    for (size_t i = 0; i < c->image_count; i++) c->first[i] = NONE;
+    for (size_t i = list.end; i-- > list.first;) { /* from the end, so that each chain comes in the order of the file */
+        Rows *rows = &c->rows[i];
+        size_t image = rows->id != NONE ? images[rows->id] : NONE;
+        if (image == NONE) {
+            lost += rows->count;
             continue;
         }
-        c->next[i] = c->first[image];
+        rows->next = c->first[image];
         c->first[image] = i;
     }
     if (lost) reader_leave_file_out(c->reader, c->file, "%zu annotations belong to no listed image; left out", lost);
@@ -361,23 +441,22 @@ static void merge(Mention *from, DatasetImage *image, StringMap *known, StringMa
     Arena *arena = &c->reader->image_arena;
     AnnotationList *list = &image->annotations;
     DatasetImage as_told = *image;
-    yyjson_val *value = parse_row(c, c->image_rows[from->image]);
+    yyjson_val *value = parse_image(c, from->image);
     reader_settle_size(c->reader, &as_told, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
     from->merged = true;
     c->merged_images++;
-    for (size_t a = c->first[from->image]; a < c->annotation_count; a = c->next[a]) {
-        size_t before = list->count;
-        read_annotation(c, image, a);
-        if (list->count == before) continue;
-        Annotation *last = &list->items[before];
-        if (string_map_get_or_set(known, annotation_key(arena, last), before) != before) {
-            list->count = before;
+    size_t kept = list->count, i = kept;
+    for (read_annotations(c, image, from->image); i < list->count; i++) {
+        Annotation a = list->items[i];
+        if (string_map_get_or_set(known, annotation_key(arena, &a), kept) != kept) {
             c->merged_known++;
             continue;
         }
-        while (string_map_get_or_set(ids, last->id, before) != before) last->id = arena_printf(arena, "%s#%zu", last->id, before);
+        while (string_map_get_or_set(ids, a.id, kept) != kept) a.id = arena_printf(arena, "%s#%zu", a.id, kept);
+        list->items[kept++] = a;
         c->merged_annotations++;
     }
+    list->count = kept;
 }
 
 static void merge_others(Mention *first, DatasetImage *image) {
@@ -396,19 +475,12 @@ static void merge_others(Mention *first, DatasetImage *image) {
 static Status read_image(Mention *mention, Error *err) {
     CocoReader *c = mention->document;
     Reader *r = c->reader;
-    yyjson_val *value = parse_row(c, c->image_rows[mention->image]);
+    yyjson_val *value = parse_image(c, mention->image);
     const char *named = json_get_string(value, "file_name", NULL);
     TreeFile *file = mention->file;
     DatasetImage image;
     if (!named) {
         reader_leave_file_out(r, c->file, "image %zu has no file_name; left out", mention->image);
-        return STATUS_OK;
-    }
-    if (file && file->seen) {
-        size_t annotations = 0;
-        for (size_t a = c->first[mention->image]; a < c->annotation_count; a = c->next[a]) annotations++;
-        reader_leave_file_out(r, c->file, "image %s is listed in a file before; left out here, with %zu annotations", named, annotations);
-        r->report->left_out += annotations;
         return STATUS_OK;
     }
     if (file) {
@@ -422,25 +494,26 @@ static Status read_image(Mention *mention, Error *err) {
     reader_settle_size(r, &image, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
     if (c->split) image.split = c->split;
     image.labelled = true;
-    for (size_t a = c->first[mention->image]; a < c->annotation_count; a = c->next[a]) read_annotation(c, &image, a);
+    read_annotations(c, &image, mention->image);
     merge_others(mention, &image);
     return reader_deliver(r, &image, err);
 }
 
 /* ---- documents ---- */
 
-static void claim_images(CocoReader *c, yyjson_val *root) {
-    yyjson_val *images = yyjson_obj_get(root, "images"), *number;
-    size_t index, count;
+/* *images becomes the index of the image with an id of that number; heap. */
+static void claim_images(CocoReader *c, size_t **images) {
     char small[ID_SIZE];
     const char *id;
-    c->image_count = yyjson_arr_size(images);
-    c->image_rows = arena_new_array(c->reader->arena, const Row *, c->image_count);
-    yyjson_arr_foreach(images, index, count, number) {
-        c->image_rows[index] = row_at(c, number);
-        yyjson_val *value = parse_row(c, c->image_rows[index]), *key = yyjson_obj_get(value, "id");
-        if (!id_text(key, small, &id)) reader_warn(c->reader, c->file, "image %zu has no id; its annotations cannot be found", index);
-        else if (string_map_get_or_set(&c->images, id, index) != index) reader_warn(c->reader, c->file, "two images have the id %s", id);
+    size_t id_count = c->ids.count + c->image_count;
+    *images = xmalloc((id_count + 1) * sizeof **images);
+    for (size_t i = 0; i < id_count; i++) (*images)[i] = NONE;
+    for (size_t index = 0; index < c->image_count; index++) {
+        yyjson_val *value = parse_image(c, index), *key = yyjson_obj_get(value, "id");
+        size_t number = id_text(key, small, &id) ? string_map_get_or_set(&c->ids, id, c->ids.count) : NONE;
+        if (number == NONE) reader_warn(c->reader, c->file, "image %zu has no id; its annotations cannot be found", index);
+        else if ((*images)[number] != NONE) reader_warn(c->reader, c->file, "two images have the id %s", id);
+        else (*images)[number] = index;
         note_text_id(c, key);
         const char *named = json_get_string(value, "file_name", NULL);
         if (named) reader_claim_image(c->reader, c->file, named);
@@ -449,35 +522,44 @@ static void claim_images(CocoReader *c, yyjson_val *root) {
 }
 
 /* Captions and their like say nothing of objects. */
-static bool is_of_objects(CocoReader *c, yyjson_val *root) {
-    yyjson_val *number = yyjson_arr_get_first(yyjson_obj_get(root, "annotations")), *first = number ? parse_row(c, row_at(c, number)) : NULL;
+static bool is_of_objects(CocoReader *c, List annotations) {
+    yyjson_val *first = annotations.first < annotations.end ? yyjson_arr_get_first(parse_rows(c, &c->text, &c->rows[annotations.first])) : NULL;
     return !first || yyjson_obj_get(first, "category_id") || yyjson_obj_get(first, "bbox") || yyjson_obj_get(first, "segmentation");
 }
 
-/* False when nothing is to be had of it. The text must stay as long as the document. */
-static bool open_document(CocoReader *c, const char *text, size_t size) {
-    Reader *r = c->reader;
+static void tell_fault(CocoReader *c) {
     Error why = {0};
-    Buffer frame;
-    buffer_init(&frame, SIZE_MAX / 2);
-    yyjson_doc *doc = cut_rows(c, text, size, &frame) ? json_parse_loosely(NULL, frame.data, frame.size, NULL) : NULL;
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    buffer_clear(&frame);
-    if (!doc) { /* parsed once more as a whole, to say where */
-        yyjson_doc_free(json_parse_loosely(NULL, text, size, &why));
-        reader_leave_file_out(r, c->file, "%s; left out", why.message);
-    }
+    size_t length;
+    const char *text = long_text_at(&c->text, 0, c->text.size, &length);
+    yyjson_doc_free(json_parse_loosely(NULL, text, length, &why));
+    reader_leave_file_out(c->reader, c->file, "%s; left out", why.message);
+}
+
+/* False when nothing is to be had of it. */
+static bool open_document(CocoReader *c) {
+    Reader *r = c->reader;
+    Cutter k = {.c = c, .sound = true};
+    buffer_init(&k.frame, SIZE_MAX / 2);
+    string_map_init(&c->ids, r->arena);
     string_map_init(&c->categories, r->arena);
-    string_map_init(&c->images, r->arena);
-    string_map_init(&c->annotation_ids, r->arena);
-    bool is_other = doc && !is_of_objects(c, root), is_good = !is_other && yyjson_is_arr(yyjson_obj_get(root, "images"));
+    c->image_text = long_text_again(&c->text);
+    yyjson_doc *doc = cut_rows(&k) ? json_parse_loosely(NULL, k.frame.data, k.frame.size, NULL) : NULL;
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    List annotations = list_of(root, "annotations");
+    bool is_other = doc && !is_of_objects(c, annotations), is_good = !is_other && yyjson_is_arr(yyjson_obj_get(root, "images"));
+    size_t *images = NULL;
+    if (!doc) tell_fault(c);
     if (is_other) reader_leave_file_out(r, c->file, "its annotations have neither category nor shape, as captions; left out");
     if (is_good) {
-        read_categories(c, root);
-        claim_images(c, root);
-        group_annotations(c, root, c->image_count);
+        c->images = list_of(root, "images");
+        c->image_count = c->images.end - c->images.first;
+        read_categories(c, list_of(root, "categories"));
+        claim_images(c, &images);
+        group_annotations(c, annotations, images);
         c->split = split_of_file(r, c->file, &c->folder);
     }
+    free(images);
+    buffer_clear(&k.frame);
     yyjson_doc_free(doc);
     arena_reset(&r->image_arena);
     return is_good;
@@ -485,12 +567,13 @@ static bool open_document(CocoReader *c, const char *text, size_t size) {
 
 static void close_document(CocoReader *c) {
     free(c->rows);
-    buffer_clear(&c->text);
+    long_text_close(&c->text);
+    long_text_close(&c->image_text);
 }
 
 static TreeFile *file_of_image(CocoReader *c, size_t index) {
     Reader *r = c->reader;
-    const char *named = json_get_string(parse_row(c, c->image_rows[index]), "file_name", NULL);
+    const char *named = json_get_string(parse_image(c, index), "file_name", NULL);
     TreeFile *file = named && c->folder ? reader_find_image(r, c->file, name_join(&r->image_arena, c->folder, named)) : NULL;
     if (!file && named) file = reader_find_image(r, c->file, named);
     arena_reset(&r->image_arena);
@@ -531,28 +614,21 @@ static Status read_documents(CocoReader *documents, size_t count, Error *err) {
 
 Status coco_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
     CocoReader c = {.reader = r, .file = file};
-    if (open_document(&c, text, size)) return read_documents(&c, 1, err);
+    long_text_of_bytes(&c.text, text, size);
+    if (open_document(&c)) return read_documents(&c, 1, err);
     close_document(&c);
     return STATUS_OK;
 }
 
-/* Documents that speak of one image are read together, as far as one label file may be large. */
+/* Documents that speak of one image are read together. */
 Status coco_read(Reader *r, Error *err) {
     CocoReader *documents = NULL;
     size_t count = 0, capacity = 0;
-    uint64_t bytes = 0;
-    Status status = STATUS_OK;
-    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
         CocoReader c = {.reader = r, .file = file->path};
-        if (!takes(r->dataset, file) || !looks_like_coco(r->tree, file)) continue;
-        int64_t size = tree_size(r->tree, file);
-        if (size > 0 && bytes + (uint64_t)size > r->options->max_label_bytes) {
-            status = read_documents(documents, count, err);
-            bytes = count = 0;
-        }
-        if (status != STATUS_OK || !reader_text(r, file, &c.text)) continue;
-        if (!open_document(&c, buffer_text(&c.text), c.text.size)) {
+        if (!takes(r->dataset, file) || !looks_like_coco(r->tree, file) || !reader_open_text(r, file, &c.text)) continue;
+        if (!open_document(&c)) {
             close_document(&c);
             continue;
         }
@@ -561,9 +637,8 @@ Status coco_read(Reader *r, Error *err) {
             documents = xrealloc(documents, capacity * sizeof *documents);
         }
         documents[count++] = c;
-        bytes += c.text.size;
     }
-    if (status == STATUS_OK) status = read_documents(documents, count, err);
+    Status status = read_documents(documents, count, err);
     free(documents);
     return status;
 }

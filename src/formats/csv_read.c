@@ -1,6 +1,7 @@
 /* CSV in: a line a box, columns by their names in the first line: those of csv_write.c, or the usual others (class, xmin, ymin, xmax, ymax).
  *
- * The lines of one image may lie anywhere in the file. The text is taken apart in place: cells stay where they are, without their quotes.
+ * The lines of one image may lie anywhere in the file, which is read twice: first for the places of each image's lines, of which those that stand
+ * together count as one, then image by image. A copy of the text is taken apart in place: cells stay where they are, without their quotes.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -23,20 +24,28 @@ static const struct {
     {"xmin", X}, {"ymin", Y}, {"xmax", X2}, {"ymax", Y2}, {"x_min", X}, {"y_min", Y}, {"x_max", X2}, {"y_max", Y2}, {"x1", X}, {"y1", Y}, {"x2", X2}, {"y2", Y2}, {"confidence", CONFIDENCE}, {"score", CONFIDENCE},
     {"created_by", CREATED_BY}, {"split", SPLIT},
 };
-enum { HEADER_COUNT = sizeof HEADERS / sizeof *HEADERS, COLUMNS_MAX = 256 };
+enum { HEADER_COUNT = sizeof HEADERS / sizeof *HEADERS, COLUMNS_MAX = 256, PIECE_MAX = 1 << 16 };
 
 typedef struct Line {
     const char *cells[COLUMN_COUNT]; /* NULL: not there */
     size_t number;                   /* of the line in the file */
-    size_t next;                     /* of its image; SIZE_MAX: none */
 } Line;
+
+/* Lines of one image that stand together. */
+typedef struct Lines {
+    size_t at, size; /* of their text */
+    size_t number;   /* of the first */
+    size_t next;     /* those of the same image that follow; SIZE_MAX: none */
+} Lines;
 
 typedef struct CsvReader {
     Reader *reader;
     const char *file;
+    LongText text;
+    char separator; /* between cells */
     Column columns[COLUMNS_MAX]; /* of the cells of a line; NO_COLUMN: not of interest */
     size_t column_count;
-    Line *lines; /* heap */
+    Lines *lines; /* heap */
     size_t line_count, line_capacity;
     StringMap images; /* path -> index among them */
     struct CsvImage {
@@ -52,7 +61,7 @@ typedef struct CsvReader {
 typedef struct Cursor {
     char *at, *end;
     size_t line; /* from 1 */
-    char separator; /* between cells */
+    char separator;
 } Cursor;
 
 /* The next cell, in place; *last when it ends its line. A quote within an unquoted cell is a character. */
@@ -97,6 +106,8 @@ static void read_header(CsvReader *c, Cursor *cursor) {
     cursor->separator = cursor->at[strcspn(cursor->at, ",;\t\r\n")];
     if (!cursor->separator || !strchr(",;\t", cursor->separator)) cursor->separator = ',';
     bool seen[COLUMN_COUNT] = {false};
+    c->separator = cursor->separator;
+    c->column_count = 0;
     for (bool last = false; !last;) {
         const char *cell = trimmed(next_cell(cursor, &last));
         size_t i = 0;
@@ -117,7 +128,7 @@ static bool has_columns(const CsvReader *c) {
 /* False at an empty line. */
 static bool read_line(CsvReader *c, Cursor *cursor, Line *line) {
     size_t filled = 0, index = 0;
-    *line = (Line){.number = cursor->line, .next = SIZE_MAX};
+    *line = (Line){.number = cursor->line};
     for (bool last = false; !last; index++) {
         const char *cell = next_cell(cursor, &last);
         if (!*cell || index >= c->column_count || c->columns[index] == NO_COLUMN) continue;
@@ -150,32 +161,75 @@ bool csv_detect(const Dataset *d) { return reader_finds_file(d, takes, looks_lik
 /* "a/b/photo.jpg": the file's name below its folder, which starts with a slash in our own files. */
 static const char *path_of(CsvReader *c, const Line *line) {
     const char *folder = line->cells[FOLDER], *filename = line->cells[FILENAME];
-    return folder ? name_join(c->reader->arena, folder, filename) : filename;
+    return folder ? name_join(&c->reader->image_arena, folder, filename) : filename;
 }
 
-static void add_line(CsvReader *c, Line *line) {
+static struct CsvImage *image_of(CsvReader *c, const char *path) {
+    size_t image = string_map_get_or_set(&c->images, path, c->image_count);
+    if (image < c->image_count) return &c->list[image];
+    if (c->image_count == c->image_capacity) {
+        c->image_capacity = c->image_capacity ? 2 * c->image_capacity : 256;
+        c->list = xrealloc(c->list, c->image_capacity * sizeof *c->list);
+    }
+    reader_claim_image(c->reader, c->file, path);
+    c->list[c->image_count] = (struct CsvImage){arena_strdup(c->reader->arena, path), SIZE_MAX, SIZE_MAX};
+    return &c->list[c->image_count++];
+}
+
+/* at: where the line stands. */
+static void add_line(CsvReader *c, const Line *line, size_t at, size_t size) {
     if (!line->cells[FILENAME] || !text_is_utf8(line->cells[FILENAME], strlen(line->cells[FILENAME]))) {
         reader_leave_out(c->reader, c->file, "line %zu: names no image; left out", line->number);
         return;
     }
+    struct CsvImage *image = image_of(c, path_of(c, line));
+    Lines *last = image->last == SIZE_MAX ? NULL : &c->lines[image->last];
+    arena_reset(&c->reader->image_arena);
+    if (last && last->at + last->size == at && last->size + size <= PIECE_MAX) {
+        last->size += size;
+        return;
+    }
+    if (last) last->next = c->line_count;
+    else image->first = c->line_count;
+    image->last = c->line_count;
     if (c->line_count == c->line_capacity) {
-        c->line_capacity = c->line_capacity ? 2 * c->line_capacity : 1024;
+        c->line_capacity = c->line_capacity ? 2 * c->line_capacity : 256;
         c->lines = xrealloc(c->lines, c->line_capacity * sizeof *c->lines);
     }
-    const char *path = path_of(c, line);
-    size_t image = string_map_get_or_set(&c->images, path, c->image_count);
-    if (image == c->image_count) {
-        if (c->image_count == c->image_capacity) {
-            c->image_capacity = c->image_capacity ? 2 * c->image_capacity : 256;
-            c->list = xrealloc(c->list, c->image_capacity * sizeof *c->list);
+    c->lines[c->line_count++] = (Lines){at, size, line->number, SIZE_MAX};
+}
+
+/* False when the first line is no header of boxes. */
+static bool read_lines(CsvReader *c) {
+    Buffer copy;
+    size_t at = 0, least = 1, number = 1;
+    bool is_fine = true;
+    buffer_init(&copy, SIZE_MAX / 2);
+    while (at < c->text.size && is_fine) {
+        size_t size;
+        const char *piece = long_text_at(&c->text, at, least, &size);
+        if (!size) break; /* the text has become shorter */
+        bool is_last = at + size == c->text.size;
+        buffer_reset(&copy);
+        buffer_append(&copy, piece, size);
+        Cursor cursor = {copy.data, copy.data + size, number, c->separator};
+        char *done = cursor.at;
+        while (cursor.at < cursor.end && is_fine) {
+            Line line = {0};
+            bool is_header = at == 0 && done == copy.data, is_filled = false;
+            if (is_header) read_header(c, &cursor);
+            else is_filled = read_line(c, &cursor, &line);
+            if (cursor.at == cursor.end && !is_last) break; /* it may go on */
+            if (is_header) is_fine = has_columns(c);
+            else if (is_filled) add_line(c, &line, at + (size_t)(done - copy.data), (size_t)(cursor.at - done));
+            done = cursor.at;
+            number = cursor.line;
         }
-        c->list[c->image_count++] = (struct CsvImage){path, c->line_count, c->line_count};
-        reader_claim_image(c->reader, c->file, path);
-    } else {
-        c->lines[c->list[image].last].next = c->line_count;
-        c->list[image].last = c->line_count;
+        least = done == copy.data ? 2 * size : 1; /* a line that is longer than what was in memory */
+        at += (size_t)(done - copy.data);
     }
-    c->lines[c->line_count++] = *line;
+    buffer_clear(&copy);
+    return is_fine && has_columns(c);
 }
 
 /* ---- boxes and images ---- */
@@ -238,55 +292,65 @@ static bool begin_image(CsvReader *c, const char *path, DatasetImage *out) {
     return true;
 }
 
-static Status read_image(CsvReader *c, const struct CsvImage *entry, Error *err) {
-    Reader *r = c->reader;
-    const Line *first = &c->lines[entry->first];
-    DatasetImage image;
-    StringMap ids;
+/* What the first line of an image says of it; false when the image is left out. */
+static bool read_facts(CsvReader *c, const char *path, const Line *first, DatasetImage *image) {
     double width = 0, height = 0;
-    if (!begin_image(c, entry->path, &image)) return STATUS_OK;
+    if (!begin_image(c, path, image)) return false;
     if (!number(first, WIDTH, &width) || !number(first, HEIGHT, &height)) width = 0;
-    reader_settle_size(r, &image, c->file, width, height);
-    if (is_utf8(first->cells[IMAGE_ID])) image.id = first->cells[IMAGE_ID];
-    if (is_utf8(first->cells[STATUS])) image.status = first->cells[STATUS];
+    reader_settle_size(c->reader, image, c->file, width, height);
+    if (is_utf8(first->cells[IMAGE_ID])) image->id = first->cells[IMAGE_ID];
+    if (is_utf8(first->cells[STATUS])) image->status = first->cells[STATUS];
     const char *split = first->cells[SPLIT] ? name_split(first->cells[SPLIT], strlen(first->cells[SPLIT])) : NULL;
-    if (split) image.split = split;
-    image.labelled = true;
-    string_map_init(&ids, &r->image_arena);
-    for (size_t i = entry->first; i != SIZE_MAX; i = c->lines[i].next) {
-        if (!says_nothing(&c->lines[i])) read_annotation(c, &image, &c->lines[i], &ids);
-    }
-    return reader_deliver(r, &image, err);
+    if (split) image->split = split;
+    image->labelled = true;
+    return true;
 }
 
-Status csv_read_text(Reader *r, const char *file, char *text, size_t size, Error *err) {
-    CsvReader c = {.reader = r, .file = file};
-    Cursor cursor = {text, text + size, 1, ','};
-    Line line;
+static Status read_image(CsvReader *c, const struct CsvImage *entry, Error *err) {
+    Reader *r = c->reader;
+    DatasetImage image;
+    StringMap ids;
+    bool has_image = false;
+    string_map_init(&ids, &r->image_arena);
+    for (size_t i = entry->first; i != SIZE_MAX; i = c->lines[i].next) {
+        size_t size;
+        const char *piece = long_text_at(&c->text, c->lines[i].at, c->lines[i].size, &size);
+        size = size < c->lines[i].size ? size : c->lines[i].size;
+        char *copy = arena_strndup(&r->image_arena, piece, size);
+        for (Cursor cursor = {copy, copy + size, c->lines[i].number, c->separator}; cursor.at < cursor.end;) {
+            Line line;
+            if (!read_line(c, &cursor, &line)) continue;
+            if (!has_image && !read_facts(c, entry->path, &line, &image)) return STATUS_OK;
+            has_image = true;
+            if (!says_nothing(&line)) read_annotation(c, &image, &line, &ids);
+        }
+    }
+    return has_image ? reader_deliver(r, &image, err) : STATUS_OK;
+}
+
+static Status read_text(CsvReader *c, Error *err) {
     Status status = STATUS_OK;
-    string_map_init(&c.images, r->arena);
-    if (size) read_header(&c, &cursor);
-    if (!has_columns(&c)) {
-        reader_warn(r, file, "a table, but not of boxes; passed over");
-        return STATUS_OK;
-    }
-    while (cursor.at < cursor.end) {
-        if (read_line(&c, &cursor, &line)) add_line(&c, &line);
-    }
-    for (size_t i = 0; i < c.image_count && status == STATUS_OK; i++) status = read_image(&c, &c.list[i], err);
-    free(c.lines);
-    free(c.list);
+    string_map_init(&c->images, c->reader->arena);
+    if (!read_lines(c)) reader_warn(c->reader, c->file, "a table, but not of boxes; passed over");
+    for (size_t i = 0; i < c->image_count && status == STATUS_OK; i++) status = read_image(c, &c->list[i], err);
+    free(c->lines);
+    free(c->list);
+    long_text_close(&c->text);
     return status;
+}
+
+Status csv_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
+    CsvReader c = {.reader = r, .file = file};
+    long_text_of_bytes(&c.text, text, size);
+    return read_text(&c, err);
 }
 
 Status csv_read(Reader *r, Error *err) {
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];
-        Buffer text;
-        if (!takes(r->dataset, file) || !reader_text(r, file, &text)) continue;
-        status = csv_read_text(r, file->path, text.data, text.size, err);
-        buffer_clear(&text);
+        CsvReader c = {.reader = r, .file = file->path};
+        if (takes(r->dataset, file) && reader_open_text(r, file, &c.text)) status = read_text(&c, err);
     }
     return status;
 }

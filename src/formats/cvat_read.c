@@ -345,7 +345,7 @@ static void document_type(void *context, const xmlChar *name, const xmlChar *ext
 static void quiet(void *context, const char *format, ...) { (void)context, (void)format; }
 
 /* False when the text is no sound XML, or of another kind. */
-static bool parse(CvatReader *c, const char *text, size_t size, bool first_pass) {
+static bool parse(CvatReader *c, LongText *text, bool first_pass) {
     xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC, .startElementNs = start_element, .endElementNs = end_element, .characters = characters,
                              .internalSubset = document_type, .warning = quiet, .error = quiet};
     c->first_pass = first_pass;
@@ -354,11 +354,12 @@ static bool parse(CvatReader *c, const char *text, size_t size, bool first_pass)
     c->parser = xmlCreatePushParserCtxt(&handler, c, NULL, 0, NULL);
     if (!c->parser) return false;
     xmlCtxtUseOptions(c->parser, XML_PARSE_NONET | XML_PARSE_NOENT); /* NOENT: &amp; and its like; others need a document type, which ends the parse */
-    for (size_t at = 0; at < size && !c->refused && c->status == STATUS_OK; at += CHUNK_SIZE) {
-        int length = size - at < CHUNK_SIZE ? (int)(size - at) : CHUNK_SIZE;
-        if (xmlParseChunk(c->parser, text + at, length, 0) != 0 && !c->parser->wellFormed) break;
+    for (size_t at = 0, length; at < text->size && !c->refused && c->status == STATUS_OK; at += length) {
+        const char *piece = long_text_at(text, at, 1, &length);
+        length = length < CHUNK_SIZE ? length : CHUNK_SIZE;
+        if (!length || (xmlParseChunk(c->parser, piece, (int)length, 0) != 0 && !c->parser->wellFormed)) break;
     }
-    if (!c->refused && c->status == STATUS_OK) xmlParseChunk(c->parser, text, 0, 1);
+    if (!c->refused && c->status == STATUS_OK) xmlParseChunk(c->parser, "", 0, 1);
     if (c->has_image && c->status == STATUS_OK) c->status = reader_deliver(c->reader, &c->image, c->err); /* the text broke off within it */
     bool sound = c->parser->wellFormed && !c->refused;
     xmlFreeDoc(c->parser->myDoc);
@@ -366,15 +367,22 @@ static bool parse(CvatReader *c, const char *text, size_t size, bool first_pass)
     return sound;
 }
 
-Status cvat_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
+static Status read_text(Reader *r, const char *file, LongText *text, Error *err) {
     CvatReader c = {.reader = r, .file = file, .err = err};
     buffer_init(&c.text, 1 << 16);
-    bool sound = parse(&c, text, size, true);
-    if (!c.refused && c.status == STATUS_OK) sound &= parse(&c, text, size, false);
+    bool sound = parse(&c, text, true);
+    if (!c.refused && c.status == STATUS_OK) sound &= parse(&c, text, false);
     if (!sound && c.status == STATUS_OK) reader_leave_file_out(r, file, "not a sound XML file; what comes after its fault is left out");
     buffer_clear(&c.text);
     arena_reset(&r->image_arena);
+    long_text_close(text);
     return c.status;
+}
+
+Status cvat_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
+    LongText long_text;
+    long_text_of_bytes(&long_text, text, size);
+    return read_text(r, file, &long_text, err);
 }
 
 Status cvat_read(Reader *r, Error *err) {
@@ -382,10 +390,8 @@ Status cvat_read(Reader *r, Error *err) {
     xmlInitParser();
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
         const TreeFile *file = &r->tree->files[i];
-        Buffer text;
-        if (!takes(r->dataset, file) || !looks_like_cvat(r->tree, file) || !reader_text(r, file, &text)) continue;
-        status = cvat_read_text(r, file->path, buffer_text(&text), text.size, err);
-        buffer_clear(&text);
+        LongText text;
+        if (takes(r->dataset, file) && looks_like_cvat(r->tree, file) && reader_open_text(r, file, &text)) status = read_text(r, file->path, &text, err);
     }
     return status;
 }

@@ -70,7 +70,9 @@ typedef struct DatasetReadOptions {
     bool voc_zero_based;     /* Pascal VOC corners count pixel edges from 0; otherwise pixels from 1, the last one included */
     /* Size of an image that the label file names but that is not there, for formats with relative coordinates; NULL or false: unknown. */
     bool (*size_of)(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height);
-    void *context;
+    /* True when nobody wants the rest, which then ends with STATUS_CANCELLED; asked at least every few hundred thousand bytes. NULL: never. */
+    bool (*stop)(void *context);
+    void *context; /* of both */
     uint64_t max_entries;     /* files in the folder or zip */
     uint64_t max_bytes;       /* of a zip, unpacked */
     uint64_t max_ratio;       /* unpacked to packed bytes of a zip, looked at past 64 MiB unpacked */
@@ -139,6 +141,7 @@ typedef struct DatasetInfo {
     bool voc_zero_based;
     const char *description; /* NULL when there is none */
     DatasetKinds kinds;
+    size_t *class_counts; /* of each class the annotations that went into the zip: dataset_write fills it, dataset_check compares; NULL: nobody asks */
 } DatasetInfo;
 
 enum { DATASET_LOSSES_MAX = 16 };
@@ -152,7 +155,6 @@ typedef struct DatasetWritten {
     size_t images, annotations; /* that went into the zip */
     size_t files;               /* of the zip, MANIFEST.json included */
     uint64_t bytes;             /* of the zip */
-    uint64_t label_bytes;       /* of its labels, unpacked */
     DatasetLoss losses[DATASET_LOSSES_MAX];
     size_t loss_count;
 } DatasetWritten;
@@ -161,6 +163,9 @@ typedef struct DatasetWritten {
  * Memory does not grow with the annotations; it grows by about 150 bytes a file of the zip (its directory). */
 Status dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out,
                      Error *err);
-/* Reads a zip through without keeping anything: every entry unpacks and has its checksum. *out_files counts them. STATUS_BAD_REQUEST for a
- * broken one. */
-Status dataset_verify_zip(const char *path, size_t *out_files, Error *err);
+/* Reads what dataset_write wrote by the reader of its format, as a user would who has the zip alone, but for the pixels, whose checksums are compared.
+ * STATUS_BAD_REQUEST or STATUS_INTERNAL_ERROR when it does not hold what was written: so many files, images and annotations of each class; STATUS_CANCELLED
+ * when it was stopped. The folder is as that of DatasetReadOptions, stop and context, too. Memory does not grow with the annotations; it grows by about
+ * 500 bytes an image. */
+Status dataset_check(const DatasetFormat *format, const char *path, const char *work_folder, const DatasetInfo *info, const DatasetWritten *written,
+                     bool (*stop)(void *context), void *context, Error *err);

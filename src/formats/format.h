@@ -5,6 +5,7 @@
 #pragma once
 #include "formats/dataset.h"
 #include "base/map.h"
+#include "formats/long_text.h"
 #include "formats/tree.h"
 #include "formats/zip_writer.h"
 #include "geometry/mask.h"
@@ -16,6 +17,7 @@ struct Dataset {
     Tree tree;
     const char *only_label; /* relative path, when one label file was opened; else NULL */
     const DatasetFormat *format;
+    size_t entries; /* of the zip */
 };
 
 /* One run of dataset_read. */
@@ -122,6 +124,8 @@ Status reader_deliver_rest(Reader *reader, Error *err);
 void reader_set_split(Reader *reader, const TreeFile *file, const char *split);
 /* Whole text of a file of the tree within max_label_bytes; a failure is told as a warning and gives false. */
 bool reader_text(Reader *reader, const TreeFile *file, Buffer *out);
+/* The same for a text of which only a piece is wanted at a time. */
+bool reader_open_text(Reader *reader, const TreeFile *file, LongText *out);
 /* For formats with a label file per image, which bears its name: each file that is taken claims its image, then each is read. */
 Status reader_label_files(Reader *reader, bool (*takes)(const Dataset *dataset, const TreeFile *file),
                           Status (*read)(Reader *reader, const char *file, const char *text, size_t size, Error *err), Error *err);
@@ -204,7 +208,6 @@ Status labelme_read_text(Reader *reader, const char *file, const char *text, siz
 /* dataset.json, and the file of an image. */
 void pictograph_read_head(Reader *reader, yyjson_val *root);
 Status pictograph_read_image(Reader *reader, const char *file, yyjson_val *root, Error *err);
-/* The text is taken apart in place; text[size] is a NUL. */
-Status csv_read_text(Reader *reader, const char *file, char *text, size_t size, Error *err);
+Status csv_read_text(Reader *reader, const char *file, const char *text, size_t size, Error *err);
 void yolo_read_names(Reader *reader, const char *yaml);
 void yolo_read_labels(Reader *reader, const char *file, const char *text, DatasetImage *image);

@@ -3,7 +3,7 @@
  *     format_tool read PATH                          summary as JSON
  *     format_tool list PATH                          one JSON line per image, as the pictograph format writes them
  *     format_tool convert PATH FORMAT OUT.zip        with pixels; the JSON says how long reading and writing took
- *     format_tool bench IMAGES ANNOTATIONS FORMAT OUT.zip   made-up images without pixels; prints seconds
+ *     format_tool bench IMAGES ANNOTATIONS FORMAT OUT.zip [PIXELS]   made-up images, each with the bytes of the file PIXELS; prints seconds of writing and reading back
  *
  * A zip is unpacked into a temporary folder that is removed at the end.
  */
@@ -38,7 +38,7 @@ typedef struct Gathered {
     size_t count, capacity, next;
     size_t splits[4]; /* train, val, test, none */
     double read_seconds, write_seconds;
-    bool list;        /* print each image instead of keeping it */
+    bool list, keep;  /* print each image, keep it */
     Buffer line;
 } Gathered;
 
@@ -92,6 +92,7 @@ static Status gather(void *context, const DatasetImage *image, Error *err) {
         print_image(g, image);
         return STATUS_OK;
     }
+    if (!g->keep) return STATUS_OK;
     if (g->count == g->capacity) {
         g->capacity = g->capacity ? 2 * g->capacity : 64;
         g->images = xrealloc(g->images, g->capacity * sizeof *g->images);
@@ -192,7 +193,7 @@ static int on_dataset(int argc, char **argv) {
     Error err = {0};
     Dataset *dataset = NULL;
     DatasetReport report;
-    Gathered g = {.list = text_equal(argv[0], "list")};
+    Gathered g = {.list = text_equal(argv[0], "list"), .keep = argc == 4};
     if (!mkdtemp(work)) return fail(&(Error){STATUS_IO, "no temporary folder"});
     arena_init(&g.arena, SIZE_MAX);
     buffer_init(&g.line, (size_t)1 << 31);
@@ -217,6 +218,7 @@ static int on_dataset(int argc, char **argv) {
 
 typedef struct Made {
     size_t images, per_image, next;
+    const char *pixels;
     Arena arena;
     char filename[32];
 } Made;
@@ -228,10 +230,11 @@ static Status made_next(void *context, bool with_annotations, DatasetImage *out,
     if (!*more) return STATUS_OK;
     arena_reset(&m->arena);
     snprintf(m->filename, sizeof m->filename, "image_%07zu.jpg", m->next);
-    *out = (DatasetImage){.folder = m->next % 3 ? "/a" : "/", .filename = m->filename, .width = 1920, .height = 1080, .status = "complete"};
+    *out = (DatasetImage){.folder = m->next % 3 ? "/a" : "/", .filename = m->filename, .width = 1920, .height = 1080, .status = "complete", .path = m->pixels,
+                          .id = arena_printf(&m->arena, "11111111-2222-3333-4444-%012zx", m->next)};
     for (size_t i = 0; i < m->per_image; i++) {
         double x = (double)((m->next * 37 + i * 101) % 1800) + 0.25, y = (double)((m->next * 53 + i * 67) % 1000) + 0.5;
-        Annotation a = {.id = "a", .name = i % 3 ? "car" : "person", .bounding_box = {x, y, 60.5, 42.75}, .confidence = 1};
+        Annotation a = {.id = arena_printf(&m->arena, "55555555-6666-7777-8888-%06zx%06zx", m->next, i), .name = i % 3 ? "car" : "person", .bounding_box = {x, y, 60.5, 42.75}, .confidence = 1};
         if (i % 4 == 0) {
             a.type = ANNOTATION_POLYGON;
             Point *p = arena_new_array(&m->arena, Point, 12);
@@ -251,25 +254,37 @@ static Status made_rewind(void *context, Error *err) {
     return STATUS_OK;
 }
 
-static int bench(char **argv) {
+static double cpu_seconds(const struct rusage *usage) {
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) + (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+}
+
+static int bench(int argc, char **argv) {
     int64_t images = 0, annotations = 0;
     Error err = {0};
     const DatasetFormat *format = dataset_format_find(argv[3]);
     if (!text_to_int(argv[1], &images) || !text_to_int(argv[2], &annotations) || images < 1 || !format) return 2;
-    Made made = {.images = (size_t)images, .per_image = (size_t)(annotations / images)};
+    Made made = {.images = (size_t)images, .per_image = (size_t)(annotations / images), .pixels = argc > 5 ? argv[5] : NULL};
     arena_init(&made.arena, SIZE_MAX);
     DatasetClass classes[] = {{.name = "person"}, {.name = "car"}};
-    DatasetInfo info = {.name = "bench", .classes = classes, .class_count = 2};
+    size_t counts[2];
+    DatasetInfo info = {.name = "bench", .class_counts = counts, .classes = classes, .class_count = 2, .include_images = made.pixels};
     DatasetWritten written;
+    struct rusage after_write, after_check;
+    char work[] = "/tmp/format_tool.XXXXXX";
+    if (!mkdtemp(work)) return fail(&(Error){STATUS_IO, "no temporary folder"});
     double start = clock_monotonic();
     Status status = dataset_write(format, &info, &(DatasetSource){&made, made_next, made_rewind}, argv[4], &written, &err);
-    double seconds = clock_monotonic() - start;
+    double written_at = clock_monotonic();
+    getrusage(RUSAGE_SELF, &after_write);
+    if (status == STATUS_OK) status = dataset_check(format, argv[4], work, &info, &written, NULL, NULL, &err);
+    double checked_at = clock_monotonic();
+    getrusage(RUSAGE_SELF, &after_check);
     arena_clear(&made.arena);
+    file_remove_tree(work, NULL);
     if (status != STATUS_OK) return fail(&err);
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    printf("%zu images, %zu annotations: %.2f s, %ld MB RSS, zip of %.1f MB\n", written.images, written.annotations, seconds,
-           usage.ru_maxrss / 1024, (double)written.bytes / 1e6);
+    printf("%zu images, %zu annotations: %.2f s (%.2f s of the CPU), %ld MB RSS, zip of %.1f MB; read back in %.2f s (%.2f s), %ld MB\n", written.images,
+           written.annotations, written_at - start, cpu_seconds(&after_write), after_write.ru_maxrss / 1024, (double)written.bytes / 1e6,
+           checked_at - written_at, cpu_seconds(&after_check) - cpu_seconds(&after_write), after_check.ru_maxrss / 1024);
     return 0;
 }
 
@@ -277,7 +292,7 @@ int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
     if (argc == 3 && (text_equal(command, "read") || text_equal(command, "list"))) return on_dataset(2, argv + 1);
     if (argc == 5 && text_equal(command, "convert")) return on_dataset(4, argv + 1);
-    if (argc == 6 && text_equal(command, "bench")) return bench(argv + 1);
-    fputs("usage: format_tool read|list PATH\n       format_tool convert PATH FORMAT OUT.zip\n       format_tool bench IMAGES ANNOTATIONS FORMAT OUT.zip\n", stderr);
+    if ((argc == 6 || argc == 7) && text_equal(command, "bench")) return bench(argc - 1, argv + 1);
+    fputs("usage: format_tool read|list PATH\n       format_tool convert PATH FORMAT OUT.zip\n       format_tool bench IMAGES ANNOTATIONS FORMAT OUT.zip [PIXELS]\n", stderr);
     return 2;
 }

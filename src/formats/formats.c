@@ -56,9 +56,9 @@ void dataset_kinds_write(const DatasetKinds *kinds, JsonWriter *w) {
 static Status open_zip(Dataset *d, const char *path, Error *err) {
     const DatasetReadOptions *o = &d->options;
     if (!o->work_folder) return error_set(err, STATUS_BAD_REQUEST, "%s is a zip; only folders can be read here", file_base_name(path));
-    UnpackLimits limits = {o->max_entries, o->max_bytes, o->max_ratio};
+    UnpackLimits limits = {o->max_entries, o->max_bytes, o->max_ratio, o->stop, o->context};
     Status status = tree_begin(&d->tree, o->work_folder, err);
-    if (status == STATUS_OK) status = unpack_zip(path, &d->tree, !o->labels_alone, limits, err);
+    if (status == STATUS_OK) status = unpack_zip(path, &d->tree, !o->labels_alone, limits, &d->entries, err);
     if (status != STATUS_OK) return status;
     tree_add_absent(&d->tree, o->absent);
     status = tree_finish(&d->tree, err);
@@ -121,13 +121,12 @@ Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *
     if (d->tree.passed_total > d->tree.passed_count) reader_leave_file_out(&r, ".", "%zu more are passed over", d->tree.passed_total - d->tree.passed_count);
     tell_other_formats(&r, format);
     Status status = format ? format->read(&r, err) : STATUS_OK;
+    if (status == STATUS_OK && d->options.stop && d->options.stop(d->options.context)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
     if (status == STATUS_OK) status = reader_deliver_rest(&r, err);
     arena_clear(&r.image_arena);
     arena_clear(&arena);
     return status;
 }
-
-Status dataset_verify_zip(const char *path, size_t *out_files, Error *err) { return unpack_verify(path, out_files, err); }
 
 /* ---- writing ---- */
 
@@ -171,7 +170,6 @@ static Status finish(Writer *w, const DatasetFormat *format, Error *err) {
     buffer_init(&head, (size_t)1 << 30);
     json_writer_init(&j, &head);
     manifest_head(w, format, &j);
-    w->written->label_bytes = zip_writer_text_bytes(w->zip);
     Status status = zip_writer_finish(w->zip, buffer_text(&head), &w->written->files, &w->written->bytes, err);
     buffer_clear(&head);
     return status;
@@ -184,7 +182,8 @@ Status dataset_write(const DatasetFormat *format, const DatasetInfo *info, const
     Arena arena;
     arena_init(&arena, SIZE_MAX);
     Writer w = {.info = info, .source = source, .written = out, .arena = &arena};
-    w.class_counts = arena_new_array(&arena, size_t, info->class_count);
+    w.class_counts = info->class_counts ? info->class_counts : arena_new_array(&arena, size_t, info->class_count);
+    for (size_t i = 0; i < info->class_count; i++) w.class_counts[i] = 0;
     arena_init(&w.image_arena, SIZE_MAX);
     string_map_init(&w.classes, &arena);
     for (size_t i = 0; i < info->class_count; i++) string_map_get_or_set(&w.classes, info->classes[i].name, i);

@@ -165,7 +165,8 @@ Status pictograph_read(Reader *r, Error *err) {
     yyjson_doc_free(doc);
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        if (is_label(file, head)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+        if (is_label(file, head)) reader_claim_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
+        arena_reset(&r->image_arena);
     }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {

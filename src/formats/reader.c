@@ -138,6 +138,7 @@ static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label
 static TreeFile *find_by_place(Reader *r, const char *label_path, const char *named) {
     const char *slash = strrchr(label_path, '/');
     Arena scratch;
+    if (!r->tree->image_count) return NULL; /* it would be looked for at a hundred places */
     arena_init(&scratch, SIZE_MAX);
     TreeFile *file = find_mirrored(r->tree, &scratch, label_path, named);
     if (!file) file = find_at(r->tree, &scratch, label_path, slash ? (int)(slash - label_path) : 0, named);
@@ -337,11 +338,23 @@ bool reader_text(Reader *r, const TreeFile *file, Buffer *out) {
     return false;
 }
 
+bool reader_open_text(Reader *r, const TreeFile *file, LongText *out) {
+    char head[sizeof TEXT_MARK] = "";
+    int64_t size = tree_size(r->tree, file);
+    bool is_readable = size >= 0 && tree_bytes(r->tree, file, 0, head, sizeof head - 1) >= 0, fits = (uint64_t)size <= r->options->max_label_bytes;
+    if (!is_readable) reader_leave_file_out(r, file->path, "cannot be read");
+    else if (!fits) reader_leave_file_out(r, file->path, "cannot be read: larger than %llu bytes", (unsigned long long)r->options->max_label_bytes);
+    if (!is_readable || !fits) return false;
+    long_text_of_file(out, r->tree, file, text_equal(head, TEXT_MARK) ? strlen(TEXT_MARK) : 0, r->options->stop, r->options->context);
+    return true;
+}
+
 Status reader_label_files(Reader *r, bool (*takes)(const Dataset *dataset, const TreeFile *file),
                           Status (*read)(Reader *reader, const char *file, const char *text, size_t size, Error *err), Error *err) {
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
+        arena_reset(&r->image_arena);
     }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {

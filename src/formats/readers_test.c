@@ -152,13 +152,10 @@ static void coco_files_of_one_image_are_put_together(void **state) {
                         "! instances_train.json: 1 of its images are listed before: 1 of their annotations are added there, 0 are there already\n"
                         "! instances_val.json: 1 of its images are listed before: 1 of their annotations are added there, 0 are there already\n");
     assert_int_equal(t.report.annotations, 4);
-    DatasetReadOptions options = DATASET_READ_DEFAULTS; /* what is larger in all than one label file may be is not read together */
+    char *together = arena_strdup(&t.arena, buffer_text(&t.told));
+    DatasetReadOptions options = DATASET_READ_DEFAULTS; /* each may be as large */
     options.max_label_bytes = (uint64_t)file_size(test_path(&t, "d/instances_extra.json"));
-    const char *told = test_read_with(&t, test_path(&t, "d"), options);
-    assert_non_null(strstr(told, "/ a.png 9x9 none: 1 bus bbox 1,2,3,4\n"));
-    assert_non_null(strstr(told, "! instances_train.json: image a.png is listed in a file before; left out here, with 1 annotations\n"));
-    assert_non_null(strstr(told, "! instances_val.json: image a.png is listed in a file before; left out here, with 1 annotations\n"));
-    assert_int_equal(t.report.left_out, 3);
+    assert_string_equal(test_read_with(&t, test_path(&t, "d"), options), together);
 }
 
 /* The reader cuts the text into rows by itself: what is no JSON must be refused as a whole, and told as the parser tells it. */
@@ -459,6 +456,58 @@ static void labelme_with_its_oddities(void **state) {
                         "! json/other.json: a JSON file, but not of LabelMe; passed over\n");
 }
 
+/* Long texts are read piece by piece: wherever the pieces of this one end, it says the same. `hole` marks where it becomes longer by `filling`. */
+static void same_wherever_it_is_cut(const char *name, const char *text, char filling) {
+    enum { PIECE = 1 << 17 };
+    const char *hole = strchr(text, '$');
+    size_t before = (size_t)(hole - text), after = strlen(hole + 1);
+    char *told = NULL, *long_text = xmalloc(before + PIECE + after);
+    for (size_t shift = 0; shift <= after; shift++) {
+        size_t size = shift ? PIECE - before - after + shift - 1 : 1;
+        memcpy(long_text, text, before);
+        memset(long_text + before, filling, size);
+        memcpy(long_text + before + size, hole + 1, after);
+        FILE *file = fopen(test_path(&t, name), "w");
+        if (!file || fwrite(long_text, 1, before + size + after, file) != before + size + after || fclose(file) != 0) fail_msg("%s", name);
+        const char *now = test_read(&t, "d");
+        if (!told) told = arena_strdup(&t.arena, now);
+        assert_string_equal(now, told);
+    }
+    assert_non_null(strstr(told, "car"));
+    free(long_text);
+}
+
+static void long_texts_are_read_in_pieces(void **state) {
+    (void)state;
+    test_image(&t, "d/a.png", 90, 90);
+    test_image(&t, "d/b.png", 90, 90);
+    same_wherever_it_is_cut("d/a.csv", "junk,filename,name,x,y,w,h\n$,a.png,car,1,2,3,4\r\n,b.png,\"c \"\"a\"\"\n\",5,6,7,8\r\n\r\n,a.png,bus,9,8,7,6\r\n,\"b.png\",car,1,1,1,1", 'x');
+    file_remove_tree(test_path(&t, "d/a.csv"), NULL);
+    same_wherever_it_is_cut("d/a.json", "{$\"annotations\" : [ {\"id\":1,\"image_id\":5,\"category_id\":1,\"bbox\":[1,2,3,4]}, {\"id\":1,\"image_id\":5,\"category_id\":2,\"bbox\":[1,2,3,4]},"
+                            "{\"image_id\":\"4\",\"category_id\":1,\"bbox\":[5,2,3,4],\"x\":\"]\\\\\\\",\"},{\"image_id\":5,\"category_id\":1,\"bbox\":[7,2,3,4]}],"
+                            "\"images\":[{\"id\":4,\"file_name\":\"b.png\"},{\"id\":5,\"file_name\":\"a.png\"}],\"categories\":[{\"id\":1,\"name\":\"car\"},{\"id\":2,\"name\":\"b,]\\\"s\"}]}", ' ');
+    same_wherever_it_is_cut("d/a.json", "{\"images\":[{\"id\":4,\"x\":\"$\",\"file_name\":\"b.png\"}],\"annotations\":[{\"image_id\":4,\"category_id\":1,\"bbox\":[1,2,3,4]}],"
+                            "\"categories\":[{\"id\":1,\"name\":\"car\"}]}", 'x');
+    assert_string_equal(test_read(&t, "d"), "coco\n/ b.png 90x90 none: #0 car bbox 1,2,3,4\n/ a.png 90x90 none: -\n");
+}
+
+/* Many annotations of one image, those of others between them. */
+static void coco_annotations_may_stand_anywhere(void **state) {
+    (void)state;
+    Buffer text;
+    buffer_init(&text, 1 << 24);
+    buffer_append_text(&text, "{\"images\":[{\"id\":\"a\",\"file_name\":\"a.png\"},{\"id\":7,\"file_name\":\"b.png\"}],\"annotations\":[");
+    for (int i = 0; i < 9000; i++) buffer_printf(&text, "%s{\"id\":%d,\"image_id\":%s,\"category_id\":1,\"bbox\":[1,2,3,4]}", i ? ",\n" : "", i, i < 6000 && i != 3000 ? "\"a\"" : "7.0");
+    buffer_append_text(&text, "],\"categories\":[{\"id\":1,\"name\":\"car\"}]}");
+    test_file(&t, "d/a.json", buffer_text(&text));
+    buffer_clear(&text);
+    const char *told = test_read(&t, "d");
+    assert_int_equal(t.report.annotations, 9000);
+    assert_int_equal(t.report.left_out, 0);
+    assert_non_null(strstr(told, "; 2999 car bbox 1,2,3,4; 3001 car bbox"));
+    assert_non_null(strstr(told, "b.png 0x0 none: 3000 car bbox 1,2,3,4; 6000 car bbox"));
+}
+
 static void csv_with_its_oddities(void **state) {
     (void)state;
     test_image(&t, "d/images/a, \"b\".png", 100, 80);
@@ -706,6 +755,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(shapes_outside_their_image_are_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_texts_are_read_in_pieces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_annotations_may_stand_anywhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(csv_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_names_in_two_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_composed_and_not, set_up, tear_down),

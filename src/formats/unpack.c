@@ -22,7 +22,7 @@
 typedef struct Unpacker {
     struct archive *archive;
     const char *path;
-    Tree *tree; /* NULL: nothing is kept */
+    Tree *tree;
     bool with_images;
     UnpackLimits limits;
     uint64_t packed, unpacked, entries;
@@ -49,6 +49,7 @@ static Status broken(const Unpacker *u, Error *err) {
 
 static Status count_bytes(Unpacker *u, uint64_t size, Error *err) {
     u->unpacked += size;
+    if (u->limits.stop && u->limits.stop(u->limits.context)) return error_set(err, STATUS_CANCELLED, "Cancelled");
     const char *name = file_base_name(u->path);
     if (u->unpacked > u->limits.max_bytes)
         return error_set(err, STATUS_PAYLOAD_TOO_LARGE, "%s: more than %llu bytes when unpacked", name, (unsigned long long)u->limits.max_bytes);
@@ -150,8 +151,8 @@ static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err)
     if (name_leads_out(name)) return refuse(u, name, "is an unsafe name", err);
     if (archive_entry_is_encrypted(entry)) return error_set(err, STATUS_BAD_REQUEST, "%s: encrypted", file_base_name(u->path));
     bool usable = is_usable(name);
-    if (!usable && u->tree) tree_pass_over(u->tree, name, "a name that cannot be used; passed over");
-    if (!usable || !u->tree) return copy_data(u, -1, err);
+    if (!usable) tree_pass_over(u->tree, name, "a name that cannot be used; passed over");
+    if (!usable) return copy_data(u, -1, err);
     if (!name_is_image(name)) return add_label(u, name, err);
     return u->with_images ? write_image(u, name, err) : check_image(u, name, err);
 }
@@ -203,12 +204,8 @@ static Status unpack(Unpacker *u, Error *err) {
     return status;
 }
 
-Status unpack_zip(const char *path, Tree *tree, bool with_images, UnpackLimits limits, Error *err) {
-    return unpack(&(Unpacker){.path = path, .tree = tree, .with_images = with_images, .limits = limits}, err);
-}
-
-Status unpack_verify(const char *path, size_t *out_entries, Error *err) {
-    Unpacker u = {.path = path, .limits = {UINT64_MAX, UINT64_MAX, 0}};
+Status unpack_zip(const char *path, Tree *tree, bool with_images, UnpackLimits limits, size_t *out_entries, Error *err) {
+    Unpacker u = {.path = path, .tree = tree, .with_images = with_images, .limits = limits};
     Status status = unpack(&u, err);
     *out_entries = (size_t)u.entries;
     return status;

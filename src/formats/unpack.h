@@ -14,12 +14,13 @@ typedef struct UnpackLimits {
     uint64_t max_entries;
     uint64_t max_bytes; /* unpacked */
     uint64_t max_ratio; /* unpacked to packed, looked at past 64 MiB unpacked */
+    bool (*stop)(void *context); /* true: nobody wants the rest; NULL: never */
+    void *context;
 } UnpackLimits;
 
 /* True when the file begins as a zip does. */
 bool unpack_is_zip(const char *path);
 /* Into a tree that was begun: the caller finishes it. Without images these are only read, which compares sizes and checksums, and have names alone.
- * STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit. What was unpacked before stays. */
-Status unpack_zip(const char *path, Tree *tree, bool with_images, UnpackLimits limits, Error *err);
-/* Reads every entry of a zip, keeping nothing: sizes and checksums are compared. *out_entries counts them. STATUS_BAD_REQUEST for a broken one. */
-Status unpack_verify(const char *path, size_t *out_entries, Error *err);
+ * *out_entries counts what the zip holds. STATUS_BAD_REQUEST for a hostile or broken archive, STATUS_PAYLOAD_TOO_LARGE past a limit, STATUS_CANCELLED
+ * when it was stopped. What was unpacked before stays. */
+Status unpack_zip(const char *path, Tree *tree, bool with_images, UnpackLimits limits, size_t *out_entries, Error *err);

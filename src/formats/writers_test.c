@@ -1,10 +1,12 @@
 /* Units of the writers and of zips: what goes out comes back, losses are told, equal data is equal bytes, hostile archives are refused. */
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -128,13 +130,18 @@ static void coco_keeps_shapes(void **state) {
                         "! annotations/instances.json: a.jpg, annotation 4 (car): box reaches 5 pixels out of the image; cut\n");
 }
 
+static UnpackLimits limits_of(uint64_t entries, uint64_t bytes, uint64_t ratio) {
+    return (UnpackLimits){.max_entries = entries, .max_bytes = bytes, .max_ratio = ratio};
+}
+
 /* A zip as a tree, images unpacked; the caller closes it. */
 static Status unpack(const char *path, UnpackLimits limits, Tree *tree) {
     char *folder = test_path(&t, "into");
     file_remove_tree(folder, NULL);
     file_make_directories(folder, 0700, NULL);
     Status status = tree_begin(tree, folder, &t.err);
-    if (status == STATUS_OK) status = unpack_zip(path, tree, true, limits, &t.err);
+    size_t entries;
+    if (status == STATUS_OK) status = unpack_zip(path, tree, true, limits, &entries, &t.err);
     return status == STATUS_OK ? tree_finish(tree, &t.err) : status;
 }
 
@@ -150,7 +157,7 @@ static const char *in_zip(const char *zip, const char *name, size_t *size) {
     Tree tree;
     Buffer text;
     buffer_init(&text, 1 << 24);
-    assert_int_equal(unpack(test_path(&t, zip), (UnpackLimits){100, 1 << 30, 0}, &tree), STATUS_OK);
+    assert_int_equal(unpack(test_path(&t, zip), limits_of(100, 1 << 30, 0), &tree), STATUS_OK);
     const TreeFile *file = tree_find(&tree, name);
     if (file) assert_int_equal(tree_text(&tree, file, &text, &t.err), STATUS_OK);
     *size = text.size;
@@ -456,7 +463,7 @@ static char *zip_of(const char *name, int type, size_t size, int copies) {
 
 static void hostile_zips_are_refused(void **state) {
     (void)state;
-    const UnpackLimits limits = {100, 1 << 30, 100};
+    const UnpackLimits limits = limits_of(100, 1 << 30, 100);
     assert_int_equal(unpacked(zip_of("a/b.txt", AE_IFREG, 10, 1), limits), STATUS_OK);
     size_t size;
     assert_non_null(in_zip("hostile.zip", "a/b.txt", &size));
@@ -470,8 +477,8 @@ static void hostile_zips_are_refused(void **state) {
     assert_int_equal(unpacked(zip_of(".twice.txt", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
     assert_int_equal(unpacked(zip_of("twice.png", AE_IFREG, 10, 2), limits), STATUS_BAD_REQUEST);
     assert_int_equal(unpacked(zip_of("bomb", AE_IFREG, (size_t)100 << 20, 1), limits), STATUS_PAYLOAD_TOO_LARGE);
-    assert_int_equal(unpacked(zip_of("big", AE_IFREG, 5000, 1), (UnpackLimits){100, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
-    assert_int_equal(unpacked(zip_of("many", AE_IFREG, 1, 5), (UnpackLimits){0, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+    assert_int_equal(unpacked(zip_of("big", AE_IFREG, 5000, 1), limits_of(100, 4000, 100)), STATUS_PAYLOAD_TOO_LARGE);
+    assert_int_equal(unpacked(zip_of("many", AE_IFREG, 1, 5), limits_of(0, 4000, 100)), STATUS_PAYLOAD_TOO_LARGE);
     test_file(&t, "broken.zip", "PK\x03\x04 nothing that follows is right");
     assert_int_equal(unpacked(test_path(&t, "broken.zip"), limits), STATUS_BAD_REQUEST);
     DatasetReadOptions options = DATASET_READ_DEFAULTS;
@@ -487,12 +494,12 @@ static void names_in_zips_that_cannot_be_used_are_passed_over(void **state) {
     const char *names[] = {"\xff\xfe.png", "\xff\xfe.txt", "new\nline.png", "a//b.txt", "a/./b.png", longer, deep};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         Tree tree;
-        assert_int_equal(unpack(zip_of(names[i], AE_IFREG, 10, 2), (UnpackLimits){100, 1 << 30, 100}, &tree), STATUS_OK);
+        assert_int_equal(unpack(zip_of(names[i], AE_IFREG, 10, 2), limits_of(100, 1 << 30, 100), &tree), STATUS_OK);
         assert_int_equal(tree.count, 0);
         assert_int_equal(tree.passed_count, 2);
         assert_string_equal(tree.passed[1].why, "a name that cannot be used; passed over");
         tree_close(&tree);
-        assert_int_equal(unpacked(zip_of(names[i], AE_IFREG, 5000, 1), (UnpackLimits){100, 4000, 100}), STATUS_PAYLOAD_TOO_LARGE);
+        assert_int_equal(unpacked(zip_of(names[i], AE_IFREG, 5000, 1), limits_of(100, 4000, 100)), STATUS_PAYLOAD_TOO_LARGE);
     }
     assert_non_null(strstr(test_read(&t, file_base_name(zip_of("a/\xff\xfe.png", AE_IFREG, 10, 1))), "! a/??.png: a name that cannot be used; passed over\n"));
 }
@@ -506,9 +513,133 @@ static void a_cut_zip_is_refused(void **state) {
     assert_int_equal(file_read(test_path(&t, "c.zip"), &bytes, NULL), STATUS_OK);
     for (size_t size = 4; size < bytes.size; size += bytes.size / 20) {
         test_file_bytes(&t, "cut.zip", bytes.data, size);
-        assert_int_not_equal(unpacked(test_path(&t, "cut.zip"), (UnpackLimits){100, 1 << 30, 100}), STATUS_OK);
+        assert_int_not_equal(unpacked(test_path(&t, "cut.zip"), limits_of(100, 1 << 30, 100)), STATUS_OK);
     }
     buffer_clear(&bytes);
+}
+
+/* ---- zips that were not written as they should be ---- */
+
+/* A byte of the first file in a zip becomes another one. */
+static void damage(const char *path) {
+    unsigned char header[30] = {0}, byte = 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || pread(fd, header, sizeof header, 0) != sizeof header) fail_msg("%s cannot be read", path);
+    off_t at = (off_t)sizeof header + header[26] + header[28] + 9; /* behind its name and its extra field */
+    if (pread(fd, &byte, 1, at) != 1) fail_msg("%s cannot be read", path);
+    byte ^= 1;
+    if (pwrite(fd, &byte, 1, at) != 1 || close(fd) != 0) fail_msg("%s cannot be written", path);
+}
+
+/* One file of a zip goes, and the zip stays sound. */
+static void drop(const char *path, const char *name) {
+    char without[512];
+    snprintf(without, sizeof without, "%s.without", path);
+    struct archive *in = archive_read_new(), *out = archive_write_new();
+    archive_read_support_format_zip(in);
+    archive_write_set_format_zip(out);
+    if (archive_read_open_filename(in, path, 1 << 16) != ARCHIVE_OK || archive_write_open_filename(out, without) != ARCHIVE_OK) fail_msg("%s", path);
+    size_t dropped = 0;
+    for (struct archive_entry *entry; archive_read_next_header(in, &entry) == ARCHIVE_OK;) {
+        char chunk[1 << 12];
+        if (strcmp(archive_entry_pathname(entry), name) == 0) {
+            dropped++;
+            continue;
+        }
+        archive_write_header(out, entry);
+        for (la_ssize_t n; (n = archive_read_data(in, chunk, sizeof chunk)) > 0;) archive_write_data(out, chunk, (size_t)n);
+    }
+    archive_read_free(in);
+    if (archive_write_close(out) != ARCHIVE_OK || dropped != 1) fail_msg("%s lacks %s", path, name);
+    archive_write_free(out);
+    assert_int_equal(rename(without, path), 0);
+}
+
+/* What dataset_check says of a zip; "" when it is sound. */
+static const char *checked(const char *name, const char *format, const DatasetInfo *info, const DatasetWritten *written, bool (*stop)(void *context)) {
+    char *folder = test_path(&t, "check");
+    file_remove_tree(folder, NULL);
+    file_make_directories(folder, 0700, NULL);
+    t.err = (Error){0};
+    Status status = dataset_check(dataset_format_find(format), test_path(&t, name), folder, info, written, stop, NULL, &t.err);
+    if (status == STATUS_OK) return "";
+    assert_true(stop ? status == STATUS_CANCELLED : status == STATUS_BAD_REQUEST || status == STATUS_INTERNAL_ERROR);
+    return t.err.message;
+}
+
+/* The labels of an image, in the formats with a file an image. */
+static const char *label_of(const char *format) {
+    static const char *const LABELS[][2] = {
+        {"pictograph", "annotations/x/a.png.json"}, {"yolo", "labels/x/a.txt"}, {"pascal_voc", "Annotations/x/a.xml"}, {"labelme", "x/a.json"}};
+    for (size_t i = 0; i < sizeof LABELS / sizeof *LABELS; i++)
+        if (text_equal(LABELS[i][0], format)) return LABELS[i][1];
+    return NULL;
+}
+
+static bool at_once(void *context) {
+    (void)context;
+    return true;
+}
+
+static void what_was_not_written_is_noticed(void **state) {
+    (void)state;
+    for (size_t f = 0; f < 14; f++) {
+        const char *format = dataset_format_name(dataset_format_at(f / 2)), *name = arena_printf(&t.arena, "%s%zu.zip", format, f % 2);
+        size_t counts[2] = {7, 7};
+        Images images = images_of(true);
+        images.items[2].filename = "b.png"; /* drop() knows no other names */
+        DatasetInfo info = {.name = "test", .classes = CLASSES, .class_count = 2, .include_images = f % 2, .class_counts = counts};
+        DatasetWritten written;
+        assert_int_equal(dataset_write(dataset_format_at(f / 2), &info, &(DatasetSource){&images, next, rewind_images}, test_path(&t, name), &written, &t.err), STATUS_OK);
+        assert_int_equal(counts[0] + counts[1], written.annotations);
+        assert_string_equal(checked(name, format, &info, &written, NULL), "");
+        assert_string_equal(checked(name, format, &info, &written, at_once), "Cancelled");
+        written.images++;
+        assert_non_null(strstr(checked(name, format, &info, &written, NULL), "images, not 5"));
+        written.images--;
+        counts[0]--, counts[1]++; /* an annotation of the other class */
+        assert_string_equal(checked(name, format, &info, &written, NULL), "the archive reads back with 1 annotations too many of car");
+        counts[0] += 2, counts[1]--;
+        assert_non_null(strstr(checked(name, format, &info, &written, NULL), "the archive reads back without 1 of"));
+        counts[0]--;
+        if (label_of(format)) {
+            drop(test_path(&t, name), label_of(format));
+            assert_non_null(strstr(checked(name, format, &info, &written, NULL), " files, not "));
+            written.files--;
+            assert_non_null(strstr(checked(name, format, &info, &written, NULL), "the archive reads back as 3 images, not 4"));
+        }
+        damage(test_path(&t, name));
+        assert_string_not_equal(checked(name, format, &info, &written, NULL), "");
+    }
+}
+
+/* Whatever images and classes are called, a zip of ours is as it should be. */
+static void odd_names_read_back(void **state) {
+    (void)state;
+    static const char *const FILES[] = {"..jpg", "classes.jpg", "labels.png", "labels.jpg", "MANIFEST.jpg", ".jpg", "a.txt.jpg", "train.jpg"};
+    static const char *const FOLDERS[] = {"/", "/ImageSets", "/labels", "/labels/Annotations", "/images"};
+    DatasetClass classes[] = {{.name = " a "}, {.name = "a"}, {.name = "b\x01\r\n\t\"\\c"}, {.name = "'=1"}, {.name = "<&>, ;#: x"}};
+    for (size_t f = 0; f < 14; f++) {
+        const DatasetFormat *format = dataset_format_at(f / 2);
+        size_t counts[5];
+        DatasetInfo info = {.name = "test", .classes = classes, .class_count = 5, .include_images = f % 2, .class_counts = counts};
+        for (size_t i = 0; i < 8 * 5; i += 4) {
+            Images images = {.count = 4};
+            Annotation boxes[4];
+            for (size_t k = 0; k < 4; k++) {
+                boxes[k] = BOXES[1];
+                boxes[k].name = classes[(i + k) % 5].name;
+                test_image(&t, "src/a.png", 100, 80);
+                images.items[k] = (DatasetImage){.id = "i", .folder = FOLDERS[(i + k) / 8], .filename = FILES[(i + k) % 8], .width = 100, .height = 80,
+                                                 .path = test_path(&t, "src/a.png"), .annotations = {boxes, k, 0}};
+            }
+            DatasetWritten written;
+            const char *name = arena_printf(&t.arena, "%zu-%zu.zip", f, i), *why;
+            assert_int_equal(dataset_write(format, &info, &(DatasetSource){&images, next, rewind_images}, test_path(&t, name), &written, &t.err), STATUS_OK);
+            assert_int_equal(written.annotations, 6);
+            if (*(why = checked(name, dataset_format_name(format), &info, &written, NULL))) fail_msg("%s, images from %zu on: %s", dataset_format_name(format), i, why);
+        }
+    }
 }
 
 int main(void) {
@@ -530,6 +661,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(hostile_zips_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_in_zips_that_cannot_be_used_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_zip_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_not_written_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_names_read_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

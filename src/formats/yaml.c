@@ -2,6 +2,7 @@
 #include "formats/yaml.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -50,6 +51,18 @@ static const char *skip_space(const char *p) {
     }
 }
 
+/* What JSON writes for a character, p at the letter behind its backslash; false for any other letter, which stands for itself. */
+static bool unescaped(const char *p, char *out, size_t *length) {
+    static const char LETTERS[] = "ntrbf", CHARACTERS[] = "\n\t\r\b\f";
+    const char *letter = strchr(LETTERS, *p);
+    unsigned code;
+    bool is_code = *p == 'u' && strspn(p + 1, "0123456789abcdefABCDEF") >= 4 && sscanf(p + 1, "%4x", &code) == 1 && code > 0 && code < 0x80;
+    if (letter) *out = CHARACTERS[letter - LETTERS];
+    else if (is_code) *out = (char)code;
+    *length = is_code ? 5 : 1;
+    return letter || is_code;
+}
+
 /* After the opening quote; *end is set behind the closing one. */
 static const char *quoted(Arena *arena, const char *p, char quote, const char **end) {
     char *text = arena_alloc(arena, strcspn(p, "\n") + 1), *out = text;
@@ -58,9 +71,10 @@ static const char *quoted(Arena *arena, const char *p, char quote, const char **
             if (quote != '\'' || p[1] != '\'') break;
             p++;
         } else if (quote == '"' && *p == '\\' && p[1] && p[1] != '\n') {
-            p++;
-            if (*p == 'n' || *p == 't') {
-                *out++ = *p++ == 'n' ? '\n' : '\t';
+            size_t length;
+            if (unescaped(++p, out, &length)) {
+                out++;
+                p += length;
                 continue;
             }
         }

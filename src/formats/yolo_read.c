@@ -18,13 +18,17 @@ enum { DETECT_TRIES = 1000, YAML_MAX = 1 << 20 };
 
 /* ---- recognising ---- */
 
-static bool is_name_list(const char *path) {
-    const char *name = file_base_name(path);
+/* In archives of ours they are labels of images with such names. */
+static bool is_our_label(const Tree *tree, const TreeFile *file) { return tree->is_ours && text_starts_with(file->path, "labels/"); }
+
+static bool is_name_list(const Tree *tree, const TreeFile *file) {
+    const char *name = file_base_name(file->path);
+    if (is_our_label(tree, file)) return false;
     return text_equal(name, "classes.txt") || text_equal(name, "obj.names") || text_equal(name, "names.txt") || text_equal(name, "labels.txt");
 }
 
 static bool is_label(const Dataset *d, const TreeFile *file) {
-    return reader_takes(d, file, ".txt") && !is_name_list(file->path) && !strstr(file->path, "ImageSets");
+    return reader_takes(d, file, ".txt") && !is_name_list(&d->tree, file) && (is_our_label(&d->tree, file) || !strstr(file->path, "ImageSets"));
 }
 
 /* "3 0.5 0.5 0.25 0.25" and nothing else in the first line that holds anything. */
@@ -139,7 +143,7 @@ static void class_line(void *context, const char *line) {
 static void classes_of_list(Reader *r) {
     for (size_t i = 0; i < r->tree->count && !r->report->class_count; i++) {
         Buffer text;
-        if (!is_name_list(r->tree->files[i].path) || !reader_text(r, &r->tree->files[i], &text)) continue;
+        if (!is_name_list(r->tree, &r->tree->files[i]) || !reader_text(r, &r->tree->files[i], &text)) continue;
         if (text.size) each_line(text.data, class_line, r);
         buffer_clear(&text);
     }
@@ -277,6 +281,7 @@ void yolo_read_labels(Reader *r, const char *file, const char *text, DatasetImag
 static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
     const char *name = file_base_name(file->path);
     const char *stem = arena_strndup(&r->image_arena, name, strlen(name) - strlen(".txt"));
+    if (!name_is_safe_path(stem)) stem = name; /* "..txt", of the image "..jpg" */
     TreeFile *image_file = reader_find_image(r, file->path, stem);
     DatasetImage image;
     Buffer text;
@@ -299,10 +304,12 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
     return reader_deliver(r, &image, err);
 }
 
-/* A text of words is no label file, which is said where it bears an image's name; an empty one is, when it belongs to an image. */
+/* A text of words is no label file, which is said where it bears an image's name; an empty one is, when it belongs to an image, or to one of those that
+ * are all elsewhere. */
 static bool is_label_text(Reader *r, const TreeFile *file) {
     bool has_image = reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path))) != NULL;
-    bool is = tree_size(r->tree, file) ? starts_as_label(r->tree, file) || strstr(file->path, "labels/") != NULL : has_image;
+    bool in_labels = strstr(file->path, "labels/") != NULL;
+    bool is = tree_size(r->tree, file) ? starts_as_label(r->tree, file) || in_labels : has_image || (in_labels && !r->tree->image_count);
     if (has_image && !is) reader_leave_file_out(r, file->path, "its first line is neither a box nor a polygon; the file is left out");
     arena_reset(&r->image_arena);
     return is;
@@ -332,7 +339,8 @@ Status yolo_read(Reader *r, Error *err) {
     read_keypoint_shape(r, &yaml);
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        if (is_label(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(r->arena, file_base_name(file->path)));
+        if (is_label(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
+        arena_reset(&r->image_arena);
     }
     Status status = STATUS_OK;
     for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {

@@ -38,7 +38,6 @@ struct ZipWriter {
     char *path;
     int fd;
     bool finished; /* the file is to stay */
-    uint64_t text_bytes;
 
     pthread_t thread;
     bool running;
@@ -268,7 +267,6 @@ Status zip_writer_open(ZipWriter **out, const char *path, Error *err) {
 Status zip_writer_bytes(ZipWriter *zip, const char *name, const void *data, size_t size, Error *err) {
     Status status = check_name(name, err);
     if (status != STATUS_OK) return status;
-    zip->text_bytes += size;
     return put(zip, (Message){MESSAGE_BYTES, xstrdup(name), copy(data, size), size, -1}, err);
 }
 
@@ -293,7 +291,6 @@ Status zip_writer_begin(ZipWriter *zip, const char *name, Error *err) {
 Status zip_writer_data(ZipWriter *zip, const void *data, size_t size, Error *err) {
     const char *at = data;
     Status status = STATUS_OK;
-    zip->text_bytes += size;
     while (size && status == STATUS_OK) {
         size_t part = size < CHUNK_SIZE ? size : CHUNK_SIZE;
         status = put(zip, (Message){MESSAGE_DATA, NULL, copy(at, part), part, -1}, err);
@@ -304,8 +301,6 @@ Status zip_writer_data(ZipWriter *zip, const void *data, size_t size, Error *err
 }
 
 Status zip_writer_end(ZipWriter *zip, Error *err) { return put(zip, (Message){.kind = MESSAGE_END, .fd = -1}, err); }
-
-uint64_t zip_writer_text_bytes(const ZipWriter *zip) { return zip->text_bytes; }
 
 /* Lets the thread come to its end; head NULL: without a manifest. */
 static void stop(ZipWriter *zip, const char *head) {

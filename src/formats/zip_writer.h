@@ -24,8 +24,6 @@ Status zip_writer_file(ZipWriter *zip, const char *name, const char *source, Err
 Status zip_writer_begin(ZipWriter *zip, const char *name, Error *err);
 Status zip_writer_data(ZipWriter *zip, const void *data, size_t size, Error *err);
 Status zip_writer_end(ZipWriter *zip, Error *err);
-/* Bytes of the texts so far, before they are compressed. */
-uint64_t zip_writer_text_bytes(const ZipWriter *zip);
 /* Writes MANIFEST.json and closes. head is the text of a JSON object without its last brace, to which `files` is added:
  * [{path, bytes, sha256}, ...] in the order of the zip. */
 Status zip_writer_finish(ZipWriter *zip, const char *head, size_t *files, uint64_t *bytes, Error *err);

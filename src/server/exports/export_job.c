@@ -13,7 +13,12 @@
 enum { SNAPSHOT_SLICE = 5000 };
 
 typedef struct Build {
-    ExportArchive archive;
+    Job *job;
+    ExportRecord record;
+    DatasetInfo info;
+    const DatasetFormat *format;
+    const char *folder, *path; /* the job's own, and the zip in it */
+    DatasetWritten written;
     int64_t annotated;
     ObjectInfo object;
     Error examined; /* how the hashing of the archive went */
@@ -24,7 +29,7 @@ typedef struct Build {
 
 static Status mark_processing(DbSession *tx, void *context, Error *err) {
     const Build *b = context;
-    return db_exec(tx, err, "UPDATE exports SET status = 'processing' WHERE id = $1 AND status = 'pending'", DB_TEXT(b->archive.record.id));
+    return db_exec(tx, err, "UPDATE exports SET status = 'processing' WHERE id = $1 AND status = 'pending'", DB_TEXT(b->record.id));
 }
 
 static Status mark_completed(DbSession *tx, void *context, Error *err) {
@@ -34,20 +39,20 @@ static Status mark_completed(DbSession *tx, void *context, Error *err) {
         status = db_exec(tx, err,
                          "UPDATE exports SET status = 'completed', object = $1, file_size = $2, md5 = $3, image_count = $4, annotation_count = $5, "
                          "annotated_image_count = $6, completed_at = $7 WHERE id = $8 AND status = 'processing'",
-                         DB_TEXT(b->object.sha256), DB_INT(b->object.size), DB_TEXT(b->object.md5), DB_INT((int64_t)b->archive.written.images),
-                         DB_INT((int64_t)b->archive.written.annotations), DB_INT(b->annotated), DB_INT(clock_now_ms()), DB_TEXT(b->archive.record.id));
+                         DB_TEXT(b->object.sha256), DB_INT(b->object.size), DB_TEXT(b->object.md5), DB_INT((int64_t)b->written.images),
+                         DB_INT((int64_t)b->written.annotations), DB_INT(b->annotated), DB_INT(clock_now_ms()), DB_TEXT(b->record.id));
     if (status != STATUS_OK || db_changes(tx) > 0) return status;
     return object_discard(tx, b->object.sha256, err); /* deleted meanwhile: nobody wants these bytes */
 }
 
 static Status drop_slice(DbSession *tx, void *context, Error *err) {
     Build *b = context;
-    return export_drop_snapshot(tx, b->archive.record.id, SNAPSHOT_SLICE, &b->removed, err);
+    return export_drop_snapshot(tx, b->record.id, SNAPSHOT_SLICE, &b->removed, err);
 }
 
 static Status drop_snapshot(Build *b, Error *err) {
     Status status;
-    do status = db_write(b->archive.job->server->store, drop_slice, b, err);
+    do status = db_write(b->job->server->store, drop_slice, b, err);
     while (status == STATUS_OK && b->removed > 0);
     return status;
 }
@@ -55,9 +60,9 @@ static Status drop_snapshot(Build *b, Error *err) {
 /* --- building -------------------------------------------------------------------------------------------------------------- */
 
 static Status write_archive(Build *b, Error *err) {
-    SnapshotReader *reader = snapshot_reader_new(b->archive.job, &b->archive.record, &b->archive.info);
+    SnapshotReader *reader = snapshot_reader_new(b->job, &b->record, &b->info);
     DatasetSource source = snapshot_reader_source(reader);
-    Status status = dataset_write(b->archive.format, &b->archive.info, &source, b->archive.path, &b->archive.written, err);
+    Status status = dataset_write(b->format, &b->info, &source, b->path, &b->written, err);
     b->annotated = snapshot_reader_annotated(reader);
     snapshot_reader_free(reader);
     return status;
@@ -65,15 +70,21 @@ static Status write_archive(Build *b, Error *err) {
 
 static void *examine_archive(void *context) {
     Build *b = context;
-    (void)!objects_examine_file(b->archive.path, &b->object, &b->examined);
+    (void)!objects_examine_file(b->path, &b->object, &b->examined);
     return NULL;
+}
+
+static Status read_back(Build *b, Error *err) {
+    const char *folder = arena_printf(b->job->arena, "%s/check", b->folder);
+    Status status = file_make_directories(folder, 0700, err);
+    return status == STATUS_OK ? dataset_check(b->format, b->path, folder, &b->info, &b->written, job_stop, b->job, err) : status;
 }
 
 /* Reading back takes about as long as hashing and syncing: they go on together. */
 static Status check_archive(Build *b, Error *err) {
     pthread_t thread;
     bool together = pthread_create(&thread, NULL, examine_archive, b) == 0;
-    Status status = export_check(&b->archive, err);
+    Status status = read_back(b, err);
     if (together) pthread_join(thread, NULL);
     else examine_archive(b);
     if (status != STATUS_OK || b->examined.status == STATUS_OK) return status;
@@ -82,11 +93,11 @@ static Status check_archive(Build *b, Error *err) {
 }
 
 static Status build(Build *b, Error *err) {
-    Server *server = b->archive.job->server;
+    Server *server = b->job->server;
     Status status = db_write(server->store, mark_processing, b, err);
     if (status == STATUS_OK) status = write_archive(b, err);
     if (status == STATUS_OK) status = check_archive(b, err);
-    if (status == STATUS_OK) status = objects_adopt_examined(server->objects, b->archive.path, &b->object, err);
+    if (status == STATUS_OK) status = objects_adopt_examined(server->objects, b->path, &b->object, err);
     if (status == STATUS_OK) status = db_write(server->store, mark_completed, b, err);
     return status;
 }
@@ -94,19 +105,20 @@ static Status build(Build *b, Error *err) {
 static bool is_final(ExportStatus status) { return status == EXPORT_STATUS_COMPLETED || status == EXPORT_STATUS_FAILED; }
 
 static Status run_export(Job *job, Error *err) {
-    Build b = {.archive.job = job};
+    Build b = {.job = job};
     DbSession *db = db_session(job->server->store);
-    Status status = export_load_by_id(db, job->arena, job->id, &b.archive.record, err);
+    Status status = export_load_by_id(db, job->arena, job->id, &b.record, err);
     db_session_release(job->server->store, db);
     if (status == STATUS_NOT_FOUND) return STATUS_OK; /* deleted meanwhile */
     if (status != STATUS_OK) return status;
-    if (!is_final(b.archive.record.status)) {
-        b.archive.format = dataset_format_find(export_format_name(b.archive.record.format));
-        b.archive.info = export_info(job->arena, job->payload, b.archive.record.include_images);
-        b.archive.folder = objects_work_directory(job->server->objects, job->id, job->arena, err);
-        b.archive.path = b.archive.folder ? arena_printf(job->arena, "%s/export.zip", b.archive.folder) : NULL;
-        status = b.archive.folder ? build(&b, err) : err->status;
-        if (b.archive.folder) file_remove_tree(b.archive.folder, NULL);
+    if (!is_final(b.record.status)) {
+        b.format = dataset_format_find(export_format_name(b.record.format));
+        b.info = export_info(job->arena, job->payload, b.record.include_images);
+        b.info.class_counts = arena_new_array(job->arena, size_t, b.info.class_count);
+        b.folder = objects_work_directory(job->server->objects, job->id, job->arena, err);
+        b.path = b.folder ? arena_printf(job->arena, "%s/export.zip", b.folder) : NULL;
+        status = b.folder ? build(&b, err) : err->status;
+        if (b.folder) file_remove_tree(b.folder, NULL);
     }
     return status == STATUS_OK ? drop_snapshot(&b, err) : status;
 }

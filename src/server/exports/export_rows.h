@@ -40,19 +40,6 @@ char *export_payload(Arena *arena, const char *export_id, const ProjectRecord *p
 /* The reading of it; texts are borrowed from the payload. */
 DatasetInfo export_info(Arena *arena, yyjson_val *payload, bool include_images);
 
-/* What an export's job has written. */
-typedef struct ExportArchive {
-    Job *job;
-    ExportRecord record;
-    DatasetInfo info;
-    const DatasetFormat *format;
-    const char *folder, *path; /* the job's own, and the zip in it */
-    DatasetWritten written;
-} ExportArchive;
-/* Reads the zip by the reader of its format, as far as that can hold it, else entry by entry. STATUS_BAD_REQUEST or STATUS_INTERNAL_ERROR: it does
- * not hold what was written. */
-Status export_check(const ExportArchive *archive, Error *err);
-
 /* Reads the images as they were when the export was created, by folder and name, page by page. Each page is one statement, so that no old
  * state of the database is pinned while a large zip is written. */
 typedef struct SnapshotReader SnapshotReader;

@@ -1,6 +1,4 @@
 /* The job of exports on a store without HTTP: the snapshot keeps what saves, deletions and label removals change; filters, deletion, crash. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -273,30 +271,6 @@ static void damage(const char *path) {
     if (pwrite(fd, &byte, 1, at) != 1 || close(fd) != 0) fail_msg("%s cannot be written", path);
 }
 
-/* One file of a zip goes, and the zip stays sound. */
-static void drop(const char *path, const char *name) {
-    char without[512];
-    snprintf(without, sizeof without, "%s.without", path);
-    struct archive *in = archive_read_new(), *out = archive_write_new();
-    archive_read_support_format_zip(in);
-    archive_write_set_format_zip(out);
-    if (archive_read_open_filename(in, path, 1 << 16) != ARCHIVE_OK || archive_write_open_filename(out, without) != ARCHIVE_OK) fail_msg("%s", path);
-    size_t dropped = 0;
-    for (struct archive_entry *entry; archive_read_next_header(in, &entry) == ARCHIVE_OK;) {
-        char chunk[1 << 12];
-        if (strcmp(archive_entry_pathname(entry), name) == 0) {
-            dropped++;
-            continue;
-        }
-        archive_write_header(out, entry);
-        for (la_ssize_t n; (n = archive_read_data(in, chunk, sizeof chunk)) > 0;) archive_write_data(out, chunk, (size_t)n);
-    }
-    archive_read_free(in);
-    if (archive_write_close(out) != ARCHIVE_OK || dropped != 1) fail_msg("%s lacks %s", path, name);
-    archive_write_free(out);
-    assert_int_equal(rename(without, path), 0);
-}
-
 /* Stands before the job's writer and damages the archive of the export "damaged". */
 Status __real_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err);
 Status __wrap_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err);
@@ -316,63 +290,6 @@ static void an_export_that_cannot_be_read_back_fails(void **state) {
     assert_null(row.object);
 }
 
-static void refused(const ExportArchive *archive, const char *why) {
-    Error err = {0};
-    Status status = export_check(archive, &err);
-    if (status == STATUS_OK) fail_msg("%s: %s", dataset_format_name(archive->format), why);
-    assert_int_equal(file_remove_tree(arena_printf(archive->job->arena, "%s/check", archive->folder), NULL), STATUS_OK);
-}
-
-/* The labels of an image without any, in the formats with a file an image. */
-static const char *label_of_i2(const DatasetFormat *format) {
-    static const char *const LABELS[][2] = {
-        {"pictograph", "annotations/f/i2.jpg.json"}, {"yolo", "labels/f/i2.txt"}, {"pascal_voc", "Annotations/f/i2.xml"}, {"labelme", "f/i2.json"}};
-    for (size_t i = 0; i < sizeof LABELS / sizeof *LABELS; i++)
-        if (strcmp(LABELS[i][0], dataset_format_name(format)) == 0) return LABELS[i][1];
-    return NULL;
-}
-
-static void check_in_format(Fixture *f, Job *job, ExportArchive archive, const DatasetFormat *format, bool small) {
-    Error err = {0};
-    SnapshotReader *reader = snapshot_reader_new(job, &archive.record, &archive.info);
-    DatasetSource source = snapshot_reader_source(reader);
-    archive.format = format;
-    archive.folder = f->directory;
-    archive.path = arena_printf(job->arena, "%s/%s-%d%d.zip", f->directory, dataset_format_name(format), small, archive.info.include_images);
-    if (dataset_write(format, &archive.info, &source, archive.path, &archive.written, &err) != STATUS_OK) fail_msg("%s", err.message);
-    snapshot_reader_free(reader);
-    assert_true(archive.written.label_bytes > 0 && archive.written.annotations == 6);
-    if (!small) archive.written.label_bytes = INT64_MAX; /* too large for the reader of its format */
-    if (export_check(&archive, &err) != STATUS_OK) fail_msg("%s: %s", dataset_format_name(format), err.message);
-    file_remove_tree(arena_printf(job->arena, "%s/check", f->directory), NULL);
-    ExportArchive other = archive;
-    other.written.images++, other.written.files++;
-    refused(&other, "an image is missing");
-    other = archive;
-    other.written.annotations++;
-    if (small) refused(&other, "an annotation is missing");
-    if (label_of_i2(format)) {
-        drop(archive.path, label_of_i2(format));
-        refused(&archive, "a label is missing");
-    }
-    damage(archive.path);
-    refused(&archive, "a byte is wrong");
-}
-
-static Status probe_check(Job *job, Error *err) {
-    Fixture *f = (Fixture *)job->server;
-    ExportArchive archive = {.job = job};
-    DbSession *db = db_session(f->server.store);
-    Status status = export_load_by_id(db, job->arena, job->id, &archive.record, err);
-    db_session_release(f->server.store, db);
-    for (size_t i = 0; dataset_format_at(i / 4); i++) {
-        archive.info = export_info(job->arena, job->payload, i & 1);
-        check_in_format(f, job, archive, dataset_format_at(i / 4), i & 2);
-    }
-    sql(f, "UPDATE exports SET status = 'completed'");
-    return status;
-}
-
 static Status probe_ended(DbSession *tx, const Job *job, Status why, const char *message, Error *err) {
     (void)tx, (void)job, (void)why, (void)message, (void)err;
     return STATUS_OK;
@@ -390,22 +307,11 @@ static void pages_hold_still_while_images_move(void **state) {
     assert_int_equal(number(f, "SELECT count(*) FROM export_snapshots"), 8 + 1); /* nine images were touched, each once */
 }
 
-static void a_damaged_archive_is_refused(void **state) {
-    Fixture *f = *state;
-    static const JobKind PROBE = {"export", "export", 1, 1, probe_check, probe_ended};
-    assert_int_equal(order(f, "e", "coco", NULL, NULL), STATUS_OK);
-    f->server.jobs = jobs_new(&f->server);
-    jobs_register(f->server.jobs, &PROBE);
-    assert_int_equal(jobs_start(f->server.jobs, &f->err), STATUS_OK);
-    assert_int_equal(finished(f, "e").status, EXPORT_STATUS_COMPLETED);
-}
-
 int main(void) {
 #define EXPORTS_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EXPORTS_TEST(a_snapshot_keeps_what_changes_after_it),
         EXPORTS_TEST(pages_hold_still_while_images_move),
-        EXPORTS_TEST(a_damaged_archive_is_refused),
         EXPORTS_TEST(an_export_that_cannot_be_read_back_fails),
         EXPORTS_TEST(equal_data_gives_equal_objects_in_every_format),
         EXPORTS_TEST(filters_of_status_and_class),
