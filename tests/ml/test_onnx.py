@@ -2,11 +2,14 @@
 ONNX Runtime runs it, at any batch size."""
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from PIL import Image
 
 from tools import ROOT, run
 
@@ -54,3 +57,20 @@ def test_metadata_is_complete(tmp_path):
     assert (value.name, shape) == ("images", ["batch", 3, 96, 128])
     assert (result.name, result.type.tensor_type.shape.dim[0].dim_param) == ("output", "batch")
     assert model.opset_import[0].version == 17
+
+
+def test_the_program_of_the_documents_finds_what_the_server_finds(tmp_path):
+    """docs/models.md shows how a model runs without us: here on a picture that needs no scaling, at a score that a few dozen boxes reach."""
+    (program,) = re.findall(r"cat >detect.py <<'PY'\n(.*?)^PY$", (ROOT / "docs" / "models.md").read_text(), re.S | re.M)
+    (tmp_path / "detect.py").write_text(program)
+    pixels, expected = export(tmp_path, "nano", 3, 128, 160)
+    Image.fromarray(pixels[0].transpose(1, 2, 0)[:120, :, ::-1].astype(np.uint8)).save(tmp_path / "a.jpg", quality=95)
+    threshold = np.sort((expected[0, :, 4:5] * expected[0, :, 5:]).ravel())[-60]
+    told = json.loads(run("src/vision/pictograph-vision", "detect", tmp_path / "model.onnx", tmp_path / "a.jpg", f"confidence_threshold={threshold}"))["detections"]
+    done = subprocess.run([sys.executable, "detect.py", "model.onnx", "a.jpg", str(threshold)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = [line.split("\t") for line in done.stdout.splitlines()]
+    assert len(told) == len(found) > 5
+    for ours, theirs in zip(told, found):
+        assert ours["name"] == theirs[0]
+        np.testing.assert_allclose([float(x) for x in theirs[1:]], [ours[key] for key in ("confidence", "x", "y", "w", "h")], atol=0.1)
