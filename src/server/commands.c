@@ -270,7 +270,9 @@ static void examine_text(const ModelReport *r, Arena *arena) {
     const char *engine = r->engines[REPORT_TEXT];
     bool built_in = text_equal(engine, "nanodet");
     say_prompts("text, classes", built_in ? "built-in detector (NanoDet): COCO's 80 classes and their synonyms"
-                                 : engine ? arena_printf(arena, "%s: any word", engine) : "none: install the built-in detector with 'tools/setup models'");
+                                 : engine             ? arena_printf(arena, "%s: any word", engine)
+                                 : r->runtime_problem ? "none without ONNX Runtime"
+                                                      : "none: install the built-in detector with 'tools/setup models'");
     if (built_in || !engine)
         say_prompts("any other word", "no_detection: a SAM 3 of yours with its manifest answers any word (docs/models.md), a model trained on your classes a batch that names it as model_id (docs/training.md)");
 }
@@ -286,9 +288,12 @@ static void examine_models(const Config *config, bool vision, Arena *arena) {
     }
     const char *search = report.engines[REPORT_SEARCH], *point = report.engines[REPORT_POINT], *box = report.engines[REPORT_BOX];
     const char *fails = "none: they fail until the model below is mended";
+    if (report.runtime_problem)
+        say(false, "ONNX Runtime", "", arena_printf(arena, "no model is run: %s; 'tools/setup build' installs it, PICTOGRAPH_ONNXRUNTIME names another", report.runtime_problem));
     say(search != NULL, "search", arena_printf(arena, "images are found by likeness and by tags (%s)", search ? search : ""),
-        builtin_model_path(config, "efficientnet_lite0", arena) ? "no search by likeness or tags until the model below is mended"
-                                                                : "no search by likeness or tags: install the model with 'tools/setup models'");
+        report.runtime_problem                                  ? "no search by likeness or tags without ONNX Runtime"
+        : builtin_model_path(config, "efficientnet_lite0", arena) ? "no search by likeness or tags until the model below is mended"
+                                                                  : "no search by likeness or tags: install the model with 'tools/setup models'");
     say_prompts("point", point ? point : fails);
     say_prompts("box", box ? box : fails);
     examine_text(&report, arena);

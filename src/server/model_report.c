@@ -31,14 +31,15 @@ static KnownModel *add(ModelReport *r, const char *name, const char *role, const
 static void add_built_in(ModelReport *r, const Config *config, Arena *arena) {
     for (size_t i = 0; i < sizeof BUILT_IN / sizeof *BUILT_IN; i++) {
         KnownModel *m = add(r, BUILT_IN[i].name, "built-in", BUILT_IN[i].answers);
-        bool there = BUILT_IN[i].part_of_it || builtin_model_path(config, m->name, arena), needed = false;
+        bool installed = BUILT_IN[i].part_of_it || builtin_model_path(config, m->name, arena), needed = false;
+        bool there = installed && (BUILT_IN[i].part_of_it || !r->runtime_problem);
         for (int task = 0; task < REPORT_TASK_COUNT; task++) {
             if (!(BUILT_IN[i].tasks & TASK(task)) || r->engines[task]) continue;
             needed = true;
             if (there) r->engines[task] = m->name;
         }
         m->state = !there ? "missing" : needed ? "in use" : "ready";
-        if (!there && needed) m->problem = "install it with 'tools/setup models'";
+        if (!there && needed) m->problem = installed ? r->runtime_problem : "install it with 'tools/setup models'";
     }
     for (int task = 0; task < REPORT_TASK_COUNT; task++)
         if (r->engines[task] && !*r->engines[task]) r->engines[task] = NULL;
@@ -97,12 +98,23 @@ static Status add_operators(ModelReport *r, const Config *config, WorkerPool *vi
     return status;
 }
 
+/* Whether there is what runs models at all. */
+static Status ask_runtime(ModelReport *r, WorkerPool *vision, Arena *arena, Error *err) {
+    yyjson_doc *reply = NULL;
+    Status status = workers_call(vision, &reply, "status", "{}", LOAD_SECONDS, NULL, NULL, err);
+    yyjson_val *runtime = status == STATUS_OK ? yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(reply), "result"), "runtime") : NULL;
+    if (runtime && !json_get_bool(runtime, "available", false)) r->runtime_problem = arena_strdup(arena, json_get_string(runtime, "reason", "ONNX Runtime is not installed"));
+    yyjson_doc_free(reply);
+    return status;
+}
+
 Status model_report_load(ModelReport *out, const Config *config, Arena *arena, Error *err) {
     WorkerPool *vision = NULL;
     WorkerProgram program = {.path = arena_printf(arena, "%s/pictograph-vision", config->program_directory), .name = "vision", .count = 1, .idle_seconds = 60,
                              .directory = config->data_directory, .died = STATUS_MODEL_UNAVAILABLE};
     *out = (ModelReport){0};
     Status status = workers_open(&vision, &program, err);
+    if (status == STATUS_OK) status = ask_runtime(out, vision, arena, err);
     if (status == STATUS_OK) status = add_operators(out, config, vision, arena, err);
     workers_close(vision);
     if (status != STATUS_OK) return status;

@@ -19,6 +19,7 @@ typedef struct ModelReport {
     KnownModel models[KNOWN_MODELS_MAX];
     int count;
     const char *engines[REPORT_TASK_COUNT]; /* what answers; NULL: nothing does */
+    const char *runtime_problem; /* why no model can be run; NULL when ONNX Runtime is there */
 } ModelReport;
 
 /* Fails where pictograph-vision does not start. */

@@ -76,6 +76,17 @@ def test_a_folder_of_another_user_is_not_missing(tmp_path):
     (tmp_path / "data").chmod(0o700)
 
 
+def test_doctor_sees_that_models_cannot_be_run(tmp_path):
+    """The variable that --help of the worker names reaches it, and a library that is not there is said, not covered by the models' files."""
+    server = Server(tmp_path / "data")
+    for command in ("doctor", "models"):
+        done = subprocess.run([BIN / "pictographd", command, "--data", server.folder], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "PICTOGRAPH_ONNXRUNTIME": "/nonexistent.so"})
+        assert done.returncode == 0 and "ONNX Runtime is not installed (/nonexistent.so" in done.stdout, done.stdout
+        assert "nanodet                  in use" not in done.stdout and "built-in detector (NanoDet)" not in done.stdout
+    assert "ONNX Runtime" not in server.command("doctor")
+
+
 def test_a_wrong_setting_is_named_once(tmp_path):
     server = Server(tmp_path / "data")
     told = server.command("serve", "--listen", "nowhere", check=False).stderr

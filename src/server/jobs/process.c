@@ -18,7 +18,7 @@
 
 /* What a child may know of the server's environment. Keys and other secrets are in none of these. */
 static const char *const KEPT_VARIABLES[] = {"PATH=", "HOME=", "LANG=", "LC_", "TZ=", "LD_LIBRARY_PATH=", "OMP_", "MALLOC_", "MKL_", "CUDA_", "NVIDIA_",
-                                             "PICTOGRAPH_MODELS=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="};
+                                             "PICTOGRAPH_ONNXRUNTIME=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="};
 
 /* Files of the child by role, all numbered above those that the child gets, so that placing one overwrites no other. */
 enum { FILE_NULL, FILE_OUTPUT, FILE_ERROR, FILE_CHANNEL, FILE_REPORT, FILES, ABOVE_ALL = 10 };
