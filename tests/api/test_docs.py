@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -46,9 +47,15 @@ def sources_of_imports():
         sources.close()
 
 
+@contextlib.contextmanager
+def published_client():
+    """The environment of the published client, first in the path."""
+    yield {"PATH": f"{ROOT}/build/deps/client-1.0.3/bin:{BIN}:{os.environ['PATH']}"}
+
+
 # page -> context manager that runs what its examples need beside the server, and yields environment variables for both.
-COMPANIONS = {"connectors.md": sources_of_imports, "video.md": clip}
-OPTIONAL = {"auto-annotate.md": ROOT / "build/deps/models/nanodet.onnx"}  # page -> what it needs that a set-up may lack
+COMPANIONS = {"connectors.md": sources_of_imports, "python.md": published_client, "video.md": clip}
+OPTIONAL = dict.fromkeys(["auto-annotate.md", "first-steps.md"], ROOT / "build/deps/models/nanodet.onnx")  # page -> what it needs that a set-up may lack
 
 
 def script_of(page):
@@ -104,7 +111,7 @@ def run_page(page):
             last = client.get("//healthz").headers["X-Request-Id"]
             script = base / page
             script.write_text(script_of(page))
-            environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "PICTOGRAPH_BASE_URL": server.url,
+            environment = {"PATH": f"{BIN}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "PICTOGRAPH_BASE_URL": server.url,
                            "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_DATA": str(server.folder), **(settings or {})}
             try:
                 done = subprocess.run(["bash", "-euo", "pipefail", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)

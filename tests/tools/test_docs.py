@@ -112,3 +112,19 @@ def test_every_setting_is_described():
     missing = [row for name, variable, text in settings if (row := f"| `{name}` | `{variable}` | {text} |") not in page]
     assert {"listen", "smtp.url", "connectors.v7_url"} <= {name for name, _, _ in settings}
     assert not missing, "docs/administration.md lacks these rows of its table of settings:\n" + "\n".join(missing)
+
+
+def test_what_is_carried_to_a_machine_without_a_network():
+    """docs/administration.md: the folders are there, and the packages hold every library that the programs name themselves."""
+    page = (ROOT / "docs" / "administration.md").read_text()
+    folders = re.search(r"-chf pictograph\.tar (.*)", page)[1].split()
+    assert not [f for f in folders if not list(ROOT.glob(f))]
+    packages = set(re.search(r"^# apt-get install (.*)", page, re.M)[1].split())
+    if subprocess.run(["dpkg-query", "-W", *packages], capture_output=True).returncode:
+        pytest.skip("another release of Debian than the page names")
+    known = dict(re.findall(r"^\t(\S+) \(.*=> (\S+)$", subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout, re.M)[::-1])
+    needed = set()
+    for program in BIN.glob("pictograph*"):
+        needed |= set(re.findall(r"NEEDED.*\[(.*)\]", subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout))
+    owners = {subprocess.run(["dpkg", "-S", os.path.realpath(known[n])], capture_output=True, text=True).stdout.split(":")[0] for n in needed & set(known)}
+    assert owners - packages <= {"libc6", "libcrypt1", "libgcc-s1", ""}, owners - packages
