@@ -618,7 +618,7 @@ static void odd_names_read_back(void **state) {
     (void)state;
     static const char *const FILES[] = {"..jpg", "classes.jpg", "labels.png", "labels.jpg", "MANIFEST.jpg", ".jpg", "a.txt.jpg", "train.jpg"};
     static const char *const FOLDERS[] = {"/", "/ImageSets", "/labels", "/labels/Annotations", "/images"};
-    DatasetClass classes[] = {{.name = " a "}, {.name = "a"}, {.name = "b\x01\r\n\t\"\\c"}, {.name = "'=1"}, {.name = "<&>, ;#: x"}};
+    DatasetClass classes[] = {{.name = "a b"}, {.name = "a"}, {.name = "b\x01\r\n\t\"\\c"}, {.name = "'=1"}, {.name = "<&>, ;#: x"}};
     for (size_t f = 0; f < 14; f++) {
         const DatasetFormat *format = dataset_format_at(f / 2);
         size_t counts[5];
