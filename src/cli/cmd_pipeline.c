@@ -46,9 +46,18 @@ static int read_folder(Pipeline *pipeline) {
     return CLI_OK;
 }
 
-/* Without enough labels there is nothing to train on: say what comes next. */
+/* Without enough labels there is nothing to train on: say what comes next. Labels that were brought in by other ways have no held-out part that
+ * this command could measure on. */
 static int explain_next_step(const Pipeline *pipeline) {
     const char *name = pipeline->name;
+    size_t annotated = 0;
+    for (size_t i = 0; i < pipeline->images.count; i++) annotated += pipeline->images.images[i].annotation_count > 0;
+    if (annotated >= LABELS_FEWEST_TO_TRAIN) {
+        printf("%zu images of %s are annotated at the server, but no labels of theirs lie in %s, so that none can be held out to measure on.\n"
+               "To train on all that is annotated: pictograph train start %s -p yolox\n",
+               annotated, name, pipeline->folder, name);
+        return CLI_OK;
+    }
     printf("%s. To train a model, at least %d of them need labels:\n"
            "  pictograph datasets import %s FOLDER_WITH_LABELS     files of any of the seven formats\n"
            "  pictograph auto-annotate batch %s -m MODEL_ID        by a model that is there already\n"

@@ -158,6 +158,20 @@ def test_a_folder_without_labels_is_uploaded(server, run, drawn, tmp_path):
     assert not server.answers.runs
 
 
+def test_labels_that_are_at_the_server_already_are_not_asked_for_again(server, run, drawn, tmp_path):
+    """`datasets upload`, `datasets import`, then this on the bare images: what to do is train, not to import once more."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for path in sorted((drawn / "JPEGImages").iterdir())[:6]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    run(folder)
+    done = server.cli("datasets", "import", "fruit", drawn)
+    assert done.returncode == 0 and '"images_saved": 6' in done.stdout, done.stdout + done.stderr
+    done = run(folder)
+    assert done.stdout.startswith("6 images of fruit are annotated at the server") and "pictograph train start fruit -p yolox" in done.stdout
+    assert "datasets import" not in done.stdout and not server.answers.runs
+
+
 def test_what_the_server_does_not_take_fails_in_the_end(server, run, drawn, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
