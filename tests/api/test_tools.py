@@ -73,9 +73,21 @@ def message(client, method="ping", expect=200, headers=None, **fields):
 def test_mcp_tells_the_way_through_its_tools(owner):
     """An agent reads this before its first call: each tool that it names is there, and each command."""
     told = message(owner, "initialize", id=1, params={"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}).json()["result"]["instructions"]
-    named = set(re.findall(r"\b[a-z]+_[a-z_]+\b", told)) - {"model_size", "max_seconds"}
+    named = set(re.findall(r"\b[a-z]+_[a-z_]+\b", told)) - {"model_size", "max_seconds", "include_images", "images_limit", "images_offset"}
     assert named <= {t["name"] for t in TOOLS} and {"train_pipeline", "save_annotations", "download_model"} <= named
     assert "`pictograph datasets import DATASET FOLDER`" in told and "/api/v1/developer/projects/{dataset}" in told
+
+
+def test_mcp_says_how_much_of_a_large_result_fits(owner, jpeg):
+    project = owner.project()
+    image = owner.upload(project, "a.jpg", jpeg)
+    for i in range(8):  # doubled each time
+        ids = [i["id"] for i in owner.get(f"/datasets/by-name/{project['name']}?include_images=true").json()["dataset"]["images"]]
+        owner.post("/batch/images/copy", {"dataset_name": project["name"], "image_ids": ids, "target_folder_path": f"/{i}", "duplicate_handling": "rename"})
+    told = use(owner, "get_dataset", {"name": project["name"], "include_images": True})
+    assert told["_truncated"] and told["_size_chars"] > 100000
+    fits = int(re.search(r": images_limit (\d+) would fit", told["_message"])[1])
+    assert len(use(owner, "get_dataset", {"name": project["name"], "include_images": True, "images_limit": fits})["images"]) == fits > 100
 
 
 def test_mcp_offers_all_tools(owner):

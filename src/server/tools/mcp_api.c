@@ -29,6 +29,7 @@ static const char INSTRUCTIONS[] =
     "(config: model_size nano, tiny, s, m, l or x, epochs, max_seconds), get_training_status until its status is final, download_model; create_export and download_export for the labels.\n"
     "An annotation's name must be a class of its dataset. Names that auto_annotate_text, auto_annotate_point and auto_annotate_box answered with become classes when they are saved; other classes are made by PATCH "
     "/api/v1/developer/projects/{dataset} with the whole list, {\"classes\": [{\"name\": \"car\"}]}, and the same X-API-Key.\n"
+    "A dataset of more images than a conversation holds is read page by page: GET /api/v1/developer/datasets/by-name/{dataset}?include_images=true&images_limit=100&images_offset=0, with the same key.\n"
     "A failure names every wrong argument and says what is allowed: mend the call and repeat it.";
 
 typedef struct Message {
@@ -135,9 +136,32 @@ static void answer_result(Message *m, const char *json, size_t size, bool failed
     end_answer(m);
 }
 
-static void answer_truncated(Message *m, size_t size) {
+/* The argument that bounds a tool's list; NULL when it has none. */
+static const char *limit_of(yyjson_val *tool) {
+    yyjson_val *name, *value;
+    size_t i, count;
+    yyjson_obj_foreach(yyjson_obj_get(yyjson_obj_get(tool, "input_schema"), "properties"), i, count, name, value)
+        if (text_ends_with(yyjson_get_str(name), "limit")) return yyjson_get_str(name);
+    return NULL;
+}
+
+/* How many entries of the list in the result would fit; 0 when nobody knows. */
+static size_t fitting_entries(const Buffer *result) {
+    yyjson_doc *doc = result->failed ? NULL : json_parse(result->data, result->size, NULL);
+    yyjson_val *name, *value;
+    size_t i, count, entries = 0;
+    yyjson_obj_foreach(doc ? yyjson_doc_get_root(doc) : NULL, i, count, name, value)
+        if (yyjson_arr_size(value) > entries) entries = yyjson_arr_size(value);
+    yyjson_doc_free(doc);
+    return entries * RESPONSE_TOKENS_MAXIMUM * 4 / (result->size + 1) * 9 / 10;
+}
+
+static void answer_truncated(Message *m, yyjson_val *tool, const Buffer *result) {
+    const char *limit = limit_of(tool);
+    size_t fitting = limit ? fitting_entries(result) : 0;
     const char *text = arena_printf(&m->rq->arena,
-                                    "{\"_truncated\":true,\"_message\":\"The result is too large for a conversation; narrow it down by a limit or a filter.\",\"_size_chars\":%zu}", size);
+                                    "{\"_truncated\":true,\"_message\":\"The result is too large for a conversation; narrow it down by a limit or a filter%s.\",\"_size_chars\":%zu}",
+                                    fitting ? arena_printf(&m->rq->arena, ": %s %zu would fit", limit, fitting) : "", result->size);
     answer_result(m, text, strlen(text), false);
 }
 
@@ -178,7 +202,7 @@ static void call_tool(Message *m) {
     json_writer_init(&w, &result);
     ToolCall call = {.rq = rq, .tool = tool, .arguments = arguments, .out = &w};
     if (!tool_call_run(&call)) answer_result(m, call.failure, strlen(call.failure), true);
-    else if (result.failed || result.size / 4 > RESPONSE_TOKENS_MAXIMUM) answer_truncated(m, result.size);
+    else if (result.failed || result.size / 4 > RESPONSE_TOKENS_MAXIMUM) answer_truncated(m, tool, &result);
     else answer_result(m, buffer_text(&result), result.size, false);
     buffer_clear(&result);
 }
