@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import threading
+import time
 import uuid
 
 import pytest
@@ -13,6 +14,7 @@ from mcp.client.streamable_http import create_mcp_http_client, streamable_http_c
 
 from conftest import picture
 from server import ROOT
+from specimen import operations
 from test_search import facts, wait_described
 
 TOOLS = yaml.safe_load((ROOT / "api" / "tools.yaml").read_text())["x-tools"]
@@ -30,6 +32,40 @@ def test_registry_is_the_contracts(owner):
         assert owner.get(spelling).json() == registry
     for path in ("/tools", "/tools.json"):
         assert owner.get(path, 304, headers={"If-None-Match": reply.headers["ETag"]}).content == b""
+
+
+def test_operations_say_which_tools_use_them(owner):
+    theirs = {(op.name, tool) for op in operations(owner.contract) for tool in op.item.get("x-tool", [])}
+    assert theirs == {(name, tool["name"]) for tool in TOOLS for name in tool["operations"]}
+
+
+def test_tools_use_no_operation_that_is_not_listed(owner, server, image):
+    """Each tool is called, on something that is there or not; which operations that took stands in the access log, before the line of the call itself."""
+    project, shown = image
+    owner.post(f"/annotations/{shown['id']}", {"annotations": [BOX]})
+    known = {"dataset_name": project["name"], "image_uuid": shown["id"], "image_filename": "a.jpg", "x": 1, "y": 1, "overwrite": True}
+    specimen = operations(owner.contract)[0]
+    calls = [(tool, specimen.value(tool["input_schema"], "", {**known, "name": "t-" + uuid.uuid4().hex[:8]} if tool["name"] != "delete_image" else {})) for tool in TOOLS]
+    calls += [(tool, {**arguments, **more}) for tool, arguments in calls if tool["name"] == "auto_annotate_dataset" for more in ({"overwrite": True}, {"overwrite": True, "mode": "text"})]
+    last, used = owner.get("//healthz").headers["X-Request-Id"], {}
+    for tool, arguments in calls:
+        reply = message(owner, "tools/call", id=1, params={"name": tool["name"], "arguments": arguments})
+        lines = wait_for_line(server, reply.headers["X-Request-Id"], last)
+        used.setdefault(tool["name"], set()).update(line["operation"] for line in lines if line.get("event") == "request" and "operation" in line)
+        last = reply.headers["X-Request-Id"]
+    assert {"createExport", "listExports", "createTrainingRun", "deleteExport"} <= used["train_pipeline"] and {"startAutoAnnotateBatch", "promptText"} <= used["auto_annotate_dataset"]
+    assert sum(bool(names) for names in used.values()) == len(TOOLS) - 3, used  # but for those that the caller's machine runs
+    assert {name: names - set(tool["operations"]) for tool in TOOLS for name, names in used.items() if name == tool["name"] and names - set(tool["operations"])} == {}
+
+
+def wait_for_line(server, request_id, after):
+    """The lines of the log between those two requests, once both are written."""
+    for _ in range(100):
+        text = server.log.read_text().partition(after)[2].partition("\n")[2]
+        if request_id in text:
+            return [json.loads(line) for line in text[:text.index(request_id)].splitlines()[:-1] if line.startswith("{")]
+        time.sleep(0.1)
+    raise AssertionError("the log has no line of the request")
 
 
 def test_registry_needs_a_key(anonymous, with_role):
@@ -160,6 +196,7 @@ def test_mcp_training_needs_annotated_images(owner, image):
     owner.post(f"/annotations/{shown['id']}", {"annotations": [BOX]})
     told = use(owner, "train_pipeline", {"dataset_name": project["name"], "pipeline": "yolox"}, failed=True)
     assert told["error_code"] == "dataset_too_small"
+    assert owner.get(f"/exports/?dataset_name={project['name']}").json()["exports"] == [], "the export of a run that was refused stayed"
 
 
 def test_mcp_training_waits_again_for_the_export_of_an_earlier_call(owner, server, image):

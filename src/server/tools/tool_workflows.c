@@ -110,10 +110,11 @@ static bool begin_export(ToolCall *call, const char *name, yyjson_val **out) {
     return make_export(call, name, body_end(&body, &call->rq->arena), out);
 }
 
-static bool export_for_training(ToolCall *call, const char **out) {
+static bool export_for_training(ToolCall *call, const char **out, bool *is_own) {
     yyjson_val *made;
     const char *name = export_under_way(call);
     if (call->failed_status) return false;
+    *is_own = !name;
     bool waited = name ? wait_for_export(call, name, &made) : begin_export(call, name = export_name(call), &made);
     if (!waited) return false;
     *out = name;
@@ -138,12 +139,28 @@ static bool start_training(ToolCall *call, const char *export_, yyjson_val **out
     return true;
 }
 
+/* The export that was made for a run that was refused: nobody would look for it. What the caller hears of is the refusal. */
+static void discard_export(ToolCall *call, const char *name) {
+    int refusal = call->failed_status;
+    const char *why = call->failure;
+    Arena *arena = &call->rq->arena;
+    const char *target = arena_printf(arena, "/exports/%s/%s", tool_escape(arena, tool_argument(call, "dataset_name")), tool_escape(arena, name));
+    tool_call_operation(call, HTTP_DELETE, target, NULL, NULL);
+    call->failed_status = refusal;
+    call->failure = why;
+}
+
 /* Training outlasts any patience of a call: the run is then shown as it stands, and get_training_status follows it. */
 bool tool_train_pipeline(ToolCall *call) {
     yyjson_val *run, *reply = NULL;
     Arena *arena = &call->rq->arena;
     const char *name;
-    if (!export_for_training(call, &name) || !start_training(call, name, &run)) return false;
+    bool is_own;
+    if (!export_for_training(call, &name, &is_own)) return false;
+    if (!start_training(call, name, &run)) {
+        if (is_own && call->failed_status < 500) discard_export(call, name);
+        return false;
+    }
     if (json_get_bool(call->arguments, "wait", true)) {
         if (!tool_call_wait(call, arena_printf(arena, "/training/%s", json_get_string(run, "id", "")), "training_run", RUN_GOES_ON, &reply)) return false;
         run = yyjson_obj_get(reply, "training_run");
