@@ -81,7 +81,7 @@ def test_check_finds_a_difference(tmp_path):
 
 
 @pytest.mark.parametrize("where, change, complaint", [
-    ("ProjectClassInput", lambda s: s["properties"]["name"].update({"pattern": "^[a-z]+$"}), "no matcher"),
+    ("ProjectClassInput", lambda s: s["properties"]["color"].update({"pattern": "^[a-z]+$"}), "no matcher"),
     ("ProjectCreateRequest", lambda s: s["properties"]["classes"].update({"contains": {"type": "object"}}), "contains"),
     ("ProjectCreateRequest", lambda s: s.pop("additionalProperties"), "additionalProperties"),
     ("ProjectUpdateRequest", lambda s: s.update({"patternProperties": {}}), "patternProperties"),
