@@ -71,6 +71,8 @@ const char *annotation_type_name(AnnotationType type);
 /* The four names and, for the places where the contract takes it, the older "box". */
 bool annotation_type_from_name(const char *name, AnnotationType *out);
 
+enum { CLASS_NAME_CHARACTERS = 120 }; /* limits.yaml projects.class_name_max_chars */
+
 typedef struct ClassCount {
     const char *name; /* borrowed from the list */
     size_t count;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -27,29 +26,12 @@ int cmd_exports_list(Cli *cli) {
     return cli_print_table(cli, table);
 }
 
-/* The first name that the project has no class of; NULL when there is none. An export by a slip of the pen would leave labels out without a word. */
-static const char *unknown_class(Cli *cli, const char *const *names) {
-    if (!*names) return NULL;
-    PictographResult *project = pictograph_projects_get(cli->client, cli->arguments[0], &cli->error);
-    for (; project && *names; names++) {
-        bool known = false;
-        for (size_t i = 0; i < pictograph_count(project, "/classes"); i++) known |= text_equal(pictograph_text(project, arena_printf(&cli->memory, "/classes/%zu/name", i)), *names);
-        if (!known) break;
-    }
-    const char *unknown = project ? *names : NULL;
-    pictograph_result_free(project);
-    return unknown;
-}
-
 int cmd_exports_create(Cli *cli) {
     const char *classes[CLASSES_MAX + 1] = {NULL};
     char *rest = NULL, *names = arena_strdup(&cli->memory, cli_text(cli, "classes"));
     int count = 0;
     for (char *name = names ? strtok_r(names, ",", &rest) : NULL; name && count < CLASSES_MAX; name = strtok_r(NULL, ",", &rest))
         classes[count++] = name + strspn(name, " ");
-    const char *unknown = unknown_class(cli, classes);
-    if (cli->error.status) return cli_fail(cli);
-    if (unknown) return cli_error("the dataset '%s' has no class '%s'", cli->arguments[0], unknown);
     PictographExport request = {.dataset_name = cli->arguments[0], .name = cli->arguments[1], .format = cli_text(cli, "format"),
                                 .without_images = cli_flag(cli, "no-images"), .class_filter = count ? classes : NULL,
                                 .status_filter = cli_text(cli, "status")};

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "annotation/annotation.h"
 #include "base/css_color.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -14,8 +15,6 @@
 #include "base/banned.h"
 
 /* ---- classes ---- */
-
-enum { CLASS_NAME_CHARACTERS = 120 }; /* of the contract */
 
 static bool has_class(const PictographClass *classes, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)

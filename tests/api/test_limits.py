@@ -91,7 +91,7 @@ CODE = [
     ("api/idempotency.h", "IDEMPOTENCY_WAIT = {}", "idempotency in_flight_wait_seconds"), ("api/idempotency.h", "IDEMPOTENCY_KEY_MAXIMUM = {}", "idempotency key_max_chars"),
     ("api/idempotency.c", "KEEP_SECRET_MS = {} * 1000", "auth created_key_replay_seconds"), ("api/rate_limit.h", "RATE_WINDOW_SECONDS = {}", "rate_limit window_seconds"),
     ("images/images.h", "IMAGE_MAXIMUM_BYTES = {}", "images max_bytes"), ("images/images.h", "IMAGE_FILENAME_CHARACTERS = {}", "images filename_max_chars"),
-    ("images/images.h", "IMAGE_FOLDER_CHARACTERS = {}", "images folder_path_max_chars"), ("video/video_api.c", "VIDEO_MAXIMUM_BYTES INT64_C({})", "videos max_bytes"),
+    ("../annotation/annotation.h", "CLASS_NAME_CHARACTERS = {}", "projects class_name_max_chars"), ("images/images.h", "IMAGE_FOLDER_CHARACTERS = {}", "images folder_path_max_chars"), ("video/video_api.c", "VIDEO_MAXIMUM_BYTES INT64_C({})", "videos max_bytes"),
     ("exports/exports_api.c", "DOWNLOAD_MS ({} * ", "signed_urls download_ttl_seconds"), ("models/models_api.c", "DOWNLOAD_TTL_MS = {} * 1000", "signed_urls download_ttl_seconds"),
     ("datasets/datasets_api.c", "DOWNLOAD_TTL_MS = {} * 1000", "signed_urls dataset_download_ttl_seconds"),
     ("system/objects_api.c", "UPLOAD_TTL_MS = {} * 1000", "signed_urls upload_ttl_seconds"),

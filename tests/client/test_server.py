@@ -122,7 +122,7 @@ def test_exports(pictograph, dataset, tmp_path):
     assert (made["status"], made["image_count"]) == ("completed", 12)
     assert pictograph("exports", "download", dataset, "büchse 1", "-o", tmp_path / "a.zip")["size_bytes"] == made["file_size"]
     assert "büchse 1" in pictograph("exports", "list", "--dataset", dataset)
-    assert "has no class 'aple'" in pictograph("exports", "create", dataset, "slip", "--classes", "apple, aple", fails=True)
+    assert "'aple' is not a class of the project" in pictograph("exports", "create", dataset, "slip", "--classes", "apple, aple", fails=True)
     assert "Deleted" in pictograph("exports", "delete", dataset, "büchse 1", "-y")
     assert "404" in pictograph("exports", "get", dataset, "büchse 1", fails=True)
 

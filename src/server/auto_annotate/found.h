@@ -7,8 +7,6 @@
 #include "annotation/annotation.h"
 #include "base/json.h"
 
-enum { FOUND_LABEL_MAX = 120 }; /* characters: limits.yaml projects.class_name_max_chars */
-
 typedef struct Wanted {
     const char *label; /* the word that is looked for, and the label of what is found */
     AnnotationType type;

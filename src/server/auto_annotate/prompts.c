@@ -87,7 +87,7 @@ static Status give_back(DbSession *tx, void *context, Error *err) {
 
 static Status remember(DbSession *tx, void *context, Error *err) {
     Prompt *p = context;
-    if (text_length(p->label) > FOUND_LABEL_MAX) return STATUS_OK; /* no class may be called that */
+    if (text_length(p->label) > CLASS_NAME_CHARACTERS) return STATUS_OK; /* no class may be called that */
     return project_remember_label(tx, &p->rq->arena, p->project.id, p->label, p->label_type, err);
 }
 

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-enum { LABEL_MAXIMUM = 120, ID_MAXIMUM = 200 };
+enum { ID_MAXIMUM = 200 };
 static const double FARTHEST = 1e7; /* pixels from the origin: no image is as large */
 
 void conversion_init(Conversion *conversion, Arena *arena, const char *created_by) {
@@ -61,7 +61,7 @@ const char *label_of(Arena *arena, const char *text) {
     for (char *p = label; *p; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = ' ';
         if (((unsigned char)*p & 0xC0) == 0x80) continue;
-        if (characters++ == LABEL_MAXIMUM) {
+        if (characters++ == CLASS_NAME_CHARACTERS) {
             *p = '\0';
             break;
         }

@@ -28,7 +28,7 @@
 #include "base/banned.h"
 
 enum { SLICE = 64, SLICE_BYTES = 64 << 20, LANES = 2, DROP_SLICE = 2000, LINE_MAXIMUM = 65 << 20, READ_TIMEOUT_SECONDS = 3600 };
-enum { CLASS_NAME_CHARACTERS = 120, DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
+enum { DESCRIPTION_CHARACTERS = 4000 }; /* limits.yaml, the contract */
 #define ROUND_SECONDS 0.5
 
 /* A line of images.jsonl whose image is not written yet. */
