@@ -62,26 +62,6 @@ PictographStatus import_classes(PictographClient *client, const char *project_na
 
 /* ---- places ---- */
 
-/* Of that name at the server, with as many bytes; without a file here, in a folder that ends as ours does or the other way round. NULL: none or several. */
-static ServerImage *find_elsewhere(const ServerImages *images, const LabelsImage *source) {
-    ServerImage *found = NULL;
-    Buffer place;
-    server_place(&place, source->folder, source->name);
-    for (size_t i = string_map_get(&images->by_name, source->name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
-        ServerImage *image = &images->images[i];
-        bool is_it = source->size >= 0 && image->file_size >= 0
-                         ? source->size == image->file_size
-                         : text_ends_with(image->place, buffer_text(&place)) || text_ends_with(buffer_text(&place), image->place);
-        if (is_it && found) {
-            found = NULL;
-            break;
-        }
-        if (is_it) found = image;
-    }
-    buffer_clear(&place);
-    return found;
-}
-
 void import_locate(Labels *labels, const ServerImages *images) {
     enum { NOBODY = 0 };
     const size_t taken = SIZE_MAX; /* by the image of its very place, or claimed by two */
@@ -91,8 +71,9 @@ void import_locate(Labels *labels, const ServerImages *images) {
         if (image) owners[image - images->images] = taken;
     }
     for (size_t i = 0; i < labels->count; i++) {
-        if (server_images_find(images, labels->images[i].folder, labels->images[i].name)) continue;
-        const ServerImage *image = find_elsewhere(images, &labels->images[i]);
+        const LabelsImage *source = &labels->images[i];
+        if (server_images_find(images, source->folder, source->name)) continue;
+        const ServerImage *image = server_images_find_elsewhere(images, source->folder, source->name, source->size);
         if (image) owners[image - images->images] = owners[image - images->images] == NOBODY ? i + 1 : taken;
     }
     for (size_t i = 0; i < images->count; i++) {

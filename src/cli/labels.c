@@ -78,7 +78,8 @@ static Status take_image(void *context, const DatasetImage *given, Error *err) {
 }
 
 static bool size_at_server(void *context, const char *folder, const char *filename, uint32_t *width, uint32_t *height) {
-    const ServerImage *image = server_images_find_below(context, folder, filename);
+    const ServerImage *image = server_images_find(context, folder, filename);
+    if (!image) image = server_images_find_elsewhere(context, folder, filename, -1);
     if (!image || image->width < 1 || image->height < 1) return false;
     *width = (uint32_t)image->width;
     *height = (uint32_t)image->height;

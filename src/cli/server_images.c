@@ -85,15 +85,17 @@ ServerImage *server_images_find(const ServerImages *images, const char *folder, 
     return found;
 }
 
-ServerImage *server_images_find_below(const ServerImages *images, const char *folder, const char *name) {
-    ServerImage *found = server_images_find(images, folder, name);
-    if (found) return found;
+ServerImage *server_images_find_elsewhere(const ServerImages *images, const char *folder, const char *name, int64_t size) {
+    ServerImage *found = NULL;
     Buffer place;
     size_t count = 0;
     server_place(&place, folder, name);
     for (size_t i = string_map_get(&images->by_name, name); i != STRING_MAP_NONE; i = images->images[i].next_of_name) {
-        if (!text_ends_with(images->images[i].place, buffer_text(&place))) continue;
-        found = &images->images[i];
+        ServerImage *image = &images->images[i];
+        bool is_it = size >= 0 && image->file_size >= 0 ? size == image->file_size
+                                                        : text_ends_with(image->place, buffer_text(&place)) || text_ends_with(buffer_text(&place), image->place);
+        if (!is_it) continue;
+        found = image;
         count++;
     }
     buffer_clear(&place);

@@ -27,5 +27,5 @@ void server_images_clear(ServerImages *images);
 void server_place(Buffer *out, const char *folder, const char *name);
 /* NULL when there is none. An image that the server turned into PNG is found by the name of its .heic file too. */
 ServerImage *server_images_find(const ServerImages *images, const char *folder, const char *name);
-/* The same, else the only one of that name whose place ends with this one. */
-ServerImage *server_images_find_below(const ServerImages *images, const char *folder, const char *name);
+/* The only one of that name with as many bytes; without a size (-1 on either side), in a folder that ends as ours does or the other way round. */
+ServerImage *server_images_find_elsewhere(const ServerImages *images, const char *folder, const char *name, int64_t size);
