@@ -32,6 +32,14 @@ def photos(owner):
     return project, images
 
 
+@pytest.fixture
+def alone(tmp_path):
+    """A server that one test has to itself, and its owner's client."""
+    server = Server(tmp_path / "data").start()
+    yield server, Client(server.url, server.key, contract())
+    server.stop()
+
+
 def ask(client, project, image, text, expect=200, **fields):
     return client.post("/auto-annotate/sam3/text", {"dataset_name": project["name"], "image_filename": image, "text_prompt": text, **fields}, expect).json()
 
@@ -237,76 +245,64 @@ def labellers(server):
     return [int(line["pid"]) for line in started if line["worker"] == "labeller"]
 
 
-def test_a_prompt_does_not_wait_for_a_batch(tmp_path):
+def test_a_prompt_does_not_wait_for_a_batch(alone):
     """Whose workers all stand still."""
-    server = Server(tmp_path / "data").start()
-    try:
-        client = Client(server.url, server.key, contract())
-        project, names = many(client, 8)
-        job = start(client, project, names, SLOW)
-        progress(client, job, 1)
-        stopped = labellers(server)
-        assert len(stopped) == min(4, os.cpu_count())
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
-        assert ask(client, project, "0.jpg", "motorcycle")["status"] == "success"
-        assert client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] == "running"
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
-        assert client.wait(f"/auto-annotate/batch/{job['job_id']}")["processed_images"] == 8
-    finally:
-        server.stop()
+    server, client = alone
+    project, names = many(client, 8)
+    job = start(client, project, names, SLOW)
+    progress(client, job, 1)
+    stopped = labellers(server)
+    assert len(stopped) == min(4, os.cpu_count())
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    assert ask(client, project, "0.jpg", "motorcycle")["status"] == "success"
+    assert client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] == "running"
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert client.wait(f"/auto-annotate/batch/{job['job_id']}")["processed_images"] == 8
 
 
-def test_killed_workers_and_servers_lose_nothing(tmp_path):
-    victim = Server(tmp_path / "data").start()
-    try:
-        owner = Client(victim.url, victim.key, contract())
-        project, names = many(owner, 12)
-        job = start(owner, project, names, SLOW)
-        progress(owner, job, 1)
-        workers = vision_worker(victim)
-        assert workers
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
-        progress(owner, job, 3)
-        victim.kill()
-        victim.start()
-        done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
-        assert done["status"] == "completed" and done["processed_images"] == 12 and done["failures"] == [] and done["credits_charged"] == 12
-        saved = [owner.get(f"/annotations/{i['id']}").json()["annotations"] for i in owner.get(f"/datasets/{project['id']}?include_images=true").json()["dataset"]["images"]]
-        assert all(saved) and sum(map(len, saved)) == done["total_annotations_added"]
-    finally:
-        victim.stop()
+def test_killed_workers_and_servers_lose_nothing(alone):
+    victim, owner = alone
+    project, names = many(owner, 12)
+    job = start(owner, project, names, SLOW)
+    progress(owner, job, 1)
+    workers = vision_worker(victim)
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    progress(owner, job, 3)
+    victim.kill()
+    victim.start()
+    done = owner.wait(f"/auto-annotate/batch/{job['job_id']}")
+    assert done["status"] == "completed" and done["processed_images"] == 12 and done["failures"] == [] and done["credits_charged"] == 12
+    saved = [owner.get(f"/annotations/{i['id']}").json()["annotations"] for i in owner.get(f"/datasets/{project['id']}?include_images=true").json()["dataset"]["images"]]
+    assert all(saved) and sum(map(len, saved)) == done["total_annotations_added"]
 
 
-def test_a_batch_that_cannot_be_read_is_tried_again(tmp_path):
+def test_a_batch_that_cannot_be_read_is_tried_again(alone):
     """Not completed with nothing done: its images are not there to be read for a while."""
-    victim = Server(tmp_path / "data").start()
+    victim, owner = alone
     database = victim.folder / "pictograph.db"
-    try:
-        owner = Client(victim.url, victim.key, contract())
-        project = owner.project(classes=())
-        owner.upload(project, "a.jpg", photo("chelsea"))
-        job = start(owner, project, ["a.jpg"], [("cat", "bbox")])["job_id"]
-        assert owner.wait(f"/auto-annotate/batch/{job}")["processed_images"] == 1
-        victim.stop()
-        with contextlib.closing(sqlite3.connect(database)) as db, db:  # as it was before it ran
-            db.execute("UPDATE annotation_batches SET status = 'pending', processed_images = 0, completed_at = NULL")
-            db.execute("UPDATE annotation_batch_images SET state = 'pending'")
-            db.execute("INSERT INTO jobs (id, kind, organization_id, payload, created_at) VALUES (?, 'batch_annotation', '', ?, 0)", [job, json.dumps({"batch_id": job})])
-            db.execute("ALTER TABLE annotation_batch_images RENAME TO hidden")
-        victim.start()
-        deadline = time.monotonic() + 20
-        while victim.log.read_text().count(f'"job_returned","job":"{job}"') < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        with contextlib.closing(sqlite3.connect(database, timeout=30)) as db, db:
-            db.execute("ALTER TABLE hidden RENAME TO annotation_batch_images")
-        done = owner.wait(f"/auto-annotate/batch/{job}")
-        assert (done["status"], done["processed_images"], done["credits_charged"]) == ("completed", 1, 3)
-    finally:
-        victim.stop()
+    project = owner.project(classes=())
+    owner.upload(project, "a.jpg", photo("chelsea"))
+    job = start(owner, project, ["a.jpg"], [("cat", "bbox")])["job_id"]
+    assert owner.wait(f"/auto-annotate/batch/{job}")["processed_images"] == 1
+    victim.stop()
+    with contextlib.closing(sqlite3.connect(database)) as db, db:  # as it was before it ran
+        db.execute("UPDATE annotation_batches SET status = 'pending', processed_images = 0, completed_at = NULL")
+        db.execute("UPDATE annotation_batch_images SET state = 'pending'")
+        db.execute("INSERT INTO jobs (id, kind, organization_id, payload, created_at) VALUES (?, 'batch_annotation', '', ?, 0)", [job, json.dumps({"batch_id": job})])
+        db.execute("ALTER TABLE annotation_batch_images RENAME TO hidden")
+    victim.start()
+    deadline = time.monotonic() + 20
+    while victim.log.read_text().count(f'"job_returned","job":"{job}"') < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as db, db:
+        db.execute("ALTER TABLE hidden RENAME TO annotation_batch_images")
+    done = owner.wait(f"/auto-annotate/batch/{job}")
+    assert (done["status"], done["processed_images"], done["credits_charged"]) == ("completed", 1, 3)
 
 
 # ---- without the model ----
@@ -330,31 +326,27 @@ def test_without_the_model(tmp_path, jpeg):
     assert any("any other word" in line and "SAM 3" in line and "docs/models.md" in line and "docs/training.md" in line for line in doctor)
 
 
-def test_a_batch_ends_cancelled_with_its_project(tmp_path):
+def test_a_batch_ends_cancelled_with_its_project(alone):
     """The workers stand still until the project is gone: what is left of the batch fails in no time, before the flag is seen."""
-    server = Server(tmp_path / "data").start()
-    try:
-        client = Client(server.url, server.key, contract())
-        project = client.project(classes=())
-        image = photo("chelsea")
-        for i in range(4):
-            client.upload(project, f"{i}.jpg", image)
-        names = [f"{i}.jpg" for i in range(4)]
-        assert client.wait("/auto-annotate/batch/" + start(client, project, names, [("cat", "bbox")])["job_id"])["processed_images"] == 4  # all workers run
-        before = client.get("/credits/balance").json()["credits_remaining"]
-        workers = labellers(server)
-        for pid in workers:
-            os.kill(pid, signal.SIGSTOP)
-        job = start(client, project, names, [("cat", "bbox")])
-        deadline = time.monotonic() + 20
-        while client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] != "running":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        client.delete(f"/projects/{project['name']}")
-        for pid in workers:
-            os.kill(pid, signal.SIGCONT)
-        done = client.wait(f"/auto-annotate/batch/{job['job_id']}")
-        assert done["status"] == "cancelled" and done["error_message"] is None and done["processed_images"] == 0
-        assert client.get("/credits/balance").json()["credits_remaining"] == before
-    finally:
-        server.stop()
+    server, client = alone
+    project = client.project(classes=())
+    image = photo("chelsea")
+    for i in range(4):
+        client.upload(project, f"{i}.jpg", image)
+    names = [f"{i}.jpg" for i in range(4)]
+    assert client.wait("/auto-annotate/batch/" + start(client, project, names, [("cat", "bbox")])["job_id"])["processed_images"] == 4  # all workers run
+    before = client.get("/credits/balance").json()["credits_remaining"]
+    workers = labellers(server)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    job = start(client, project, names, [("cat", "bbox")])
+    deadline = time.monotonic() + 20
+    while client.get(f"/auto-annotate/batch/{job['job_id']}").json()["status"] != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    client.delete(f"/projects/{project['name']}")
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    done = client.wait(f"/auto-annotate/batch/{job['job_id']}")
+    assert done["status"] == "cancelled" and done["error_message"] is None and done["processed_images"] == 0
+    assert client.get("/credits/balance").json()["credits_remaining"] == before
