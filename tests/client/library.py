@@ -1,7 +1,20 @@
 """The shared library by ctypes: what a foreign language sees of it."""
 import ctypes as c
+import subprocess
 
-from stand_in import BUILD
+from stand_in import BUILD, ROOT
+
+
+def check_mirrors(**mirrors):
+    """Holds each mirror to the struct of its name in the header, before the library writes past the end of one that lacks a member."""
+    facts = {f"sizeof(Pictograph{name})": c.sizeof(mirror) for name, mirror in mirrors.items()}
+    for name, mirror in mirrors.items():
+        for field, *_ in mirror._fields_:
+            place = getattr(mirror, field)
+            facts.update({f"offsetof(Pictograph{name}, {field})": place.offset, f"sizeof(((Pictograph{name} *)0)->{field})": place.size})
+    source = "#include <pictograph/pictograph.h>\n#include <stddef.h>\n" + "".join(f'_Static_assert({fact} == {told}, "the mirror says {told}");\n' for fact, told in facts.items())
+    done = subprocess.run(["cc", "-fsyntax-only", "-x", "c", "-I", ROOT / "include", "-"], input=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 class Error(c.Structure):
@@ -27,6 +40,7 @@ class FieldError(c.Structure):
     _fields_ = [("location", c.c_char * 256), ("message", c.c_char_p), ("kind", c.c_char_p)]
 
 
+check_mirrors(Error=Error, Options=Options, List=List, FieldError=FieldError)
 lib = c.CDLL(str(BUILD / "src" / "client" / "libpictograph.so"))
 for name in ("new", "projects_list", "projects_get", "projects_create", "pager_next", "pager_all", "json", "credits_balance"):
     getattr(lib, "pictograph_" + name).restype = c.c_void_p

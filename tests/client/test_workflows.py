@@ -2,7 +2,7 @@
 import ctypes as c
 
 import pytest
-from library import Client, lib
+from library import Client, check_mirrors, lib
 from service import Service
 
 
@@ -52,6 +52,8 @@ class PipelineReport(c.Structure):
                 ("credit_skip_reason", c.c_char * 256), ("success", c.c_bool)]
 
 
+check_mirrors(Wait=Wait, Failure=Failure, Target=Target, FolderUpload=Upload, UploadReport=UploadReport, Annotate=Annotate, AnnotateReport=AnnotateReport,
+              Train=Train, FullPipeline=FullPipeline, PipelineReport=PipelineReport)
 SOON = Wait(interval=0.02)
 
 
