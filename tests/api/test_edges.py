@@ -197,6 +197,11 @@ def test_other_edges(owner, anonymous):
     anonymous.call("POST", accept, 415, data=b"<x/>", headers={"Content-Type": "application/xml"})
 
 
+def test_an_unknown_parameter_of_a_query_is_passed_over(owner):
+    page = owner.get("/projects/?limit=1&limt=7&_=1732900000").json()  # as browsers' caches and proxies are got round
+    assert page["limit"] == 1 and len(page["projects"]) <= 1
+
+
 def test_who_joined_cannot_join_again(owner, server, anonymous):
     email = f"{uuid.uuid4().hex[:8]}@example.org"
 
