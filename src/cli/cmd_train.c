@@ -37,6 +37,8 @@ int cmd_train_start(Cli *cli) {
     progress_end(&progress);
     if (status == PICTOGRAPH_CANCELLED) fputs("The run goes on at the server; `pictograph train cancel` stops it.\n", stderr);
     if (status) return cli_fail(cli);
+    for (size_t i = 0; i < pictograph_count(run, "/config_ignored"); i++)
+        fprintf(stderr, "--config: there is no setting '%s'; it changed nothing\n", pictograph_text(run, arena_printf(&cli->memory, "/config_ignored/%zu", i)));
     OutputObject object;
     output_begin(&object);
     json_field_string(&object.writer, "run_id", pictograph_text(run, "/id"));

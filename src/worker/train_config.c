@@ -73,3 +73,9 @@ void train_config_check(yyjson_val *config, const FieldPath *path, FieldErrors *
     check_choice(config, "model_size", is_model_size, "nano, tiny, s, m, l, x", path, errors);
     check_choice(config, "precision", is_precision, "float32, bfloat16", path, errors);
 }
+
+bool train_config_knows(const char *name) {
+    bool known = text_equal(name, "model_size") || text_equal(name, "precision") || text_equal(name, "weights");
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) known = known || text_equal(name, NUMBERS[i].name);
+    return known;
+}

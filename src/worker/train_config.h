@@ -3,7 +3,7 @@
  * epochs, batch_size, learning_rate, image_size (one number, rounded up to a multiple of 32), start_size (likewise; the input size of the first epochs,
  * which grows to image_size; equal to it for none of that), model_size ("nano" … "x"), precision ("float32", "bfloat16"), validation_fraction,
  * mosaic, mixup, horizontal_flip, vertical_flip (probabilities). The server takes seed, max_seconds and weights from it, too. Null is as good as
- * absent; unknown members are ignored.
+ * absent; unknown members are ignored, and the server says which.
  */
 #pragma once
 #include "base/field_errors.h"
@@ -19,3 +19,4 @@ bool yolox_size_from_name(const char *name, YoloxSize *out);
 
 /* Tells of each member with a value that no run takes. */
 void train_config_check(yyjson_val *config, const FieldPath *path, FieldErrors *errors);
+bool train_config_knows(const char *name);

@@ -61,7 +61,7 @@ def start(client, project, config=SMALL, expect=202, **fields):
 def trained(owner, filled):
     before = owner.get("/credits/balance").json()["credits_remaining"]
     run = start(owner, filled)
-    assert run["status"] in ("pending", "queued", "running") and run["progress"] == 0 and run["metrics"] == {} and run["config"] == SMALL
+    assert run["status"] in ("pending", "queued", "running") and run["progress"] == 0 and run["metrics"] == {} and run["config"] == SMALL and "config_ignored" not in run
     assert owner.get("/credits/balance").json()["credits_remaining"] <= before - run["credits_charged"] and run["credits_charged"] == 10 * run["estimated_minutes"]
     done = owner.wait(f"/training/{run['id']}", "training_run", timeout=300)
     assert done["status"] == "completed", done
@@ -238,11 +238,11 @@ def test_weights_are_a_name_in_the_operators_folder(owner, server, filled, weigh
 
 def test_a_hopeless_run_fails_at_once_and_what_it_did_not_use_comes_back(owner, server, filled, weights):
     before = owner.get("/credits/balance").json()["credits_remaining"]
-    run = start(owner, filled, config={**SMALL, "epochs": 10000, "model_size": "tiny", "weights": "nano.pth"})
-    assert run["estimated_minutes"] > 1
+    run = start(owner, filled, config={**SMALL, "epochs": 10000, "epoch": 3, "model_size": "tiny", "weights": "nano.pth", "mosaic": None, "lr": 1})
+    assert run["estimated_minutes"] > 1 and run["config_ignored"] == ["epoch", "lr"]
     failed = owner.wait(f"/training/{run['id']}", "training_run", timeout=60)
     assert failed["status"] == "failed" and "another model size" in failed["error_message"]
-    assert "models/weights/nano.pth" in failed["error_message"] and str(server.folder) not in failed["error_message"]
+    assert failed["config_ignored"] == ["epoch", "lr"] and "models/weights/nano.pth" in failed["error_message"] and str(server.folder) not in failed["error_message"]
     assert len([line for line in server.log.read_text().splitlines() if run["id"] in line and "job_started" in line]) == 1  # no second try
     assert failed["model_id"] is None and failed["completed_at"] and failed["progress"] < 100
     assert failed["credits_charged"] - failed["credits_refunded"] == 10  # the minute that was started, and one try only

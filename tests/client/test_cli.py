@@ -425,6 +425,13 @@ def test_training_waits_for_its_model(server):
     assert next(asked.json for asked in server.asked if asked.route == "POST exports/")["status_filter"] == "complete"
 
 
+def test_names_in_a_config_that_mean_nothing_are_told(server):
+    serve_training(server, {})
+    server.answers["POST training/"] = [(202, {"training_run": {**RUN, "config_ignored": ["epoch", "lr"]}})]
+    told = server.cli("train", "start", "cars", "-p", "yolox", "--config", '{"epoch": 3, "lr": 1}', "--no-wait").stderr.splitlines()
+    assert told == ["--config: there is no setting 'epoch'; it changed nothing", "--config: there is no setting 'lr'; it changed nothing"]
+
+
 def test_a_failed_run_is_an_error_with_its_reason(server):
     serve_training(server, {"status": "failed", "error_message": "out of memory"})
     done = server.cli("train", "start", "cars", "-p", "yolox")

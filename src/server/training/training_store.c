@@ -5,9 +5,19 @@
 
 #include "base/clock.h"
 #include "server/credits/credits.h"
+#include "worker/train_config.h"
 #include "base/banned.h"
 
 static int64_t seconds_rounded_up(int64_t from_ms, int64_t to_ms) { return to_ms > from_ms ? (to_ms - from_ms + 999) / 1000 : 0; }
+
+static void note_ignored(TrainingRun *run, Arena *arena) {
+    yyjson_val *config = yyjson_doc_get_root(json_parse_in(arena, run->config, strlen(run->config), NULL)), *key, *value;
+    size_t index, count;
+    run->config_ignored.items = arena_new_array(arena, const char *, yyjson_obj_size(config));
+    yyjson_obj_foreach(config, index, count, key, value)
+        if (!train_config_knows(yyjson_get_str(key))) run->config_ignored.items[run->config_ignored.count++] = yyjson_get_str(key);
+    run->has_config_ignored = run->config_ignored.count > 0;
+}
 
 TrainingRun training_read_row(const DbRows *rows, Arena *arena) {
     TrainingRun run = {
@@ -25,6 +35,7 @@ TrainingRun training_read_row(const DbRows *rows, Arena *arena) {
         run.training_time_seconds = seconds_rounded_up(run.started_at, run.has_completed_at ? run.completed_at : clock_now_ms());
         run.has_training_time_seconds = true;
     }
+    note_ignored(&run, arena);
     return run;
 }
 
