@@ -1,3 +1,6 @@
+import concurrent.futures
+import os
+import pathlib
 import re
 
 from conftest import contract
@@ -33,3 +36,16 @@ def test_a_server_that_cannot_store_is_not_ready(tmp_path):
         client.get("//readyz")
     finally:
         alone.stop()
+
+
+def arenas(pid):
+    """How many of glibc's arenas beside the first: an aligned piece that is in use, and the rest of its 64 MB in reserve."""
+    spans = re.findall(r"^(\w+)-(\w+) (\S+) .* 0 *$", pathlib.Path(f"/proc/{pid}/maps").read_text(), re.M)
+    spans = [(int(start, 16), int(end, 16), access) for start, end, access in spans]
+    return sum(a[2] == "rw-p" and b[2] == "---p" and a[1] == b[0] and a[0] % (64 << 20) == 0 and b[1] - a[0] == 64 << 20 for a, b in zip(spans, spans[1:]))
+
+
+def test_an_arena_for_each_core_and_not_for_each_thread(server, owner):
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: owner.project(), range(64)))
+    assert arenas(server.process.pid) < max(2, os.cpu_count())
