@@ -77,6 +77,14 @@ def test_an_address_with_blanks(owner):
     owner.post("/organizations/invites", {"email": "bl ank@example.org"}, 422)
 
 
+def test_the_name_of_a_dataset_where_its_id_belongs(owner):
+    """The likeliest slip of an upload: `dataset_id` has the name."""
+    project = owner.project()
+    for path, body in (("images/upload-url", {"filename": "a.jpg", "content_type": "image/jpeg"}), ("images/register", {"filename": "a.jpg", "gcs_path": "x"})):
+        told = owner.post(f"/{path}", {"dataset_id": project["name"], **body}, 404).json()["detail"]
+        assert f"'{project['name']}' is no id" in told, told
+
+
 def test_a_class_that_is_not_there(owner, jpeg):
     """The reply says which there are: a slip of the pen is seen at once."""
     project = owner.project(classes=["cell", "dust"])

@@ -46,7 +46,8 @@ Status project_load_by_id(DbSession *session, Arena *arena, const char *organiza
                            DB_TEXT(organization_id));
     Status status = one_row(&rows, arena, out, &found);
     if (status != STATUS_OK || found) return status;
-    return error_set(err, STATUS_NOT_FOUND, "Dataset not found");
+    if (uuid_is_valid(id)) return error_set(err, STATUS_NOT_FOUND, "Dataset not found");
+    return error_set(err, STATUS_NOT_FOUND, "Dataset not found: '%.100s' is no id, which looks like 01a228f6-663c-7dc5-b950-751c0dec0466; a dataset's name is none", id);
 }
 
 Status project_page(DbSession *session, Arena *arena, const char *organization_id, int64_t limit, int64_t offset, ProjectRecord **out,
