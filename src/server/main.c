@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "server/commands.h"
 
@@ -124,6 +125,7 @@ static int run(int argc, char **argv, Arena *arena) {
     }
     Error err = {0};
     Options options = {0};
+    if (command->run != command_serve) log_set_level(LOG_WARNING); /* people read these, between the lines of the command itself */
     Status status = read_options(command, argc - 1 - words, argv + 1 + words, &options, arena, &err);
     if (status == STATUS_OK) status = command->run(&options, arena, &err);
     if (status == STATUS_OK) return 0;
