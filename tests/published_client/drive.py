@@ -1,6 +1,7 @@
 """Does with the published client (PyPI pictograph) what its documentation shows, against PICTOGRAPH_BASE_URL. Run by test_published_client.py in
 the environment of one version; raises at the first surprise. tests/soak sets PICTOGRAPH_TEST_EPOCHS to train in a second, and PICTOGRAPH_TEST_KEEP
 to find afterwards what was stored, and PICTOGRAPH_TEST_PATIENCE where faults hold the server up."""
+import datetime
 import os
 import pathlib
 import sys
@@ -165,6 +166,9 @@ except pictograph.ForbiddenError:
 client.api_keys.update(str(key.key_id), name="renamed", is_active=True)
 assert client.api_keys.get(str(key.key_id)).name == "renamed" and str(key.key_id) in [str(k.id) for k in client.api_keys.list()]
 client.api_keys.delete(str(key.key_id))
+naive = client.api_keys.create(str(organization.id), "until then", role="viewer", expires_at=datetime.datetime(2099, 1, 1))  # as most people write a time
+assert naive.expires_at == datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc), naive
+client.api_keys.delete(str(naive.key_id))
 time.sleep(1.1)
 try:
     viewer.projects.list()
@@ -175,7 +179,7 @@ except pictograph.AuthError:
 # members and invites; the client hides an invite's address, which comes by mail
 owners = client.organizations.list_members()
 assert [m.role for m in owners][:1] == ["owner"]
-unwanted, wanted = (client.organizations.invite(f"{uuid.uuid4().hex[:10]}@example.org", role=role) for role in ("viewer", "member"))
+unwanted, wanted = (client.organizations.invite(f" {uuid.uuid4().hex[:10]}@Example.org ", role=role) for role in ("viewer", "member"))
 client.organizations.revoke_invite(str(unwanted.id))
 statuses = {i.id: i.status for i in client.organizations.list_invites()}
 assert (statuses[unwanted.id], statuses[wanted.id]) == ("revoked", "pending") and unwanted.id not in [i.id for i in client.organizations.list_invites(status="pending")]
