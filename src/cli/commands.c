@@ -99,5 +99,7 @@ const CliCommand cli_commands[] = {
       {0, "seed", CLI_INTEGER, "N", NULL, "of the training", 0, 0, false},
       {0, "json", CLI_FLAG, NULL, NULL, "the report as JSON instead of tables", 0, 0, false}}},
 
+    {"completion", "bash", "", "Prints what completes these commands in bash; zsh takes it after bashcompinit", cmd_completion_bash, true, {{0}}},
+
     {NULL, NULL, NULL, NULL, NULL, false, {{0}}},
 };

@@ -4,6 +4,7 @@
 
 int cmd_login(Cli *cli);
 int cmd_init(Cli *cli);
+int cmd_completion_bash(Cli *cli);
 
 int cmd_datasets_list(Cli *cli);
 int cmd_datasets_get(Cli *cli);

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import signal
 import stat
 import subprocess
@@ -38,6 +39,27 @@ def test_wrong_use_is_2(server, words):
     done = server.cli(*words)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert server.asked == []
+
+
+def completed(*words):
+    """What Tab offers behind those words, the last of which is begun."""
+    script = 'source <("$1" completion bash); shift; COMP_WORDS=(pictograph "$@"); COMP_CWORD=$#; _pictograph; printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-uc", script, "bash", CLI, *words], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"})
+    return done.stdout.split()
+
+
+def test_completion_offers_what_the_help_tells():
+    def help_of(*words):
+        return subprocess.run([CLI, *words, "--help"], capture_output=True, text=True, check=True).stdout
+
+    rows = re.findall(r"^  ([a-z-]+)(?: ([a-z]+))?(?= )", help_of().partition("Commands:")[2].partition("Options:")[0], re.M)
+    groups = list(dict.fromkeys(group for group, _ in rows))
+    assert len(rows) > 30 and completed("") == groups and completed("--api-key", "x", "da") == ["datasets"] and "--version" in completed("-")
+    for group, verb in rows:
+        assert completed(group, "") == [v for g, v in rows if g == group and v]
+        words = [group, verb] if verb else [group]
+        assert completed(*words, "an argument", "-") == re.findall(r"^  (?:-.,|   ) (--[a-z-]+)", help_of(*words), re.M)
+        assert completed(*words, "") == []  # which bash makes files of
 
 
 def test_no_key_is_2(server, tmp_path):
