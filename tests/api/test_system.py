@@ -16,7 +16,7 @@ def test_health_and_readiness(anonymous):
 def test_metrics_are_prometheus_text(anonymous):
     text = anonymous.get("//metrics").text
     assert re.search(r'^pictograph_requests_total\{.*operation="getHealth".*\} \d+', text, re.M), text[:800]
-    for name in ("request_seconds_bucket", "sent_bytes_total", "requests_waiting", "jobs_pending", "disk_free_bytes", "resident_bytes", *(f'worker_restarts_total{{worker="{name}"}}' for name in ("media", "video", "vision", "labeller", "import"))):
+    for name in ("request_seconds_bucket", "sent_bytes_total", "requests_waiting", "jobs_pending", "disk_free_bytes", "resident_bytes", "database_cache_bytes", *(f'worker_restarts_total{{worker="{name}"}}' for name in ("media", "video", "vision", "labeller", "import"))):
         assert "\npictograph_" + name in text, name
     for line in text.splitlines():
         assert line.startswith("#") or re.match(r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})? [-+0-9.eE]+(Inf)?$", line), line

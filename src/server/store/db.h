@@ -51,6 +51,9 @@ void store_close(Store *store);
 /* Copies the live database to a new file, consistent, without stopping writers. */
 Status store_backup(Store *store, const char *path, Error *err);
 
+/* Pages of the database in this process's memory, without those of sessions on loan: at most 1 MB for each of the sessions kept open, and 8 MB for the writer. */
+int64_t store_cache_bytes(Store *store);
+
 /* Never NULL: without a connection every statement of the session fails and says why. */
 DbSession *db_session(Store *store);
 void db_session_release(Store *store, DbSession *session);

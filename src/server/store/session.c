@@ -206,6 +206,12 @@ void session_finish_forgotten(DbSession *session) {
     }
 }
 
+int64_t session_cache_bytes(const DbSession *session) {
+    int now = 0, most;
+    sqlite3_db_status(session->handle, SQLITE_DBSTATUS_CACHE_USED, &now, &most, 0);
+    return now;
+}
+
 bool db_is_null(const DbRows *rows, int column) { return sqlite3_column_type(handle_of(rows), column) == SQLITE_NULL; }
 int64_t db_int(const DbRows *rows, int column) { return sqlite3_column_int64(handle_of(rows), column); }
 double db_real(const DbRows *rows, int column) { return sqlite3_column_double(handle_of(rows), column); }

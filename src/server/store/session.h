@@ -32,5 +32,7 @@ void session_close(DbSession *session);
 Status session_script(DbSession *session, const char *sql, Error *err);
 /* Ends rows that a caller forgot to finish, which would pin an old state of the database. Logs them. */
 void session_finish_forgotten(DbSession *session);
+/* Of the pages that its connection keeps. */
+int64_t session_cache_bytes(const DbSession *session);
 /* Status and text of SQLite's last failure. */
 Status session_failure(DbSession *session, Error *err);

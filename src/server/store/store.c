@@ -111,6 +111,14 @@ void db_session_release(Store *store, DbSession *session) {
     if (!keep) session_close(session);
 }
 
+int64_t store_cache_bytes(Store *store) {
+    int64_t bytes = writer_cache_bytes(store->writer);
+    pthread_mutex_lock(&store->mutex);
+    for (const DbSession *session = store->idle; session; session = session->next) bytes += session_cache_bytes(session);
+    pthread_mutex_unlock(&store->mutex);
+    return bytes;
+}
+
 Status db_write(Store *store, DbFunction function, void *context, Error *err) { return writer_run(store->writer, function, context, err); }
 void db_write_later(Store *store, DbFunction function, void *context) { writer_run_later(store->writer, function, context); }
 

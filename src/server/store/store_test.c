@@ -254,6 +254,23 @@ static void a_statement_may_change_much(void **state) {
     assert_int_equal(count_settings(f->store, "many 2000"), 0);
 }
 
+static Status put_bulk(DbSession *tx, void *context, Error *err) {
+    (void)context;
+    return db_exec(tx, err, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) INSERT INTO settings (name, value) SELECT 'bulk ' || i, hex(zeroblob(3000)) FROM n");
+}
+
+/* However large the database and however many read it at once. */
+static void the_cache_has_a_bound(void **state) {
+    Fixture *f = *state;
+    enum { READERS = 20, BOUND = (8 + 8) << 20, OVERHEAD = BOUND / 8 };
+    DbSession *sessions[READERS];
+    assert_int_equal(db_write(f->store, put_bulk, NULL, &f->err), STATUS_OK);
+    for (int i = 0; i < READERS; i++) sessions[i] = db_session(f->store);
+    for (int i = 0; i < READERS; i++) db_get_int(sessions[i], NULL, 0, "SELECT sum(length(value)) FROM settings");
+    for (int i = 0; i < READERS; i++) db_session_release(f->store, sessions[i]);
+    assert_in_range(store_cache_bytes(f->store), BOUND / 2, BOUND + OVERHEAD);
+}
+
 static void a_backup_is_a_whole_store(void **state) {
     Fixture *f = *state;
     char path[128];
@@ -365,6 +382,7 @@ int main(void) {
         STORE_TEST(a_lost_transaction_fails_and_the_next_one_works),
         STORE_TEST(a_full_disk_is_said_so_and_heals),
         STORE_TEST(a_statement_may_change_much),
+        STORE_TEST(the_cache_has_a_bound),
         STORE_TEST(a_backup_is_a_whole_store),
         STORE_TEST(a_newer_database_is_refused),
         STORE_TEST(acknowledged_writes_survive_kill_9),

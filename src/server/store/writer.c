@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -28,6 +29,7 @@ typedef struct Write {
 
 struct Writer {
     DbSession *session;
+    atomic_int_fast64_t cache_bytes;
     pthread_t thread;
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t filled;
@@ -118,6 +120,7 @@ static void *writer_main(void *context) {
         run_batch(writer->session, batch);
         wake_callers(batch);
         checkpoint_when_due(writer->session);
+        atomic_store_explicit(&writer->cache_bytes, session_cache_bytes(writer->session), memory_order_relaxed);
     }
     return NULL;
 }
@@ -150,6 +153,8 @@ void writer_stop(Writer *writer) {
     session_close(writer->session);
     free(writer);
 }
+
+int64_t writer_cache_bytes(const Writer *writer) { return atomic_load_explicit(&writer->cache_bytes, memory_order_relaxed); }
 
 static bool enqueue(Writer *writer, Write *write) {
     pthread_mutex_lock(&writer->mutex);

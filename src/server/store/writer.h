@@ -8,5 +8,7 @@ typedef struct Writer Writer;
 Status writer_start(Writer **out, DbSession *session, Error *err);
 /* Refuses further writes, runs the queued ones, closes the session. NULL is fine. */
 void writer_stop(Writer *writer);
+/* After the last transaction. */
+int64_t writer_cache_bytes(const Writer *writer);
 Status writer_run(Writer *writer, DbFunction function, void *context, Error *err);
 void writer_run_later(Writer *writer, DbFunction function, void *context);

@@ -146,6 +146,7 @@ Status get_metrics(Request *rq) {
     rq->response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     write_gauge(out, "pictograph_uptime_seconds", "Time since the start.", (double)(clock_now_ms() - server->started_at) / 1000);
     write_gauge(out, "pictograph_resident_bytes", "Memory of the server process.", (double)resident_bytes());
+    write_gauge(out, "pictograph_database_cache_bytes", "Of it, pages of the database.", (double)store_cache_bytes(server->store));
     DbSession *db = request_db(rq);
     write_gauge(out, "pictograph_jobs_pending", "Jobs that wait.", (double)db_get_int(db, NULL, 0, "SELECT count(*) FROM jobs WHERE state = 'pending'"));
     write_gauge(out, "pictograph_jobs_running", "Jobs that run.", (double)db_get_int(db, NULL, 0, "SELECT count(*) FROM jobs WHERE state = 'running'"));
