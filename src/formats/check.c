@@ -18,10 +18,7 @@ typedef struct Check {
 static const char *form_of(Check *c, const char *name) {
     Buffer text;
     buffer_init(&text, 1 << 24);
-    name += strspn(name, " \t\r\n");
-    size_t length = strlen(name);
-    while (length && strchr(" \t\r\n", name[length - 1])) length--;
-    markup_text(&text, arena_strndup(&c->arena, name, length));
+    markup_text(&text, text_trim(&c->arena, name));
     const char *form = arena_strdup(&c->arena, buffer_text(&text));
     buffer_clear(&text);
     return form;

@@ -160,7 +160,7 @@ typedef struct DatasetWritten {
 } DatasetWritten;
 
 /* Writes the zip at path, which must not exist; on failure nothing is left there. Not synced: the caller moves it where it stays.
- * Memory does not grow with the annotations; it grows by about 150 bytes a file of the zip (its directory). */
+ * Memory does not grow with what is written, but for 8 bytes an image where names lose their extension. */
 Status dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out,
                      Error *err);
 /* Reads what dataset_write wrote by the reader of its format, as a user would who has the zip alone, but for the pixels, whose checksums are compared.

@@ -27,6 +27,8 @@ typedef struct Unpacker {
     UnpackLimits limits;
     uint64_t packed, unpacked, entries;
     char *chunk;
+    Buffer labels;   /* that are not in their file yet */
+    size_t label_at; /* where the next one begins there */
     int fd; /* of path */
     Composer *composer;
     char header[1 << 13]; /* what lies before an entry's data; larger ones do not occur */
@@ -70,13 +72,28 @@ static Status copy_data(Unpacker *u, int fd, Error *err) {
     }
 }
 
-/* Behind the labels before it. */
-static Status add_label(Unpacker *u, const char *name, Error *err) {
-    uint64_t before = u->unpacked;
-    off_t at = lseek(u->tree->labels, 0, SEEK_CUR);
-    Status status = copy_data(u, u->tree->labels, err);
-    if (status == STATUS_OK) tree_add(u->tree, name, at, (size_t)(u->unpacked - before));
+static Status flush_labels(Unpacker *u, Error *err) {
+    Status status = file_write_all(u->tree->labels, u->labels.data, u->labels.size, err);
+    buffer_reset(&u->labels);
     return status;
+}
+
+/* Behind the labels before it; several go to their file at once. */
+static Status add_label(Unpacker *u, const char *name, Error *err) {
+    size_t size = 0;
+    for (;;) {
+        Status status = u->labels.size >= CHUNK_SIZE ? flush_labels(u, err) : STATUS_OK;
+        la_ssize_t n = archive_read_data(u->archive, buffer_reserve(&u->labels, CHUNK_SIZE), CHUNK_SIZE);
+        if (status == STATUS_OK && n < 0) return broken(u, err);
+        if (status == STATUS_OK) status = count_bytes(u, (uint64_t)n, err);
+        if (status != STATUS_OK) return status;
+        if (n == 0) break;
+        u->labels.size += (size_t)n;
+        size += (size_t)n;
+    }
+    tree_add(u->tree, name, (int64_t)u->label_at, size);
+    u->label_at += size;
+    return STATUS_OK;
 }
 
 /* The parts of a safe path hold neither ".." nor links: nothing in the folder but what this unpacker made. */
@@ -190,10 +207,13 @@ static Status unpack(Unpacker *u, Error *err) {
     u->packed = (uint64_t)packed;
     u->archive = archive_read_new();
     u->chunk = xmalloc(CHUNK_SIZE);
+    buffer_init(&u->labels, 4 * CHUNK_SIZE);
     u->composer = composer_new();
     if (!u->limits.max_ratio) u->limits.max_ratio = UINT64_MAX;
     Status status = u->archive ? unpack_all(u, err) : error_set(err, STATUS_OUT_OF_MEMORY, "no memory for a zip");
+    if (status == STATUS_OK) status = flush_labels(u, err);
     archive_read_free(u->archive);
+    buffer_clear(&u->labels);
     composer_free(u->composer);
     free(u->chunk);
     close(u->fd);

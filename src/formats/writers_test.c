@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "formats/test_data.h"
 #include "formats/unpack.h"
+#include "formats/zip_format.h"
 #include "formats/zip_writer.h"
 #include "base/banned.h"
 
@@ -518,6 +519,35 @@ static void a_cut_zip_is_refused(void **state) {
     buffer_clear(&bytes);
 }
 
+/* What takes more than 16 and 32 bits. */
+static void zips_may_be_large(void **state) {
+    (void)state;
+    enum { MANY = 70000 };
+    ZipWriter *zip;
+    Tree tree;
+    Buffer before, after;
+    size_t files;
+    uint64_t bytes;
+    assert_int_equal(zip_writer_open(&zip, test_path(&t, "many.zip"), &t.err), STATUS_OK);
+    for (int i = 0; i < MANY; i++) assert_int_equal(zip_writer_bytes(zip, arena_printf(&t.arena, "%d", i), "x", 1, &t.err), STATUS_OK);
+    assert_int_equal(zip_writer_finish(zip, "{\"a\":1", &files, &bytes, &t.err), STATUS_OK);
+    zip_writer_free(zip);
+    assert_int_equal(files, MANY + 1);
+    assert_int_equal(unpack(test_path(&t, "many.zip"), limits_of(files, 1 << 30, 0), &tree), STATUS_OK);
+    assert_int_equal(tree.count, files);
+    tree_close(&tree);
+    buffer_init(&before, 1000);
+    buffer_init(&after, 1000);
+    ZipEntry entry = {.name = "a", .is_open = true};
+    zip_local_header(&before, &entry);
+    entry.size = (uint64_t)5 << 32 | 7, entry.packed = 9;
+    zip_local_header(&after, &entry);
+    assert_int_equal(before.size, after.size);
+    assert_memory_equal(after.data + 18, "\xff\xff\xff\xff\xff\xff\xff\xff\1\0\x14\0a\1\0\x10\0\7\0\0\0\5\0\0\0\11\0\0\0\0\0\0\0", 33);
+    buffer_clear(&before);
+    buffer_clear(&after);
+}
+
 /* ---- zips that were not written as they should be ---- */
 
 /* A byte of the first file in a zip becomes another one. */
@@ -661,6 +691,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(hostile_zips_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_in_zips_that_cannot_be_used_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_zip_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(zips_may_be_large, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_not_written_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_names_read_back, set_up, tear_down),
     };

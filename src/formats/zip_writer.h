@@ -1,8 +1,9 @@
-/* ZipWriter: a zip that is written as a stream, with a MANIFEST.json of its files at the end. libarchive makes the format.
+/* ZipWriter: a zip that is written as a stream, with a MANIFEST.json of its files at the end.
  *
  * Hashing, compression and writing happen on a thread of the writer's own, so that they overlap with the making of the text; a bounded
  * queue of copies lies between. A failure there is returned by the next call and by every call after it. Images and small texts are
- * stored as they are, other text is deflated. Entries carry no time, so that equal files make equal bytes.
+ * stored as they are, other text is deflated. Entries carry no time, so that equal files make equal bytes. Memory does not grow
+ * with what is written.
  */
 #pragma once
 #include <stddef.h>

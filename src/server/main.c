@@ -1,6 +1,7 @@
 /* pictographd: the table of commands, and the command line's reader. */
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,6 +141,8 @@ int main(int argc, char **argv) {
     /* Of forty threads no more run at once than there are cores: an arena for each would only leave more pieces that nobody uses. */
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     mallopt(M_ARENA_MAX, cores < 2 ? 2 : (int)cores);
+    /* Else libc looks at that file anew whenever libarchive turns a time, which is twice for each entry of a zip; workers inherit it. */
+    setenv("TZ", ":/etc/localtime", 0);
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         print_help(stdout);
         return 0;
