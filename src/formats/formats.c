@@ -108,6 +108,16 @@ static void tell_other_formats(Reader *r, const DatasetFormat *format) {
     }
 }
 
+/* Of a dataset that looks unlabelled: what may have been meant for labels, such as the native form of another program. */
+static void tell_unknown_labels(Reader *r) {
+    static const char *const ENDINGS[] = {".json", ".jsonl", ".xml", ".csv", ".tsv"};
+    for (size_t i = 0; i < r->tree->count; i++) {
+        const char *path = r->tree->files[i].path, *dot = strrchr(path, '.');
+        for (size_t e = 0; dot && e < sizeof ENDINGS / sizeof *ENDINGS; e++)
+            if (text_equal_ignoring_case(dot, ENDINGS[e])) reader_leave_file_out(r, path, "no labels of a known format");
+    }
+}
+
 Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *sink, DatasetReport *report, Error *err) {
     Arena arena;
     arena_init(&arena, SIZE_MAX);
@@ -120,6 +130,7 @@ Status dataset_read(Dataset *d, const DatasetFormat *format, const DatasetSink *
     for (size_t i = 0; i < d->tree.passed_count; i++) reader_leave_file_out(&r, d->tree.passed[i].path, "%s", d->tree.passed[i].why);
     if (d->tree.passed_total > d->tree.passed_count) reader_leave_file_out(&r, ".", "%zu more are passed over", d->tree.passed_total - d->tree.passed_count);
     tell_other_formats(&r, format);
+    if (!format) tell_unknown_labels(&r);
     Status status = format ? format->read(&r, err) : STATUS_OK;
     if (status == STATUS_OK && d->options.stop && d->options.stop(d->options.context)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
     if (status == STATUS_OK) status = reader_deliver_rest(&r, err);

@@ -654,7 +654,8 @@ static void images_alone(void **state) {
     assert_string_equal(test_read(&t, "d"), "images\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
     test_file(&t, "d/numbers.csv", "a,b\n1,2\n");
     test_file(&t, "d/settings.json", "{\"shapes\":[]}");
-    assert_string_equal(test_read(&t, "d"), "images\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
+    assert_string_equal(test_read(&t, "d"), "images\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n"
+                                            "! numbers.csv: no labels of a known format\n! settings.json: no labels of a known format\n");
     test_file(&t, "d/annotations.xml", "<annotations><version>1.1</version></annotations>"); /* CVAT is not VOC */
     assert_string_equal(test_read(&t, "d"), "cvat\n/ b.PNG 10x10 none: -\n/cats a.png 10x10 none: -\n");
     assert_string_equal(test_read(&t, "nowhere"), arena_printf(&t.arena, "No such file or folder: %s/nowhere", t.folder));
