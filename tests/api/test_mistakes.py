@@ -85,6 +85,15 @@ def test_the_name_of_a_dataset_where_its_id_belongs(owner):
         assert f"'{project['name']}' is no id" in told, told
 
 
+def test_an_export_of_images_that_nobody_annotated(owner, jpeg):
+    project = owner.project()
+    ask = {"dataset_name": project["name"], "name": "e", "format": "coco"}
+    assert owner.post("/exports/", {**ask, "status_filter": "all"}, 404).json()["detail"] == "The dataset has no images"
+    owner.upload(project, "a.jpg", jpeg)
+    assert "status_filter 'all'" in owner.post("/exports/", ask, 404).json()["detail"]
+    owner.post("/exports/", {**ask, "status_filter": "all"}, 202)
+
+
 def test_a_class_that_is_not_there(owner, jpeg):
     """The reply says which there are: a slip of the pen is seen at once."""
     project = owner.project(classes=["cell", "dust"])

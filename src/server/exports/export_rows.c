@@ -47,8 +47,9 @@ Status export_require_images(DbSession *session, Arena *arena, const char *proje
     int64_t found;
     Status status = db_read_int(session, err, &found, 0, sql, DB_TEXT(project_id));
     if (status != STATUS_OK || found) return status;
-    return status_filter ? error_set(err, STATUS_NOT_FOUND, "The dataset has no image with status '%s'", status_filter)
-                         : error_set(err, STATUS_NOT_FOUND, "The dataset has no images");
+    return status_filter && strcmp(status_filter, "all") != 0
+               ? error_set(err, STATUS_NOT_FOUND, "The dataset has no image with status '%s'; status_filter 'all' takes images in every status", status_filter)
+               : error_set(err, STATUS_NOT_FOUND, "The dataset has no images");
 }
 
 Status export_drop_snapshot(DbSession *tx, const char *export_id, int64_t most, int64_t *out_removed, Error *err) {
