@@ -100,7 +100,7 @@ def test_a_signed_address_expires(owner, server, signed):
     assert signed.endswith(f"signature={signature(expires)}"), "signed otherwise than this test does"
     past = int(time.time()) - 1
     reply = fetch(owner, f"{signed.partition('?')[0]}?expires={past}&signature={signature(past)}", 403)
-    assert reply.json()["error_code"] == "signature_expired"
+    assert reply.json()["error_code"] == "signature_expired" and "ask for a fresh one" in reply.json()["detail"]
 
 
 def test_edges_of_signed_uploads(owner, server, image):

@@ -48,6 +48,13 @@ def test_a_key_with_a_blank_behind_it(owner):
         assert reply.status_code == 200, reply.text
 
 
+def test_a_key_that_was_copied_badly(owner):
+    for key in (owner.key[:-1], f'"{owner.key}"', "secret"):
+        told = owner.get("/projects/", 401, headers={"X-API-Key": key}).json()
+        assert told["error_code"] == "invalid_api_key" and "pk_live_ and 43 more characters" in told["detail"] and key not in told["detail"]
+    assert owner.get("/projects/", 401, headers={"X-API-Key": "pk_live_" + "x" * 43}).json()["detail"] == "Invalid API key"
+
+
 def test_a_path_that_leads_nowhere(owner, anonymous):
     for client, path in ((anonymous, "//"), (owner, "/project")):
         assert "/openapi.json" in client.get(path, 404).json()["detail"]

@@ -280,10 +280,10 @@ static Status use_entry(KeyCache *cache, Request *rq, KeyEntry *entry) {
 }
 
 /* A key that is certainly wrong: counted, and refused. */
-static void refuse_key(Request *rq) {
+static void refuse_key(Request *rq, bool plausible) {
     if (attempts_check(rq->server->attempts, rq) != STATUS_OK) return;
     attempts_note(rq->server->attempts, rq);
-    request_fail(rq, STATUS_INVALID_API_KEY, "Invalid API key");
+    request_fail(rq, STATUS_INVALID_API_KEY, plausible ? "Invalid API key" : "Invalid API key: a key is pk_live_ and 43 more characters, without quotes");
 }
 
 AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
@@ -308,7 +308,7 @@ AuthenticationResult authenticate_request(Request *rq, bool may_wait) {
             break;
         }
         if (!plausible || is_known_bad(cache, &digest)) {
-            refuse_key(rq);
+            refuse_key(rq, plausible);
             break;
         }
         if (attempts_check(rq->server->attempts, rq) != STATUS_OK) break;

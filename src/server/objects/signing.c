@@ -100,7 +100,7 @@ Status object_verify(const Objects *objects, ObjectClaim *out, const char *token
     if (sound) sign(objects, token, expires, expected, arena);
     if (!sound || !hash_equal(signature, expected, SIGNATURE_SIZE - 1) || !read_claim(token, out, arena))
         return error_set(err, STATUS_SIGNATURE_INVALID, "The signature of this address is not valid");
-    if (clock_now_ms() / 1000 >= expires) return error_set(err, STATUS_SIGNATURE_EXPIRED, "This address has expired");
+    if (clock_now_ms() / 1000 >= expires) return error_set(err, STATUS_SIGNATURE_EXPIRED, "This address has expired; ask for a fresh one");
     out->expires_at = expires * 1000;
     return STATUS_OK;
 }
