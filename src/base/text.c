@@ -52,8 +52,8 @@ size_t text_length(const char *text) {
 /* White space at p: its length in bytes, 0 for anything else. */
 static size_t space_at(const char *p) {
     const unsigned char *u = (const unsigned char *)p;
-    if (u[0] == ' ' || (u[0] >= '\t' && u[0] <= '\r')) return 1;
-    if (u[0] == 0xC2) return u[1] == 0xA0 ? 2 : 0;                          /* no-break space */
+    if (u[0] == ' ' || (u[0] >= '\t' && u[0] <= '\r') || (u[0] >= 0x1C && u[0] <= 0x1F)) return 1;
+    if (u[0] == 0xC2) return u[1] == 0xA0 || u[1] == 0x85 ? 2 : 0;          /* no-break space, next line */
     if (u[0] == 0xE1) return u[1] == 0x9A && u[2] == 0x80 ? 3 : 0;          /* ogham space mark */
     if (u[0] == 0xE3) return u[1] == 0x80 && u[2] == 0x80 ? 3 : 0;          /* ideographic space */
     if (u[0] == 0xEF) return u[1] == 0xBB && u[2] == 0xBF ? 3 : 0;          /* byte order mark */

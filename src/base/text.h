@@ -14,7 +14,8 @@ bool text_equal_ignoring_case(const char *a, const char *b); /* ASCII letters on
 bool text_is_utf8(const char *text, size_t size);
 /* Code points in well-formed UTF-8; the unit of the contract's minLength and maxLength. */
 size_t text_length(const char *text);
-/* Nothing but white space, or empty. White space is what ECMA-262 counts as white space, as the contract's patterns do. */
+/* Nothing but white space, or empty. White space is what either ECMA-262 or Unicode counts as such: readers of the contract's
+ * patterns go by the one or the other. */
 bool text_is_blank(const char *text);
 /* Where the text begins behind leading white space; *size is its bytes without trailing white space. */
 const char *text_trimmed(const char *text, size_t *size);

@@ -67,7 +67,7 @@ def test_a_colour_is_one_of_css(owner, colour):
     assert owner.patch(f"/projects/{made['name']}", {"classes": classes}).json()["project"]["classes"] == [{"type": "bbox", **c} for c in classes]
 
 
-@pytest.mark.parametrize("name", ["a ", " a", "\ta", "a\n", "a\u00a0", "\u3000a", " "])
+@pytest.mark.parametrize("name", ["a ", " a", "\ta", "a\n", "a\u00a0", "\u3000a", "\u0085a", "a\ufeff", "a\u001c", " "])
 def test_a_class_has_no_blank_at_its_ends(owner, name):
     made = owner.project(classes=["a"])
     for reply in (owner.post("/projects/", {"name": fresh(), "classes": [{"name": "a"}, {"name": name}]}, 422),

@@ -70,7 +70,7 @@ static bool email(const char *text) {
 /* tools/apigen.py reads these rows: one a line, the text in JSON's spelling. */
 const Pattern PATTERN_NON_BLANK = {"\\S", non_blank, false,
     "not be blank"};
-const Pattern PATTERN_UNPADDED = {"^\\S(?![\\s\\S]*\\s$)", unpadded, false,
+const Pattern PATTERN_UNPADDED = {"^[^\\s\\u001c-\\u001f\\u0085\\ufeff](?![\\s\\S]*[\\s\\u001c-\\u001f\\u0085\\ufeff]$)", unpadded, false,
     "not be blank and have no blank at its ends"};
 const Pattern PATTERN_PROJECT_NAME = {"^(?!\\.{1,2}$)(?!\\s)[^/\\\\?#%\\u0000-\\u001f]+(?<!\\s)$", project_name, false,
     "have none of / \\ ? # %, no control characters, no blank at its ends, and not be '.' or '..'"};

@@ -1,5 +1,5 @@
-/* Patterns: the regular expressions of the contract's inputs, each matched by hand. Text is well-formed UTF-8. White space is what
- * ECMA-262 counts as white space.
+/* Patterns: the regular expressions of the contract's inputs, each matched by hand. Text is well-formed UTF-8. White space is
+ * that of base/text.h.
  *
  * tools/apigen.py reads patterns.c to find the row for a pattern's text and stops at a pattern that has none.
  */
