@@ -10,10 +10,18 @@
 
 enum { TEXT_MAXIMUM = 64 << 20 };
 
+/* So few brackets cannot nest too deep, and are soon counted: rows of label files have no more. */
+static bool has_few(const char *text, size_t size, char bracket, int *left) {
+    for (const char *end = text + size; *left > 0 && text < end && (text = memchr(text, bracket, (size_t)(end - text))); text++) --*left;
+    return *left > 0;
+}
+
 /* Depth by one pass over the bytes, before anything recursive sees them. Brackets come too irregularly for branches: only strings have one. */
 static bool depth_within(const char *text, size_t size, int limit) {
     static const signed char STEPS[256] = {['['] = 1, ['{'] = 1, [']'] = -1, ['}'] = -1};
     int64_t depth = 0, deepest = 0;
+    int left = limit;
+    if (has_few(text, size, '[', &left) && has_few(text, size, '{', &left)) return true;
     for (size_t i = 0; i < size; i++) {
         if (text[i] == '"')
             for (i++; i < size && text[i] != '"'; i++) i += text[i] == '\\';

@@ -24,9 +24,9 @@ LongText long_text_again(const LongText *text) {
 }
 
 static void load(LongText *t, size_t at, size_t size) {
-    bool stopped = t->stop && t->stop(t->context);
     buffer_reset(&t->memory);
-    char *to = stopped ? NULL : buffer_reserve(&t->memory, size);
+    if (t->stop && t->stop(t->context)) t->size = size = 0;
+    char *to = buffer_reserve(&t->memory, size);
     t->length = 0;
     while (to && t->length < size) {
         ssize_t n = tree_bytes(t->tree, t->file, t->start + at + t->length, to + t->length, size - t->length);
@@ -41,7 +41,7 @@ const char *long_text_at(LongText *t, size_t at, size_t least, size_t *length) {
     size_t rest = at < t->size ? t->size - at : 0;
     if (least > rest) least = rest;
     bool is_there = at >= t->at && at - t->at <= t->length && t->length - (at - t->at) >= least;
-    if (!is_there && t->file) load(t, at, least > PIECE_SIZE ? least : rest < PIECE_SIZE ? rest : PIECE_SIZE);
+    if (!is_there && rest && t->file) load(t, at, least > PIECE_SIZE ? least : rest < PIECE_SIZE ? rest : PIECE_SIZE);
     is_there = at >= t->at && at - t->at <= t->length;
     *length = is_there ? t->length - (at - t->at) : 0;
     return is_there ? t->piece + (at - t->at) : "";

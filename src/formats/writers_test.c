@@ -2,6 +2,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -611,6 +612,34 @@ static bool at_once(void *context) {
     return true;
 }
 
+static int asked, patience;
+static bool later(void *context) {
+    (void)context;
+    return ++asked > patience;
+}
+
+/* Also within a file that is long, and not only when it was unpacked. */
+static void reading_back_stops_soon(void **state) {
+    (void)state;
+    static const char *const FORMATS[] = {"coco", "cvat", "csv"};
+    for (size_t f = 0; f < 3; f++) {
+        size_t counts[2];
+        Annotation *many = arena_new_array(&t.arena, Annotation, 60000);
+        for (size_t i = 0; i < 60000; i++) many[i] = BOXES[1];
+        Images images = {.count = 1};
+        images.items[0] = (DatasetImage){.id = "i", .folder = "/", .filename = "a.png", .width = 100, .height = 80, .annotations = {many, 60000, 0}};
+        DatasetInfo info = {.name = "test", .classes = CLASSES, .class_count = 2, .class_counts = counts};
+        DatasetWritten written;
+        assert_int_equal(dataset_write(dataset_format_find(FORMATS[f]), &info, &(DatasetSource){&images, next, rewind_images}, test_path(&t, FORMATS[f]), &written, &t.err), STATUS_OK);
+        asked = 0, patience = INT_MAX;
+        assert_string_equal(checked(FORMATS[f], FORMATS[f], &info, &written, later), "");
+        if (asked < 40) fail_msg("%s: asked %d times", FORMATS[f], asked);
+        patience = asked * 3 / 4, asked = 0;
+        assert_string_equal(checked(FORMATS[f], FORMATS[f], &info, &written, later), "Cancelled");
+        if (asked > patience + 5) fail_msg("%s went on", FORMATS[f]);
+    }
+}
+
 static void what_was_not_written_is_noticed(void **state) {
     (void)state;
     for (size_t f = 0; f < 14; f++) {
@@ -692,6 +721,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_in_zips_that_cannot_be_used_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_zip_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(zips_may_be_large, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reading_back_stops_soon, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_not_written_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_names_read_back, set_up, tear_down),
     };
