@@ -88,7 +88,7 @@ void reader_leave_file_out(Reader *reader, const char *file, const char *format,
 const char *reader_class(Reader *reader, const char *name);
 /* True for label files that are to be read: all of them, or the one that was opened. */
 bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *extension);
-/* The first and the last 64 KiB of a file, with blanks for NULs, into *out, which the caller clears in any case. */
+/* The first and the last 64 KiB of a file, in UTF-8, with blanks for NULs, into *out, which the caller clears in any case. */
 bool reader_peek(const Tree *tree, const TreeFile *file, Buffer *out);
 /* Whether one of the first 200 files that `takes` picks looks like it. */
 bool reader_finds_file(const Dataset *dataset, bool (*takes)(const Dataset *dataset, const TreeFile *file),
@@ -122,7 +122,7 @@ Status reader_deliver(Reader *reader, DatasetImage *image, Error *err);
 Status reader_deliver_rest(Reader *reader, Error *err);
 /* Notes the split ("train", ...) of an image file; a later call for the same image wins. */
 void reader_set_split(Reader *reader, const TreeFile *file, const char *split);
-/* Whole text of a file of the tree within max_label_bytes; a failure is told as a warning and gives false. */
+/* Whole text of a file of the tree within max_label_bytes, in UTF-8 (XML as it is); a failure is told as a warning and gives false. */
 bool reader_text(Reader *reader, const TreeFile *file, Buffer *out);
 /* The same for a text of which only a piece is wanted at a time. */
 bool reader_open_text(Reader *reader, const TreeFile *file, LongText *out);

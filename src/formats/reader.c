@@ -60,6 +60,29 @@ bool reader_takes(const Dataset *dataset, const TreeFile *file, const char *exte
     return !dataset->only_label || text_equal(dataset->only_label, file->path);
 }
 
+/* UTF-16 with its mark, as programs of Windows write texts, becomes UTF-8. */
+static void make_utf8(Buffer *text) {
+    const unsigned char *bytes = (const unsigned char *)text->data;
+    bool big = text->size >= 2 && bytes[0] == 0xfe && bytes[1] == 0xff, little = text->size >= 2 && bytes[0] == 0xff && bytes[1] == 0xfe;
+    if (!big && !little) return;
+    Buffer utf8;
+    buffer_init(&utf8, SIZE_MAX / 2);
+    buffer_reserve(&utf8, 1); /* there is a text, if an empty one */
+    for (size_t i = 2, size = text->size; i + 1 < size; i += 2) {
+        unsigned code = (unsigned)bytes[i + little] << 8 | bytes[i + big], next = i + 3 < size ? (unsigned)bytes[i + 2 + little] << 8 | bytes[i + 2 + big] : 0;
+        bool is_pair = code >> 10 == 0xd800 >> 10 && next >> 10 == 0xdc00 >> 10;
+        if (is_pair) code = 0x10000 + ((code & 0x3ff) << 10 | (next & 0x3ff)), i += 2;
+        else if (code >> 11 == 0xd800 >> 11) code = 0xfffd;
+        if (code < 0x80) buffer_append_byte(&utf8, (char)code);
+        else if (code < 0x800) buffer_append(&utf8, (char[]){(char)(0xc0 | code >> 6)}, 1);
+        else if (code < 0x10000) buffer_append(&utf8, (char[]){(char)(0xe0 | code >> 12), (char)(0x80 | (code >> 6 & 0x3f))}, 2);
+        else buffer_append(&utf8, (char[]){(char)(0xf0 | code >> 18), (char)(0x80 | (code >> 12 & 0x3f)), (char)(0x80 | (code >> 6 & 0x3f))}, 3);
+        if (code >= 0x80) buffer_append_byte(&utf8, (char)(0x80 | (code & 0x3f)));
+    }
+    buffer_clear(text);
+    *text = utf8;
+}
+
 bool reader_peek(const Tree *tree, const TreeFile *file, Buffer *out) {
     enum { PEEK_SIZE = 1 << 16 };
     buffer_init(out, 2 * PEEK_SIZE + 1);
@@ -72,8 +95,9 @@ bool reader_peek(const Tree *tree, const TreeFile *file, Buffer *out) {
     }
     out->size = (size_t)head + (tail > 0 ? (size_t)tail : 0);
     text[out->size] = '\0';
+    make_utf8(out);
     for (size_t i = 0; i < out->size; i++) {
-        if (!text[i]) text[i] = ' ';
+        if (!out->data[i]) out->data[i] = ' ';
     }
     return true;
 }
@@ -326,10 +350,14 @@ Status reader_deliver_rest(Reader *r, Error *err) {
     return status;
 }
 
+/* Which says itself how it is written, and libxml2 listens. */
+static bool is_xml(const TreeFile *file) { return text_equal_ignoring_case(file_extension(file->path), ".xml"); }
+
 bool reader_text(Reader *r, const TreeFile *file, Buffer *out) {
     Error err = {0};
     buffer_init(out, r->options->max_label_bytes);
     if (tree_text(r->tree, file, out, &err) == STATUS_OK) {
+        if (!is_xml(file)) make_utf8(out);
         if (text_starts_with(buffer_text(out), TEXT_MARK)) memmove(out->data, out->data + strlen(TEXT_MARK), out->size -= strlen(TEXT_MARK)), out->data[out->size] = '\0';
         return true;
     }
@@ -345,6 +373,13 @@ bool reader_open_text(Reader *r, const TreeFile *file, LongText *out) {
     if (!is_readable) reader_leave_file_out(r, file->path, "cannot be read");
     else if (!fits) reader_leave_file_out(r, file->path, "cannot be read: larger than %llu bytes", (unsigned long long)r->options->max_label_bytes);
     if (!is_readable || !fits) return false;
+    if (!is_xml(file) && (text_starts_with(head, "\xff\xfe") || text_starts_with(head, "\xfe\xff"))) {
+        Buffer text;
+        if (!reader_text(r, file, &text)) return false;
+        long_text_of_bytes(out, buffer_text(&text), text.size);
+        out->memory = text;
+        return true;
+    }
     long_text_of_file(out, r->tree, file, text_equal(head, TEXT_MARK) ? strlen(TEXT_MARK) : 0, r->options->stop, r->options->context);
     return true;
 }

@@ -456,6 +456,45 @@ static void labelme_with_its_oddities(void **state) {
                         "! json/other.json: a JSON file, but not of LabelMe; passed over\n");
 }
 
+/* ASCII, "~" for U+00E9 and "^" for U+1F600, as a file of UTF-16 with its mark. */
+static void utf16_file(const char *name, const char *text, bool big) {
+    Buffer bytes;
+    buffer_init(&bytes, 1 << 16);
+    buffer_append(&bytes, big ? "\xfe\xff" : "\xff\xfe", 2);
+    for (; *text; text++) {
+        unsigned units[2] = {*text == '~' ? 0xe9 : *text == '^' ? 0xd83d : (unsigned char)*text, 0xde00};
+        for (int i = 0; i < (*text == '^' ? 2 : 1); i++) buffer_append(&bytes, big ? (char[]){(char)(units[i] >> 8), (char)units[i]} : (char[]){(char)units[i], (char)(units[i] >> 8)}, 2);
+    }
+    test_file_bytes(&t, name, bytes.data, bytes.size);
+    buffer_clear(&bytes);
+}
+
+static void texts_may_be_utf16(void **state) {
+    (void)state;
+#define CAFE "caf\xc3\xa9 \xf0\x9f\x98\x80"
+    for (int big = 0; big < 2; big++) {
+        test_image(&t, "csv/a.png", 90, 90), test_image(&t, "coco/a.png", 90, 90), test_image(&t, "voc/a.png", 90, 90), test_image(&t, "cvat/a.png", 90, 90);
+        test_image(&t, "labelme/a.png", 90, 90), test_image(&t, "yolo/images/a.png", 100, 100);
+        utf16_file("csv/a.csv", "", big);
+        assert_string_equal(test_read(&t, "csv"), "images\n/ a.png 90x90 none: -\n! a.csv: no labels of a known format\n");
+        utf16_file("csv/a.csv", "filename,name,x,y,w,h\r\na.png,caf~ ^,1,2,3,4\r\n", big);
+        assert_string_equal(test_read(&t, "csv"), "csv\n/ a.png 90x90 none: line 2 " CAFE " bbox 1,2,3,4\n");
+        utf16_file("coco/a.json", ONE_COCO("a.png", "\"category_id\":1,\"bbox\":[1,2,3,4]"), big);
+        assert_string_equal(test_read(&t, "coco"), "coco\n/ a.png 90x90 none: 1 car bbox 1,2,3,4\n! a.json: a.png is 90x90, but its labels are for 9x9: they may lie wrong\n");
+        utf16_file("voc/a.xml", "<?xml version=\"1.0\" encoding=\"UTF-16\"?><annotation><filename>a.png</filename><object><name>caf~ ^</name><bndbox><xmin>1</xmin><ymin>2</ymin>"
+                                "<xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>", big);
+        assert_string_equal(test_read(&t, "voc"), "pascal_voc\n/ a.png 90x90 none: 1 " CAFE " bbox 0,1,3,3\n");
+        utf16_file("cvat/a.xml", "<?xml version=\"1.0\" encoding=\"utf-16\"?><annotations><version>1.1</version><image id=\"0\" name=\"a.png\" width=\"90\" height=\"90\">"
+                                 "<box label=\"caf~ ^\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></image></annotations>", big);
+        assert_string_equal(test_read(&t, "cvat"), "cvat\n/ a.png 90x90 none: 1 " CAFE " bbox 1,2,3,4\n");
+        utf16_file("labelme/a.json", "{\"imagePath\":\"a.png\",\"shapes\":[{\"label\":\"caf~ ^\",\"shape_type\":\"rectangle\",\"points\":[[1,2],[4,6]]}]}", big);
+        assert_string_equal(test_read(&t, "labelme"), "labelme\n/ a.png 90x90 none: 1 " CAFE " bbox 1,2,3,4\n");
+        utf16_file("yolo/classes.txt", "caf~ ^\r\n", big);
+        utf16_file("yolo/images/a.txt", "0 0.5 0.5 0.5 0.5\r\n", big);
+        assert_string_equal(test_read(&t, "yolo"), "yolo\n/ a.png 100x100 none: 1 " CAFE " bbox 25,25,50,50\n");
+    }
+}
+
 /* Long texts are read piece by piece: wherever the pieces of this one end, it says the same. `hole` marks where it becomes longer by `filling`. */
 static void same_wherever_it_is_cut(const char *name, const char *text, char filling) {
     enum { PIECE = 1 << 17 };
@@ -756,6 +795,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(shapes_outside_their_image_are_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_may_be_utf16, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_texts_are_read_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_annotations_may_stand_anywhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(csv_with_its_oddities, set_up, tear_down),

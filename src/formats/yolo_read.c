@@ -4,6 +4,7 @@
  * images' (labels against images), or beside them.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,13 @@ static bool starts_as_label(const Tree *tree, const TreeFile *file) {
     char text[256] = {0};
     ssize_t n = tree_bytes(tree, file, 0, text, sizeof text - 1);
     if (n <= 0) return false;
+    if (text_starts_with(text, "\xff\xfe") || text_starts_with(text, "\xfe\xff")) {
+        Buffer ends;
+        reader_peek(tree, file, &ends);
+        n = snprintf(text, sizeof text, "%s", buffer_text(&ends));
+        n = n < (ssize_t)sizeof text ? n : (ssize_t)sizeof text - 1;
+        buffer_clear(&ends);
+    }
     char *last = n == sizeof text - 1 ? strrchr(text, ' ') : NULL; /* what is behind it may be half a number */
     if (last) *last = '\0';
     char *at = text, *end;
