@@ -164,7 +164,9 @@ static TreeFile *find_by_place(Reader *r, const char *label_path, const char *na
     Arena scratch;
     if (!r->tree->image_count) return NULL; /* it would be looked for at a hundred places */
     arena_init(&scratch, SIZE_MAX);
-    TreeFile *file = find_mirrored(r->tree, &scratch, label_path, named);
+    /* Where ours are is known, and a user's folder may be called images/ or labels/, too: beside the label (LabelMe), or below images/ (of a list at the root). */
+    bool beside = r->tree->is_ours && r->keeps_folders, below = r->tree->is_ours && !slash && !beside;
+    TreeFile *file = beside ? NULL : below ? find_at(r->tree, &scratch, "images", 6, named) : find_mirrored(r->tree, &scratch, label_path, named);
     if (!file) file = find_at(r->tree, &scratch, label_path, slash ? (int)(slash - label_path) : 0, named);
     if (!file) file = find_at(r->tree, &scratch, "images", 6, named);
     if (!file) file = find_at(r->tree, &scratch, "", 0, named);

@@ -677,19 +677,22 @@ static void odd_names_read_back(void **state) {
     (void)state;
     static const char *const FILES[] = {"..jpg", "classes.jpg", "labels.png", "labels.jpg", "MANIFEST.jpg", ".jpg", "a.txt.jpg", "train.jpg"};
     static const char *const FOLDERS[] = {"/", "/ImageSets", "/labels", "/labels/Annotations", "/images"};
+    static const char *const MIRRORED[] = {"/images", "/labels", "/Annotations", "/", "/x/images", "/x/labels", "/x", "/images/images"}; /* of one name */
     DatasetClass classes[] = {{.name = "a b"}, {.name = "a"}, {.name = "b\x01\r\n\t\"\\c"}, {.name = "'=1"}, {.name = "<&>, ;#: x"}};
     for (size_t f = 0; f < 14; f++) {
         const DatasetFormat *format = dataset_format_at(f / 2);
         size_t counts[5];
         DatasetInfo info = {.name = "test", .classes = classes, .class_count = 5, .include_images = f % 2, .class_counts = counts};
-        for (size_t i = 0; i < 8 * 5; i += 4) {
+        for (size_t i = 0; i < 8 * 5 + 8; i += 4) {
+            bool mirrored = i >= 8 * 5;
             Images images = {.count = 4};
             Annotation boxes[4];
             for (size_t k = 0; k < 4; k++) {
                 boxes[k] = BOXES[1];
                 boxes[k].name = classes[(i + k) % 5].name;
                 test_image(&t, "src/a.png", 100, 80);
-                images.items[k] = (DatasetImage){.id = "i", .folder = FOLDERS[(i + k) / 8], .filename = FILES[(i + k) % 8], .width = 100, .height = 80,
+                images.items[k] = (DatasetImage){.id = "i", .folder = mirrored ? MIRRORED[i + k - 40] : FOLDERS[(i + k) / 8],
+                                                 .filename = mirrored ? "a.png" : FILES[(i + k) % 8], .width = 100, .height = 80,
                                                  .path = test_path(&t, "src/a.png"), .annotations = {boxes, k, 0}};
             }
             DatasetWritten written;
