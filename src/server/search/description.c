@@ -16,21 +16,20 @@ enum { CATEGORY_COUNT = sizeof CATEGORIES / sizeof *CATEGORIES };
 
 /* ---- reading ---- */
 
-static Status read_vector(DbRows *rows, Arena *arena, StoredVector *out) {
-    *out = (StoredVector){0};
-    if (db_next(rows)) {
-        size_t size;
-        const void *blob = db_blob_borrowed(rows, 0, &size);
-        float *numbers = arena_new_array(arena, float, size / sizeof(float) + 1);
-        if (blob) memcpy(numbers, blob, size);
-        *out = (StoredVector){numbers, (int)(size / sizeof(float))};
-    }
-    return db_finish(rows);
+/* The first column of the row. */
+static StoredVector copy_vector(const DbRows *rows, Arena *arena) {
+    size_t size;
+    const void *blob = db_blob_borrowed(rows, 0, &size);
+    float *numbers = arena_new_array(arena, float, size / sizeof(float) + 1);
+    if (blob) memcpy(numbers, blob, size);
+    return (StoredVector){numbers, (int)(size / sizeof(float))};
 }
 
 Status description_vector(DbSession *session, Arena *arena, const char *image_id, const char *model, StoredVector *out, Error *err) {
+    *out = (StoredVector){0};
     DbRows rows = db_query(session, err, "SELECT vector FROM image_vectors WHERE image_id = $1 AND model = $2", DB_TEXT(image_id), DB_TEXT(model));
-    return read_vector(&rows, arena, out);
+    if (db_next(&rows)) *out = copy_vector(&rows, arena);
+    return db_finish(&rows);
 }
 
 Status description_model(Server *server, Arena *arena, const char **name, Error *err) {
@@ -118,16 +117,11 @@ static Status borrow(Server *server, Arena *arena, NewDescription *d, Error *err
     const char *twin = NULL;
     DbRows rows = db_query(session, err, "SELECT v.vector, v.image_id FROM images i JOIN image_vectors v ON v.image_id = i.id WHERE i.object = $1 AND v.model = $2 LIMIT 1",
                            DB_TEXT(d->image->object), DB_TEXT(d->model));
-    DbRows *at = &rows;
-    if (db_next(at)) {
-        size_t size;
-        const void *blob = db_blob_borrowed(at, 0, &size);
-        float *numbers = arena_new_array(arena, float, size / sizeof(float) + 1);
-        if (blob) memcpy(numbers, blob, size);
-        d->vector = (StoredVector){numbers, (int)(size / sizeof(float))};
-        twin = db_text(at, 1, arena);
+    if (db_next(&rows)) {
+        d->vector = copy_vector(&rows, arena);
+        twin = db_text(&rows, 1, arena);
     }
-    Status status = db_finish(at);
+    Status status = db_finish(&rows);
     if (status == STATUS_OK && twin) status = search_tags(session, arena, twin, &d->tags, err);
     db_session_release(server->store, session);
     return status;
