@@ -67,6 +67,8 @@ static void error_texts_are_cut_between_characters(void **state) {
     error_prefix(&err, "file %s", "a.jpg");
     assert_true(text_starts_with(err.message, "file a.jpg: x"));
     assert_true(text_is_utf8(err.message, strlen(err.message)));
+    error_set(&err, STATUS_NOT_FOUND, "'%.4s' is no id", "abc\xC3\xA9");
+    assert_string_equal(err.message, "'abc?' is no id");
     assert_int_equal(status_info(STATUS_UNKNOWN_CLASS)->http, 422);
     assert_int_equal(status_from_slug("rate_limited"), STATUS_RATE_LIMITED);
     for (int s = 0; s < STATUS_COUNT; s++) assert_non_null(status_info((Status)s)->slug);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/banned.h"
 
 static const StatusInfo TABLE[STATUS_COUNT] = {
@@ -91,7 +92,7 @@ static void format_message(Error *err, const char *format, va_list args) {
     char text[sizeof err->message];
     int n = vsnprintf(text, sizeof text, format, args);
     if (n >= (int)sizeof text) trim_partial_utf8(text, sizeof text - 1);
-    memcpy(err->message, text, sizeof text);
+    memcpy(err->message, text_mend_utf8(text), sizeof text);
 }
 
 Status error_set(Error *err, Status status, const char *format, ...) {

@@ -43,6 +43,15 @@ bool text_is_utf8(const char *text, size_t size) {
     return true;
 }
 
+char *text_mend_utf8(char *text) {
+    size_t size = strlen(text);
+    for (size_t i = 0, n; i < size; i += n ? n : 1) {
+        n = utf8_sequence((const unsigned char *)text + i, size - i);
+        if (n == 0) text[i] = '?';
+    }
+    return text;
+}
+
 size_t text_length(const char *text) {
     size_t n = 0;
     for (; *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;

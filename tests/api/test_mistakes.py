@@ -92,6 +92,11 @@ def test_the_name_of_a_dataset_where_its_id_belongs(owner):
         assert f"'{project['name']}' is no id" in told, told
 
 
+def test_a_long_path_is_cut_between_letters(owner):
+    told = owner.get("/training/a" + "é" * 200, 404).json()["detail"]
+    assert "éé?' is no id" in told, told
+
+
 def test_an_export_of_images_that_nobody_annotated(owner, jpeg):
     project = owner.project()
     ask = {"dataset_name": project["name"], "name": "e", "format": "coco"}

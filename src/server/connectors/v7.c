@@ -136,7 +136,7 @@ static void add_slot(Arena *arena, const Source *source, yyjson_val *item, yyjso
         to->folder = arena_printf(arena, "%s/%s", path, name);
         to->name = json_get_string(slot, "file_name", slot_name);
     }
-    if (!text_equal(type, "image")) to->problem = arena_printf(arena, "V7 holds it as %.40s; only images are imported", type);
+    if (!text_equal(type, "image")) to->problem = text_mend_utf8(arena_printf(arena, "V7 holds it as %.40s; only images are imported", type));
     else if (!to->url) to->problem = "V7 names no file for it";
 }
 

@@ -186,7 +186,7 @@ static void call_tool(Message *m) {
     const char *name = json_get_string(m->params, "name", "");
     yyjson_val *tool = tools_find(tools_registry(&rq->arena), name);
     if (!tool) {
-        answer_error(m, RPC_INVALID_PARAMS, arena_printf(&rq->arena, "Unknown tool: %.100s", name));
+        answer_error(m, RPC_INVALID_PARAMS, text_mend_utf8(arena_printf(&rq->arena, "Unknown tool: %.100s", name)));
         return;
     }
     FieldErrors errors;
