@@ -71,6 +71,11 @@ static inline const char *test_read(TestData *t, const char *name) {
     return test_read_with(t, test_path(t, name), options);
 }
 
+/* A COCO file of one image and one annotation. */
+#define ONE_COCO(file_name, annotation) \
+    "{\"images\":[{\"id\":1,\"file_name\":\"" file_name "\",\"width\":9,\"height\":9}],\"annotations\":[{\"id\":1,\"image_id\":1," annotation "}]," \
+    "\"categories\":[{\"id\":1,\"name\":\"car\"}]}"
+
 /* The tests' own, and what cmocka calls before and after each. */
 static TestData t;
 
