@@ -3,7 +3,8 @@
 
 #include "base/banned.h"
 
-enum { PIECE_SIZE = 1 << 17 };
+/* A jump may be one of many, as to annotations that lie strewn over a file. */
+enum { PIECE_SIZE = 1 << 17, JUMP_SIZE = 1 << 12 };
 
 void long_text_of_file(LongText *text, const Tree *tree, const TreeFile *file, size_t start, bool (*stop)(void *context), void *context) {
     int64_t size = tree_size(tree, file);
@@ -40,8 +41,9 @@ static void load(LongText *t, size_t at, size_t size) {
 const char *long_text_at(LongText *t, size_t at, size_t least, size_t *length) {
     size_t rest = at < t->size ? t->size - at : 0;
     if (least > rest) least = rest;
-    bool is_there = at >= t->at && at - t->at <= t->length && t->length - (at - t->at) >= least;
-    if (!is_there && rest && t->file) load(t, at, least > PIECE_SIZE ? least : rest < PIECE_SIZE ? rest : PIECE_SIZE);
+    bool goes_on = at >= t->at && at - t->at <= t->length, is_there = goes_on && t->length - (at - t->at) >= least;
+    size_t most = goes_on ? PIECE_SIZE : JUMP_SIZE;
+    if (!is_there && rest && t->file) load(t, at, least > most ? least : rest < most ? rest : most);
     is_there = at >= t->at && at - t->at <= t->length;
     *length = is_there ? t->length - (at - t->at) : 0;
     return is_there ? t->piece + (at - t->at) : "";

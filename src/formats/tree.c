@@ -89,6 +89,7 @@ static void init(Tree *tree, const char *root) {
     *tree = (Tree){.labels = -1};
     arena_init(&tree->arena, SIZE_MAX);
     tree->root = arena_strdup(&tree->arena, root);
+    tree->opened = arena_new_array(&tree->arena, struct TreeOpened, 1);
     string_map_init(&tree->by_form, &tree->arena);
     string_map_init(&tree->by_name, &tree->arena);
     string_map_init(&tree->by_stem, &tree->arena);
@@ -172,6 +173,7 @@ Status tree_finish(Tree *tree, Error *err) {
 
 void tree_close(Tree *tree) {
     if (tree->labels >= 0) close(tree->labels);
+    if (tree->opened && tree->opened->file) close(tree->opened->fd);
     composer_free(tree->composer);
     free(tree->files);
     arena_clear(&tree->arena);
@@ -215,43 +217,42 @@ char *tree_full_path(const Tree *tree, Arena *arena, const TreeFile *file) {
     return file->at == TREE_ON_DISK ? arena_printf(arena, "%s/%s", tree->root, file->path) : NULL;
 }
 
-/* Where the bytes of a file lie; fd -1: they cannot be read. */
+/* Where the bytes of a file lie; fd -1: they cannot be read. Until the next call. */
 typedef struct Place {
     int fd;
     off_t start, size;
 } Place;
 
-static Place open_file(const Tree *tree, const TreeFile *file) {
+static Place find_bytes(const Tree *tree, const TreeFile *file) {
     char path[PATH_MAX];
     struct stat info = {0};
+    struct TreeOpened *opened = tree->opened;
     if (file->at >= 0) return (Place){tree->labels, file->at, (off_t)file->size};
+    if (opened->file == file) return (Place){opened->fd, 0, (off_t)opened->size};
     bool usable = file->at == TREE_ON_DISK && snprintf(path, sizeof path, "%s/%s", tree->root, file->path) < PATH_MAX;
     errno = ENOENT;
     int fd = usable ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd >= 0 && fstat(fd, &info) != 0) info.st_size = 0;
+    if (fd < 0) return (Place){-1, 0, 0};
+    if (fstat(fd, &info) != 0) info.st_size = 0;
+    if (opened->file) close(opened->fd);
+    *opened = (struct TreeOpened){file, fd, info.st_size};
     return (Place){fd, 0, info.st_size};
 }
 
-static void close_file(const Tree *tree, Place place) {
-    if (place.fd >= 0 && place.fd != tree->labels) close(place.fd);
-}
-
 ssize_t tree_bytes(const Tree *tree, const TreeFile *file, size_t offset, void *out, size_t size) {
-    Place place = open_file(tree, file);
+    Place place = find_bytes(tree, file);
     size_t rest = (size_t)place.size > offset ? (size_t)place.size - offset : 0;
     ssize_t n = place.fd >= 0 ? pread(place.fd, out, size < rest ? size : rest, place.start + (off_t)offset) : -1;
-    close_file(tree, place);
     return n;
 }
 
 int64_t tree_size(const Tree *tree, const TreeFile *file) {
-    Place place = open_file(tree, file);
-    close_file(tree, place);
+    Place place = find_bytes(tree, file);
     return place.fd >= 0 ? place.size : -1;
 }
 
 Status tree_text(const Tree *tree, const TreeFile *file, Buffer *out, Error *err) {
-    Place place = open_file(tree, file);
+    Place place = find_bytes(tree, file);
     if (place.fd < 0) return error_set_errno(err, errno, "%s", file->path);
     size_t size = (size_t)place.size, done = 0;
     char *text = buffer_reserve(out, size);
@@ -264,6 +265,5 @@ Status tree_text(const Tree *tree, const TreeFile *file, Buffer *out, Error *err
     }
     out->size += done;
     if (text) text[done] = '\0';
-    close_file(tree, place);
     return status;
 }

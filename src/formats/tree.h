@@ -30,6 +30,11 @@ typedef struct Tree {
     Arena arena;
     const char *root;
     int labels;      /* descriptor, of a zip; else -1 */
+    struct TreeOpened { /* the file on disk that was read last: long texts are read in pieces */
+        const TreeFile *file; /* NULL before the first */
+        int fd;
+        int64_t size;
+    } *opened;
     TreeFile *files; /* by path, as strcmp orders */
     size_t count, capacity;
     size_t image_count;
