@@ -124,9 +124,9 @@ static Status mend_header(ZipWriter *zip, Error *err) {
     Buffer header;
     buffer_init(&header, 1 << 20);
     zip_local_header(&header, &zip->entry);
-    Status status = zip->entry.at < zip->flushed ? flush(zip, err) : STATUS_OK;
+    Status status = STATUS_OK;
     if (zip->entry.at >= zip->flushed) memcpy(zip->out.data + (zip->entry.at - zip->flushed), header.data, header.size);
-    else if (status == STATUS_OK && pwrite(zip->fd, header.data, header.size, (off_t)zip->entry.at) != (ssize_t)header.size) status = error_set_errno(err, errno, "%s", zip->path);
+    else if (pwrite(zip->fd, header.data, header.size, (off_t)zip->entry.at) != (ssize_t)header.size) status = error_set_errno(err, errno, "%s", zip->path);
     buffer_clear(&header);
     return status;
 }
