@@ -148,10 +148,7 @@ static StepResult handle(Request *rq, Passage *p) {
 }
 
 static StepResult reply(Request *rq, Passage *p) {
-    if (rq->session) { /* the reply may take long to send */
-        db_session_release(rq->server->store, rq->session);
-        rq->session = NULL;
-    }
+    request_release(rq);
     reply_finish(rq);
     if (p->ticket) idempotency_finish(rq->server->idempotency, p->ticket, rq);
     p->ticket = NULL;

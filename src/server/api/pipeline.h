@@ -39,7 +39,10 @@ typedef struct Passage {
 /* Makes rq ready for a new exchange; its arena and buffers may hold memory of an earlier one. The caller then fills method, path, query,
  * base_url, remote_address, content_length and http. */
 void request_open(Request *rq, Server *server);
-/* Gives back what the request borrowed: session, object writer, the memory of the arena but one block. */
+/* Gives back what the reply does not need, before it is sent: the session, which others may wait for, and the file of an object that came to
+ * nothing, of which whoever reads the reply should find no trace. */
+void request_release(Request *rq);
+/* The rest: open file, buffers, the memory of the arena but one block. */
 void request_close(Request *rq);
 
 PipelineState pipeline_run(Request *rq, bool may_wait);

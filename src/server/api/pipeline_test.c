@@ -22,6 +22,7 @@
 #include "server/api/key_secret.h"
 #include "server/api/pipeline.h"
 #include "server/http/test_server.h"
+#include "server/objects/objects.h"
 #include "base/banned.h"
 
 #define PROJECTS "/api/v1/developer/projects/"
@@ -298,6 +299,24 @@ static void only_successes_are_kept(void **state) {
     expect(reply, 201, NULL);
 }
 
+/* Whoever reads that an upload failed may look at the disk at once. */
+static void an_object_that_came_to_nothing_is_gone_before_its_reply(void **state) {
+    TestServer *test = *state;
+    Request rq = {0};
+    arena_init(&rq.arena, 0);
+    request_open(&rq, &test->server);
+    rq.path = "/";
+    assert_int_equal(object_writer_begin(&rq.pending_object, test->server.objects, 10, &rq.error), STATUS_OK);
+    char path[128];
+    snprintf(path, sizeof path, "%s/objects/tmp", test->directory);
+    assert_int_equal(rmdir(path), -1);
+    pipeline_refuse(&rq, STATUS_STORAGE_FULL, "No space left on device");
+    assert_int_equal(rq.response.status, 507);
+    assert_int_equal(rmdir(path), 0); /* it is empty */
+    request_close(&rq);
+    arena_clear(&rq.arena);
+}
+
 static _Atomic int64_t seconds_ahead;
 
 /* In place of libc's: time passes as the test wants. */
@@ -344,6 +363,7 @@ int main(void) {
         TEST(routes), TEST(keys_that_are_no_good), TEST(a_cold_key_is_verified_once), TEST(a_database_that_fails_makes_no_key_wrong), TEST(guessing_is_slowed_down),
         TEST(rates), TEST(failures_have_an_order),
         TEST(envelopes), TEST(a_key_revoked_meanwhile_writes_nothing), TEST(the_second_gets_the_firsts_answer), TEST(only_successes_are_kept),
+        TEST(an_object_that_came_to_nothing_is_gone_before_its_reply),
         cmocka_unit_test_setup_teardown(secrets_are_not_stored, test_server_start, stop_time),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);

@@ -61,14 +61,18 @@ void request_open(Request *rq, Server *server) {
     buffer_init(&rq->context, CONTEXT_MAXIMUM);
 }
 
-void request_close(Request *rq) {
+void request_release(Request *rq) {
     if (rq->session) db_session_release(rq->server->store, rq->session);
-    if (rq->pending_object) object_writer_abort(rq->pending_object);
+    object_writer_abort(rq->pending_object);
+    rq->session = NULL;
+    rq->pending_object = NULL;
+}
+
+void request_close(Request *rq) {
+    request_release(rq);
     if (rq->response.file_fd >= 0) close(rq->response.file_fd);
     buffer_clear(&rq->response.body);
     buffer_clear(&rq->context);
-    rq->session = NULL;
-    rq->pending_object = NULL;
     rq->response.file_fd = -1;
     arena_reset(&rq->arena);
 }
