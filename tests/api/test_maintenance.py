@@ -176,8 +176,12 @@ def test_what_is_no_backup(served, tmp_path):
     (tmp_path / "full" / "photo.jpg").write_bytes(b"mine")
     assert "holds no backup" in run("backup", "--output", tmp_path / "full", data=server.folder, code=2)
     assert "served" in run("backup", "--output", server.folder, data=server.folder, code=2)
+    (tmp_path / "link").symlink_to(server.folder / "objects", target_is_directory=True)
+    for inside in (server.folder / "backup", server.folder / "a" / ".." / "b", tmp_path / "link" / "deep"):
+        assert "lies inside" in run("backup", "--output", inside, data=server.folder, code=2) and not inside.exists()
     assert "holds no backup" in run("restore", "--from", tmp_path / "full", data=tmp_path / "new", code=2)
     run("backup", "--output", tmp_path / "backup", data=server.folder)
+    assert "lies inside" in run("restore", "--from", tmp_path / "backup", data=tmp_path / "backup" / "models" / "x", code=2)
     assert "not empty" in run("restore", "--from", tmp_path / "backup", data=tmp_path / "full", code=2)
     assert "no data folder" in run("backup", "--output", tmp_path / "x", data=tmp_path / "full", code=2)
     assert "no data folder" in run("check", data=tmp_path / "full", code=2)

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -159,6 +160,16 @@ static bool is_empty(const char *path) {
     return entries == 0;
 }
 
+/* Links resolved: a copy inside of what is copied would be copied, too. */
+static Status check_outside(const char *path, const char *folder, Error *err) {
+    char *inner = realpath(path, NULL), *outer = realpath(folder, NULL);
+    size_t size = outer ? strlen(outer) : 0;
+    bool inside = inner && outer && strncmp(inner, outer, size) == 0 && (inner[size] == '/' || !inner[size]);
+    free(inner);
+    free(outer);
+    return inside ? error_set(err, STATUS_CONFIGURATION, "%s lies inside %s: name a folder outside of it", path, folder) : STATUS_OK;
+}
+
 /* --- backup --- */
 
 /* Objects that the backup's database does not name any more. */
@@ -211,6 +222,8 @@ Status backup_make(const char *data, const char *output, FILE *out, Error *err) 
         status = error_set(err, STATUS_CONFIGURATION, "%s is not empty and holds no backup", output);
     if (status == STATUS_OK && file_exists(arena_printf(&arena, "%s/serve.lock", output)))
         status = error_set(err, STATUS_CONFIGURATION, "%s is a data folder that was served, not a backup", output);
+    if (status == STATUS_OK) status = check_outside(output, data, err);
+    if (status != STATUS_OK) rmdir(output); /* if it was made now */
     if (status == STATUS_OK) status = maintenance_pin(data, &pin, err);
     if (status == STATUS_OK) status = back_up(&copy, data, output, &arena, err);
     if (status == STATUS_OK)
@@ -249,6 +262,7 @@ Status backup_restore(const char *data, const char *backup, FILE *out, Error *er
     if (status == STATUS_OK && file_exists(data) && !is_empty(data)) status = error_set(err, STATUS_CONFIGURATION, "%s is not empty: a backup is restored into a new folder", data);
     bool ours = status == STATUS_OK;
     if (status == STATUS_OK) status = file_make_directories(data, 0700, err);
+    if (status == STATUS_OK) status = check_outside(data, backup, err);
     if (status == STATUS_OK) status = restore(&copy, data, backup, &arena, err);
     objects_close(copy.from);
     objects_close(copy.to);
