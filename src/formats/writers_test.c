@@ -14,6 +14,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "formats/test_damage.h"
 #include "formats/test_data.h"
 #include "formats/unpack.h"
 #include "formats/zip_format.h"
@@ -551,17 +552,6 @@ static void zips_may_be_large(void **state) {
 
 /* ---- zips that were not written as they should be ---- */
 
-/* A byte of the first file in a zip becomes another one. */
-static void damage(const char *path) {
-    unsigned char header[30] = {0}, byte = 0;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || pread(fd, header, sizeof header, 0) != sizeof header) fail_msg("%s cannot be read", path);
-    off_t at = (off_t)sizeof header + header[26] + header[28] + 9; /* behind its name and its extra field */
-    if (pread(fd, &byte, 1, at) != 1) fail_msg("%s cannot be read", path);
-    byte ^= 1;
-    if (pwrite(fd, &byte, 1, at) != 1 || close(fd) != 0) fail_msg("%s cannot be written", path);
-}
-
 /* One file of a zip goes, and the zip stays sound. */
 static void drop(const char *path, const char *name) {
     char without[512];
@@ -667,7 +657,7 @@ static void what_was_not_written_is_noticed(void **state) {
             written.files--;
             assert_non_null(strstr(checked(name, format, &info, &written, NULL), "the archive reads back as 3 images, not 4"));
         }
-        damage(test_path(&t, name));
+        test_damage_zip(test_path(&t, name));
         assert_string_not_equal(checked(name, format, &info, &written, NULL), "");
     }
 }

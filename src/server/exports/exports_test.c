@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "formats/test_damage.h"
 #include "server/exports/export_rows.h"
 #include "server/exports/exports.h"
 #include "server/objects/objects.h"
@@ -260,23 +261,12 @@ static Status probe(Job *job, Error *err) {
 
 /* --- archives that were not written as they should be -------------------------------------------------------------------------- */
 
-/* A byte of the first file in a zip becomes another one. */
-static void damage(const char *path) {
-    unsigned char header[30] = {0}, byte = 0;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || pread(fd, header, sizeof header, 0) != sizeof header) fail_msg("%s cannot be read", path);
-    off_t at = (off_t)sizeof header + header[26] + header[28] + 9; /* behind its name and its extra field */
-    if (pread(fd, &byte, 1, at) != 1) fail_msg("%s cannot be read", path);
-    byte ^= 1;
-    if (pwrite(fd, &byte, 1, at) != 1 || close(fd) != 0) fail_msg("%s cannot be written", path);
-}
-
 /* Stands before the job's writer and damages the archive of the export "damaged". */
 Status __real_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err);
 Status __wrap_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err);
 Status __wrap_dataset_write(const DatasetFormat *format, const DatasetInfo *info, const DatasetSource *source, const char *path, DatasetWritten *out, Error *err) {
     Status status = __real_dataset_write(format, info, source, path, out, err);
-    if (status == STATUS_OK && strstr(path, "/work/damaged/")) damage(path);
+    if (status == STATUS_OK && strstr(path, "/work/damaged/")) test_damage_zip(path);
     return status;
 }
 
