@@ -78,7 +78,7 @@ def test_no_times(owner, text):
 
 def test_an_address_with_blanks(owner):
     """"Trimmed and lower-cased", says the contract."""
-    made = owner.post("/organizations/invites", {"email": " Blank@Example.org\n"}, 201).json()["invite"]
+    made = owner.post("/organizations/invites", {"email": " Blank@Example.org\u00a0\n"}, 201).json()["invite"]
     assert made["email"] == "blank@example.org"
     owner.delete(f"/organizations/invites/{made['id']}", 204)
     owner.post("/organizations/invites", {"email": "bl ank@example.org"}, 422)

@@ -155,8 +155,6 @@ void members_end(Members *m, uint64_t required, int minimum) {
 
 /* ---- single values ---- */
 
-#define BLANKS " \t\r\n"
-
 const char *read_string(Decoder *d, const FieldPath *at, yyjson_val *value, StringRule rule) {
     yyjson_val *input = rule.secret ? NULL : value;
     const char *text = yyjson_get_str(value);
@@ -165,12 +163,7 @@ const char *read_string(Decoder *d, const FieldPath *at, yyjson_val *value, Stri
         return NULL;
     }
     bool holds_nul = strlen(text) != yyjson_get_len(value);
-    if (rule.pattern == &PATTERN_EMAIL) { /* trimmed, as the contract says: a copied address has a blank at its end */
-        text += strspn(text, BLANKS);
-        size_t size = strlen(text);
-        while (size && strchr(BLANKS, text[size - 1])) size--;
-        text = arena_strndup(d->arena, text, size);
-    }
+    if (rule.pattern == &PATTERN_EMAIL) text = text_trim(d->arena, text); /* as the contract says: a copied address has a blank at its end */
     size_t length = text_length(text);
     if (holds_nul)
         field_error(d->errors, at, NULL, "value_error", "String may not contain a NUL character");

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "server/api/tiers.h"
 #include "server/credits/credits.h"
 
@@ -81,10 +82,7 @@ static Status make_free_slug(DbSession *tx, const char *name, char *out, size_t 
 }
 
 const char *organization_plain_address(Arena *arena, const char *text) {
-    while (isspace((unsigned char)*text)) text++;
-    size_t size = strlen(text);
-    while (size && isspace((unsigned char)text[size - 1])) size--;
-    char *address = arena_strndup(arena, text, size);
+    char *address = arena_strdup(arena, text_trim(arena, text));
     for (char *p = address; *p; p++) *p = (char)tolower((unsigned char)*p);
     return address;
 }
