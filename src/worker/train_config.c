@@ -51,6 +51,15 @@ static bool is_model_size(const char *text) {
 
 static bool is_precision(const char *text) { return text_equal(text, "float32") || text_equal(text, "bfloat16"); }
 
+/* The contract's decoder has looked at some of them before. */
+static bool is_told(const FieldErrors *errors, const char *name) {
+    for (size_t i = 0; i < errors->count; i++) {
+        const FieldError *e = &errors->items[i];
+        if (e->loc_count && text_equal(e->loc[e->loc_count - 1].name, name)) return true;
+    }
+    return false;
+}
+
 static void check_number(const NumberRow *row, yyjson_val *value, const FieldPath *field, FieldErrors *errors) {
     double number = yyjson_is_num(value) ? yyjson_get_num(value) : NAN;
     bool fits = number >= row->least && number <= row->most && (!row->integer || number == floor(number));
@@ -68,7 +77,7 @@ void train_config_check(yyjson_val *config, const FieldPath *path, FieldErrors *
     for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
         yyjson_val *value = yyjson_obj_get(config, NUMBERS[i].name);
         FieldPath field = FIELD_IN(path, NUMBERS[i].name);
-        if (value && !yyjson_is_null(value)) check_number(&NUMBERS[i], value, &field, errors);
+        if (value && !yyjson_is_null(value) && !is_told(errors, NUMBERS[i].name)) check_number(&NUMBERS[i], value, &field, errors);
     }
     check_choice(config, "model_size", is_model_size, "nano, tiny, s, m, l, x", path, errors);
     check_choice(config, "precision", is_precision, "float32, bfloat16", path, errors);

@@ -17,6 +17,6 @@ const char *yolox_size_name(YoloxSize size);
 /* Takes those names, with or without "yolox-" or "yolox_" before; false when it is none of them. */
 bool yolox_size_from_name(const char *name, YoloxSize *out);
 
-/* Tells of each member with a value that no run takes. */
+/* Tells of each member with a value that no run takes, once. */
 void train_config_check(yyjson_val *config, const FieldPath *path, FieldErrors *errors);
 bool train_config_knows(const char *name);

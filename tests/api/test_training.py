@@ -173,7 +173,9 @@ def test_refused_runs(owner, filled, jpeg):
         assert reply["detail"][0]["loc"] == ["body", "config", field], reply
     both = start(owner, filled, config={"model_size": "huge", "precision": "float16", "odd": 1, "mosaic": None}, expect=422)
     assert [d["loc"][-1] for d in both["detail"]] == ["model_size", "precision"]
-    start(owner, filled, gpu_type="toaster", expect=422)
+    body = {"dataset_name": filled["name"], "export_name": "e", "pipeline_type": "yolox", "gpu_type": "toaster", "config": {"epochs": "many", "learning_rate": 11, "image_size": 31, "mosaic": 2, "precision": 8}}
+    told = sorted(d["loc"][-1] for d in owner.post("/training/", body, 422).json()["detail"])
+    assert told == ["epochs", "gpu_type", "image_size", "learning_rate", "mosaic", "precision"], told
     small = owner.project(classes=("cell",))
     for i in range(4):
         image = owner.upload(small, f"{i}.jpg", jpeg)

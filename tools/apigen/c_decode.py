@@ -31,7 +31,7 @@ def source(api):
     readers = [op for op in api.operations if op.has_input]
     lines += ['const OperationReader operation_readers[] = {'] + [f'    {{"{op.id}", {op.name}_input}},' for op in readers]
     lines += ['};', f'const int operation_reader_count = {len(readers)};']
-    includes = ['"server/api/api_decode.h"', '<math.h>', '"server/api/api_types.h"']
+    includes = ['"server/api/api_decode.h"', '<math.h>', '"server/api/api_types.h"', '"worker/train_config.h"']
     return c_text.file('Readers of what each operation takes, made of the readers in decode.h.', includes, lines)
 
 
@@ -147,7 +147,8 @@ def read_members(struct, opening, source_call):
     for index, f in enumerate(struct.fields):
         lines += [f'        case {index}: /* {f.name} */'] + [f'            {line}' for line in read_member(f, struct)] + ['            break;']
     required = sum(1 << index for index, f in enumerate(struct.fields) if f.required)
-    return lines + ['        }', '    }', f'    members_end(&m, {required:#x}, {struct.minimum});', '}', '']
+    lines += ['        }', '    }', f'    members_end(&m, {required:#x}, {struct.minimum});']
+    return lines + ([f'    {struct.check}(value, at, d->errors);'] if struct.check else []) + ['}', '']
 
 
 def default(f):

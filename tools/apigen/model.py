@@ -29,7 +29,7 @@ KEYWORDS = {
     'number': {'minimum', 'maximum', 'exclusiveMinimum'},
     'boolean': set(),
     'array': {'items', 'prefixItems', 'minItems', 'maxItems', 'uniqueItems'},
-    'object': {'properties', 'required', 'additionalProperties', 'minProperties'},
+    'object': {'properties', 'required', 'additionalProperties', 'minProperties', 'x-check'},
 }
 C_KEYWORDS = set('auto break case char const continue default do double else enum extern float for goto if inline int long register '
                  'restrict return short signed sizeof static struct switch typedef union unsigned void volatile while'.split())
@@ -71,6 +71,7 @@ class Struct:
     open: bool = False  # unknown members are allowed
     minimum: int = 0  # least number of members
     is_form: bool = False
+    check: str = ''  # a function that tells what else is wrong with it
 
 
 @dataclass
@@ -300,7 +301,8 @@ class Reader:
         required = schema.get('required', [])
         fields = [self.field(key, one, key in required, name + camel(key), direction, f'{place}/{key}')
                   for key, one in schema['properties'].items()]
-        return Struct(name, fields, direction, schema.get('description', ''), not closed, schema.get('minProperties', 0))
+        return Struct(name, fields, direction, schema.get('description', ''), not closed, schema.get('minProperties', 0),
+                      check=schema.get('x-check', ''))
 
     def field(self, name, schema, required, hint, direction, place):
         if name in C_KEYWORDS or not re.fullmatch('[a-z][a-z0-9_]*', name):

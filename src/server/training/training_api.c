@@ -94,13 +94,6 @@ static Status find_export(NewRun *run) {
     return request_fail(rq, STATUS_DATASET_TOO_SMALL, "Training needs at least %d annotated images", MINIMUM_IMAGES);
 }
 
-/* By the list that the trainer itself goes by: what it would refuse costs nothing. */
-static Status check_config(Request *rq, const TrainingConfig *config) {
-    FieldPath body = FIELD_ROOT("body"), path = FIELD_IN(&body, "config");
-    if (config) train_config_check(config->json, &path, &rq->errors);
-    return field_errors_to_error(&rq->errors, &rq->error);
-}
-
 /* Weights to begin from are the operator's: a name in their folder, never a path. */
 static Status check_weights(Request *rq, const TrainingConfig *config) {
     yyjson_val *weights = config ? yyjson_obj_get(config->json, "weights") : NULL;
@@ -155,7 +148,6 @@ Status create_training_run(Request *rq, const CreateTrainingRunInput *in, Traini
         return request_fail(rq, STATUS_VALIDATION_ERROR, "Pipeline '%s' is not available on this server", pipeline_type_name(body->pipeline_type));
     }
     status = find_export(&run);
-    if (status == STATUS_OK) status = check_config(rq, body->config);
     if (status == STATUS_OK) status = check_weights(rq, body->config);
     if (status == STATUS_OK) status = check_trainer(rq);
     if (status != STATUS_OK) return status;
