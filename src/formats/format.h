@@ -45,6 +45,7 @@ typedef struct Writer {
     ZipWriter *zip;
     DatasetWritten *written;
     StringMap classes;     /* name -> index in info->classes */
+    StringMap file_like;   /* folders whose name could be a file's ("scan.tif"); which of them is, too, writer.c knows */
     size_t *class_counts;  /* annotations per class */
     Arena image_arena;     /* emptied before each image */
     Arena *arena;          /* lives as long as the run */
@@ -135,6 +136,8 @@ Status reader_label_files(Reader *reader, bool (*takes)(const Dataset *dataset, 
 /* Next image and its path in the archive ("a/b/photo.jpg", in image_arena); *more false at the end. Counts it. Images whose name no archive
  * can hold are passed over as a loss. */
 Status writer_next(Writer *writer, DatasetImage *out, const char **name, bool *more, Error *err);
+/* Looks at all names of the source: which folders share theirs with a file. */
+Status writer_find_clashes(Writer *writer, Error *err);
 /* Calls for each image until there is none or one fails. */
 typedef Status WriterImage(void *context, const DatasetImage *image, const char *name, Error *err);
 Status writer_each(Writer *writer, WriterImage *image, void *context, Error *err);

@@ -197,8 +197,10 @@ Status dataset_write(const DatasetFormat *format, const DatasetInfo *info, const
     for (size_t i = 0; i < info->class_count; i++) w.class_counts[i] = 0;
     arena_init(&w.image_arena, SIZE_MAX);
     string_map_init(&w.classes, &arena);
+    string_map_init(&w.file_like, &arena);
     for (size_t i = 0; i < info->class_count; i++) string_map_get_or_set(&w.classes, info->classes[i].name, i);
     Status status = zip_writer_open(&w.zip, path, err);
+    if (status == STATUS_OK) status = writer_find_clashes(&w, err);
     if (status == STATUS_OK) status = format->write(&w, err);
     if (status == STATUS_OK) status = finish(&w, format, err);
     zip_writer_free(w.zip);

@@ -44,27 +44,35 @@ bool name_leads_out(const char *path) {
 
 enum { PART_MAX = 240, PATH_BYTES_MAX = 1800 }; /* of 255 and 4096: room for ".json", "_jpeg" and the folder where it is unpacked */
 
+/* Up to a backslash, which some take for a slash, or U+FFFE or U+FFFF, which XML cannot hold. */
+static size_t portable_length(const char *part) {
+    size_t length = strcspn(part, "\\");
+    for (const char *p = part; (p = strstr(p, "\xef\xbf")); p++)
+        if ((unsigned char)p[2] >= 0xbe && (size_t)(p - part) < length) length = (size_t)(p - part);
+    return length;
+}
+
 /* "Long nam~0123456789abcdef.jpg" */
-static char *shortened(Arena *arena, const char *part) {
-    if (strlen(part) <= PART_MAX) return arena_strdup(arena, part);
+static char *portable(Arena *arena, const char *part) {
+    size_t length = strlen(part), keep = portable_length(part);
+    if (keep == length && length <= PART_MAX && !text_equal(part, "__MACOSX")) return arena_strdup(arena, part); /* which unpackers pass over */
     const char *extension = file_extension(part);
-    if (strlen(extension) > 16) extension = "";
-    size_t keep = PART_MAX - 17 - strlen(extension);
+    if (strlen(extension) > 16 || portable_length(extension) < strlen(extension)) extension = "";
+    size_t most = PART_MAX - 17 - strlen(extension);
+    if (keep > most) keep = most;
     while (keep && ((unsigned char)part[keep] & 0xc0) == 0x80) keep--; /* not within a character */
-    return arena_printf(arena, "%.*s~%016llx%s", (int)keep, part, (unsigned long long)text_hash(part, strlen(part)), extension);
+    return arena_printf(arena, "%.*s~%016llx%s", (int)keep, part, (unsigned long long)text_hash(part, length), extension);
 }
 
 const char *name_in_archive(Arena *arena, const char *folder, const char *filename) {
     char *path = name_join(arena, folder, filename);
-    if (!name_is_safe_path(path)) return NULL;
-    if (strlen(path) <= PART_MAX) return path;
     if (strlen(path) > PATH_BYTES_MAX) path = arena_printf(arena, "~%016llx/%s", (unsigned long long)text_hash(folder, strlen(folder)), filename);
     char *result = NULL;
     for (char *rest = path, *part; (part = strsep(&rest, "/"));) {
-        char *cut = shortened(arena, part);
+        char *cut = portable(arena, part);
         result = result ? arena_printf(arena, "%s/%s", result, cut) : cut;
     }
-    return result;
+    return name_is_safe_path(result) ? result : NULL;
 }
 
 bool name_is_image(const char *name) {

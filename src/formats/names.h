@@ -21,7 +21,7 @@ bool name_is_safe_path(const char *path);
 /* Absolute or with a ".." part, whatever else it holds: what no archive has by accident. */
 bool name_leads_out(const char *path);
 /* Path of an image in an archive: name_join, but parts that are too long for a file system (the contract counts characters, file systems
- * bytes) are cut and get a hash. NULL when it is not a safe path. */
+ * bytes) or that not every archive and label file holds are cut and get a hash. NULL when it is not a safe path. */
 const char *name_in_archive(Arena *arena, const char *folder, const char *filename);
 /* One of the extensions that the contract takes, case ignored. */
 bool name_is_image(const char *name);

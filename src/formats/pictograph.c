@@ -136,7 +136,8 @@ Status pictograph_read_image(Reader *r, const char *file, yyjson_val *root, Erro
     const char *split = json_get_string(root, "split", NULL);
     image.split = split ? name_split(split, strlen(split)) : NULL;
     image.labelled = true;
-    image.filename = filename; /* the name in the archive may have been cut */
+    image.filename = filename; /* the names in the archive may have been cut */
+    if (!is_bare && folder[0] == '/' && (!folder[1] || name_is_safe_path(folder + 1))) image.folder = folder;
     read_annotations(r, file, is_bare ? root : yyjson_obj_get(root, "annotations"), &image.annotations);
     for (size_t i = 0; i < image.annotations.count; i++) image.annotations.items[i].name = reader_class(r, image.annotations.items[i].name);
     return reader_deliver(r, &image, err);

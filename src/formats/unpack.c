@@ -96,6 +96,10 @@ static Status add_label(Unpacker *u, const char *name, Error *err) {
     return STATUS_OK;
 }
 
+static Status refuse(const Unpacker *u, const char *name, const char *why, Error *err) {
+    return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' %s", file_base_name(u->path), text_is_utf8(name, strlen(name)) ? name : "?", why);
+}
+
 /* The parts of a safe path hold neither ".." nor links: nothing in the folder but what this unpacker made. */
 static Status write_image(Unpacker *u, const char *name, Error *err) {
     Arena arena;
@@ -104,8 +108,9 @@ static Status write_image(Unpacker *u, const char *name, Error *err) {
     char *parent = arena_strndup(&arena, path, (size_t)(strrchr(path, '/') - path));
     Status status = file_make_directories(parent, 0700, err);
     int fd = -1;
+    if (status != STATUS_OK && (errno == ENOTDIR || errno == EEXIST)) status = refuse(u, name, "lies in a folder that is a file, too", err);
     if (status == STATUS_OK && (fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0) {
-        if (errno == EEXIST) status = error_set(err, STATUS_BAD_REQUEST, "%s: '%s' occurs twice", file_base_name(u->path), name);
+        if (errno == EEXIST) status = refuse(u, name, "occurs twice", err);
         else status = error_set_errno(err, errno, "%s", path);
     }
     if (status == STATUS_OK) status = copy_data(u, fd, err);
@@ -149,10 +154,6 @@ static bool is_usable(const char *name) {
         fits = end - part <= NAME_MAX;
     }
     return fits && name_is_safe_path(name);
-}
-
-static Status refuse(const Unpacker *u, const char *name, const char *why, Error *err) {
-    return error_set(err, STATUS_BAD_REQUEST, "%s: '%s' %s", file_base_name(u->path), text_is_utf8(name, strlen(name)) ? name : "?", why);
 }
 
 static Status unpack_entry(Unpacker *u, struct archive_entry *entry, Error *err) {

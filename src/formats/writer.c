@@ -8,8 +8,24 @@
 #include "formats/names.h"
 #include "base/banned.h"
 
+enum { CLASHES = 1 };
+
+/* "/a/scan.tif/b" when beside the folder scan.tif the archive has a file of that name: the folder gets a hash, since no disk holds both. */
+static const char *folder_of(Writer *w, const DatasetImage *image) {
+    const char *folder = image->folder ? image->folder : "/", *apart = "";
+    if (!w->file_like.count) return folder;
+    for (const char *part = folder, *end; *part; part = end) {
+        end = strchrnul(part + 1, '/');
+        const char *whole = arena_strndup(&w->image_arena, folder, (size_t)(end - folder));
+        bool clashes = string_map_get(&w->file_like, whole) == CLASHES;
+        apart = arena_printf(&w->image_arena, "%s%.*s", apart, (int)(end - part), part);
+        if (clashes) apart = arena_printf(&w->image_arena, "%s~%016llx", apart, (unsigned long long)text_hash(whole, strlen(whole)));
+    }
+    return apart;
+}
+
 /* Path of an image in the archive; NULL when it cannot have one. */
-static const char *name_of(Writer *w, const DatasetImage *image) { return name_in_archive(&w->image_arena, image->folder ? image->folder : "/", image->filename); }
+static const char *name_of(Writer *w, const DatasetImage *image) { return name_in_archive(&w->image_arena, folder_of(w, image), image->filename); }
 
 /* The next image of the source, with nothing counted. */
 static Status pull(Writer *w, bool with_annotations, DatasetImage *out, bool *more, Error *err) {
@@ -17,6 +33,55 @@ static Status pull(Writer *w, bool with_annotations, DatasetImage *out, bool *mo
     *more = false;
     arena_reset(&w->image_arena);
     return w->source->next(w->source->context, with_annotations, out, more, err);
+}
+
+/* Labels of an image are called by its name or stem. */
+static const char *const LABELS[] = {"json", "txt", "xml"};
+enum { LABEL_COUNT = sizeof LABELS / sizeof *LABELS };
+
+static bool is_file_like(const char *folder) {
+    bool is = name_is_image(folder);
+    for (size_t i = 0; i < LABEL_COUNT && !is; i++) is = *file_extension(folder) && text_equal(file_extension(folder) + 1, LABELS[i]);
+    return is;
+}
+
+static void note_folders(Writer *w, const DatasetImage *image) {
+    const char *folder = image->folder ? image->folder : "/";
+    for (const char *end = folder; *end;) {
+        end = strchrnul(end + 1, '/');
+        const char *whole = arena_strndup(&w->image_arena, folder, (size_t)(end - folder));
+        if (is_file_like(whole)) string_map_get_or_set(&w->file_like, whole, 0);
+    }
+}
+
+static void note_file(Writer *w, const char *path) {
+    if (string_map_get(&w->file_like, path) != STRING_MAP_NONE) string_map_set(&w->file_like, path, CLASHES);
+}
+
+static void note_files(Writer *w, const DatasetImage *image) {
+    Arena *arena = &w->image_arena;
+    const char *path = arena_printf(arena, "/%s", name_join(arena, image->folder, image->filename)), *extension = file_extension(path);
+    const char *stem = name_without_extension(arena, path), *renamed = *extension ? arena_printf(arena, "%s_%s", stem, extension + 1) : stem;
+    note_file(w, path);
+    note_file(w, arena_printf(arena, "%s%s", renamed, extension));
+    for (size_t i = 0; i < LABEL_COUNT; i++) {
+        note_file(w, arena_printf(arena, "%s.%s", path, LABELS[i]));
+        note_file(w, arena_printf(arena, "%s.%s", stem, LABELS[i]));
+        note_file(w, arena_printf(arena, "%s.%s", renamed, LABELS[i]));
+    }
+}
+
+Status writer_find_clashes(Writer *w, Error *err) {
+    void (*const passes[])(Writer *writer, const DatasetImage *image) = {note_folders, note_files};
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < 2 && status == STATUS_OK && (i == 0 || w->file_like.count); i++) {
+        DatasetImage image;
+        bool more = true;
+        while ((status = pull(w, false, &image, &more, err)) == STATUS_OK && more) passes[i](w, &image);
+        if (status == STATUS_OK) status = w->source->rewind(w->source->context, err);
+    }
+    note_file(w, "/MANIFEST.json");
+    return status;
 }
 
 Status writer_next(Writer *w, DatasetImage *out, const char **name, bool *more, Error *err) {
@@ -27,8 +92,8 @@ Status writer_next(Writer *w, DatasetImage *out, const char **name, bool *more, 
         if (*name) break;
         writer_lose(w, "names_unusable", "images were left out because no archive can hold their name", 1);
     }
-    if (strlen(*name) != strlen(name_join(&w->image_arena, out->folder, out->filename)))
-        writer_lose(w, "names_shortened", "names of images were too long for file systems and were cut", 1);
+    if (!text_equal(*name, name_join(&w->image_arena, out->folder, out->filename)))
+        writer_lose(w, "names_shortened", "names of images or folders that not every archive can hold were cut and got a hash", 1);
     w->written->images++;
     return STATUS_OK;
 }

@@ -252,6 +252,7 @@ HOSTILE = {
     "absolute": lambda: zip_of({"/tmp/imports_absolute.jpg": picture()}),
     "link": lambda: zip_of([("a.jpg", "/etc/passwd", stat.S_IFLNK | 0o777)]),
     "twice": lambda: zip_of([("a.jpg", picture()), ("a.jpg", picture())]),
+    "a file and a folder": lambda: zip_of({"a.jpg": picture(), "a.jpg/b.jpg": picture(), "a.jpg/c/d.jpg": picture()}),
     "bomb": bomb,
     "undecodable": lambda: zip_of({"a.jpg": b"\xff\xd8\xff\xe0 and no more"}),
     "broken head": lambda: zip_of({"dataset.json": '{"format":"pictograph","name":3,"classes":[[' + "[" * 5000}),
