@@ -143,6 +143,16 @@ def test_limit_and_threshold(owner, gallery):
     assert similar(owner, image, threshold=1) == []
 
 
+def test_a_threshold_of_1_finds_copies(owner):
+    """Floats of length 1 seldom have just that length: half of the copies were a little less alike than they can be."""
+    project = owner.project()
+    images = [owner.upload(project, f"{n}.jpg", encoded((checkers, balls)[n % 2](n)))["id"] for n in range(8)]
+    copies = {c["source_id"]: c["image_id"] for c in owner.post("/batch/images/copy", {"dataset_name": project["name"], "image_ids": images, "target_folder_path": "/copies"}).json()["created"]}
+    wait_described(owner, [*images, *copies.values()])
+    for image, copy in copies.items():
+        assert [(h["id"], h["similarity"]) for h in similar(owner, image, threshold=1)] == [(copy, 1)]
+
+
 def test_scope_is_a_folder_with_its_subfolders(owner):
     project = owner.project()
     place = {}

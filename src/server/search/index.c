@@ -343,7 +343,7 @@ static Status weigh(DbSession *session, Arena *arena, const IndexQuery *q, int64
         if (blob && size == wanted && !text_equal(db_text_borrowed(&rows, 1), q->not_image_id)) {
             memcpy(room, blob, size);
             out->number = number;
-            out->similarity = scan_dot(room, q->vector, q->dimensions);
+            out->similarity = scan_cosine(room, q->vector, q->dimensions);
             *kept = out->similarity >= q->threshold;
             if (*kept) out->image_id = db_text(&rows, 1, arena);
         }

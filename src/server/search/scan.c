@@ -25,6 +25,11 @@ double scan_dot(const float *a, const float *b, int dimensions) {
     return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
+double scan_cosine(const float *a, const float *b, int dimensions) {
+    double lengths = scan_dot(a, a, dimensions) * scan_dot(b, b, dimensions);
+    return lengths > 0 ? scan_dot(a, b, dimensions) / sqrt(lengths) : 0;
+}
+
 /* ---- the best few ---- */
 
 /* True when a ranks behind b. */

@@ -39,5 +39,6 @@ typedef struct ScanHit {
  * more than `most` (not less than q->best) lie so close to the last of them that codes cannot tell: then the `most` of best score. */
 size_t scan_nearest(const ScanTable *table, const ScanQuery *query, ScanHit *hits, size_t most);
 
-/* The true dot product. */
+/* The true dot product, and the cosine that it makes: of equal vectors exactly 1, though floats of length 1 seldom have just that length. */
 double scan_dot(const float *a, const float *b, int dimensions);
+double scan_cosine(const float *a, const float *b, int dimensions);
