@@ -77,12 +77,6 @@ static Status insert_tag(DbSession *tx, const char *image_id, const char *catego
                    "ON CONFLICT DO NOTHING", DB_TEXT(category), DB_TEXT(tag), DB_INT(position), DB_TEXT(image_id));
 }
 
-Status search_add_tag(DbSession *tx, const char *image_id, const char *category, const char *tag, Error *err) {
-    int64_t position;
-    Status status = db_read_int(tx, err, &position, 0, "SELECT max(position) + 1 FROM image_tags WHERE image_id = $1 AND category = $2", DB_TEXT(image_id), DB_TEXT(category));
-    return status == STATUS_OK ? insert_tag(tx, image_id, category, tag, position, err) : status;
-}
-
 typedef struct NewDescription {
     const ImageRecord *image;
     const char *model; /* that made it */

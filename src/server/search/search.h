@@ -21,5 +21,3 @@ void search_trim(Server *server);
 
 /* The automatic tags of an image; empty lists until it was described. */
 Status search_tags(DbSession *session, Arena *arena, const char *image_id, AutoTags *out, Error *err);
-/* Adds a tag ("objects", "scenes" or "attributes") to an image, in a write transaction; once more is no failure. For classification models. */
-Status search_add_tag(DbSession *tx, const char *image_id, const char *category, const char *tag, Error *err);
