@@ -39,6 +39,14 @@ def test_operations_say_which_tools_use_them(owner):
     assert theirs == {(name, tool["name"]) for tool in TOOLS for name in tool["operations"]}
 
 
+def test_what_an_operation_lists_page_by_page_its_tool_does(owner):
+    queries = {op.name: op.query() for op in operations(owner.contract)}
+    for tool in TOOLS:
+        if len(tool["operations"]) == 1:
+            of = queries[tool["operations"][0]]
+            assert {n for n in of if n.endswith("offset")} <= set(tool["input_schema"].get("properties", {})), tool["name"]
+
+
 def test_tools_use_no_operation_that_is_not_listed(owner, server, image):
     """Each tool is called, on something that is there or not; which operations that took stands in the access log, before the line of the call itself."""
     project, shown = image
@@ -123,7 +131,9 @@ def test_mcp_says_how_much_of_a_large_result_fits(owner, jpeg):
     told = use(owner, "get_dataset", {"name": project["name"], "include_images": True})
     assert told["_truncated"] and told["_size_chars"] > 100000
     fits = int(re.search(r": images_limit (\d+) would fit", told["_message"])[1])
-    assert len(use(owner, "get_dataset", {"name": project["name"], "include_images": True, "images_limit": fits})["images"]) == fits > 100
+    pages = [use(owner, "get_dataset", {"name": project["name"], "include_images": True, "images_limit": fits, "images_offset": at})["images"] for at in (0, fits)]
+    assert [len(page) for page in pages] == [fits, 256 - fits] and fits > 100 and len({i["id"] for page in pages for i in page}) == 256
+    assert told["_message"].endswith(", and what comes after that is had by images_offset.")
 
 
 def test_mcp_offers_all_tools(owner):

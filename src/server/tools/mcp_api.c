@@ -29,7 +29,7 @@ static const char INSTRUCTIONS[] =
     "(config: model_size nano, tiny, s, m, l or x, epochs, max_seconds), get_training_status until its status is final, download_model; create_export and download_export for the labels.\n"
     "An annotation's name must be a class of its dataset. Names that auto_annotate_text, auto_annotate_point and auto_annotate_box answered with become classes when they are saved; other classes are made by PATCH "
     "/api/v1/developer/projects/{dataset} with the whole list, {\"classes\": [{\"name\": \"car\"}]}, and the same X-API-Key.\n"
-    "A dataset of more images than a conversation holds is read page by page: GET /api/v1/developer/datasets/by-name/{dataset}?include_images=true&images_limit=100&images_offset=0, with the same key.\n"
+    "A dataset of more images than a conversation holds is read page by page: get_dataset with include_images, images_limit 100 and images_offset 0, 100, 200 and so on.\n"
     "A failure names every wrong argument and says what is allowed: mend the call and repeat it.";
 
 typedef struct Message {
@@ -136,12 +136,12 @@ static void answer_result(Message *m, const char *json, size_t size, bool failed
     end_answer(m);
 }
 
-/* The argument that bounds a tool's list; NULL when it has none. */
-static const char *limit_of(yyjson_val *tool) {
+/* The argument of a tool whose name ends so; NULL when it has none. */
+static const char *argument_ending(yyjson_val *tool, const char *end) {
     yyjson_val *name, *value;
     size_t i, count;
     yyjson_obj_foreach(yyjson_obj_get(yyjson_obj_get(tool, "input_schema"), "properties"), i, count, name, value)
-        if (text_ends_with(yyjson_get_str(name), "limit")) return yyjson_get_str(name);
+        if (text_ends_with(yyjson_get_str(name), end)) return yyjson_get_str(name);
     return NULL;
 }
 
@@ -157,11 +157,12 @@ static size_t fitting_entries(const Buffer *result) {
 }
 
 static void answer_truncated(Message *m, yyjson_val *tool, const Buffer *result) {
-    const char *limit = limit_of(tool);
+    Arena *arena = &m->rq->arena;
+    const char *limit = argument_ending(tool, "limit"), *offset = argument_ending(tool, "offset");
     size_t fitting = limit ? fitting_entries(result) : 0;
-    const char *text = arena_printf(&m->rq->arena,
-                                    "{\"_truncated\":true,\"_message\":\"The result is too large for a conversation; narrow it down by a limit or a filter%s.\",\"_size_chars\":%zu}",
-                                    fitting ? arena_printf(&m->rq->arena, ": %s %zu would fit", limit, fitting) : "", result->size);
+    const char *how = fitting ? arena_printf(arena, ": %s %zu would fit%s%s", limit, fitting, offset ? ", and what comes after that is had by " : "", offset ? offset : "") : "";
+    const char *text = arena_printf(arena, "{\"_truncated\":true,\"_message\":\"The result is too large for a conversation; narrow it down by a limit or a filter%s.\",\"_size_chars\":%zu}",
+                                    how, result->size);
     answer_result(m, text, strlen(text), false);
 }
 
