@@ -220,12 +220,18 @@ def progress(client, job, least):
 SLOW = [("motorcycle", "polygon"), ("motorbike", "polygon"), ("bicycle", "polygon"), ("person", "polygon"), ("chair", "polygon")]
 
 
+def under_way(client, count):
+    """A slow batch that has done its first image: (project, job)."""
+    project, names = many(client, count)
+    job = start(client, project, names, SLOW, confidence_threshold=0.05)
+    progress(client, job, 1)
+    return project, job
+
+
 def test_cancelling_stops_within_two_seconds_and_gives_back(owner):
-    project, names = many(owner, 30)
     before = owner.get("/credits/balance").json()["credits_remaining"]
-    job = start(owner, project, names, SLOW, confidence_threshold=0.05)
+    _, job = under_way(owner, 30)
     assert owner.get("/credits/balance").json()["credits_remaining"] == before - 30
-    progress(owner, job, 1)
     begin = time.monotonic()
     done = owner.post(f"/auto-annotate/batch/{job['job_id']}/cancel").json()
     assert done["status"] == "cancelled" and time.monotonic() - begin < 2 and done["progress"] < 100
@@ -248,9 +254,7 @@ def labellers(server):
 def test_a_prompt_does_not_wait_for_a_batch(alone):
     """Whose workers all stand still."""
     server, client = alone
-    project, names = many(client, 8)
-    job = start(client, project, names, SLOW)
-    progress(client, job, 1)
+    project, job = under_way(client, 8)
     stopped = labellers(server)
     assert len(stopped) == min(4, os.cpu_count())
     for pid in stopped:
@@ -264,9 +268,7 @@ def test_a_prompt_does_not_wait_for_a_batch(alone):
 
 def test_killed_workers_and_servers_lose_nothing(alone):
     victim, owner = alone
-    project, names = many(owner, 12)
-    job = start(owner, project, names, SLOW)
-    progress(owner, job, 1)
+    project, job = under_way(owner, 12)
     workers = vision_worker(victim)
     assert workers
     for pid in workers:
