@@ -104,8 +104,10 @@ static Window *window_get(RateLimiter *limiter, const char *key_id) {
     return window;
 }
 
+/* What a clock that was set back has counted in the future counts as of now: it would stay until then. */
 static void drop_expired(Window *window, int64_t now) {
     int gone = 0;
+    for (int i = window->entry_count; i-- > 0 && window->entries[i].second > now;) window->entries[i].second = (uint32_t)now;
     while (gone < window->entry_count && window->entries[gone].second + (int64_t)RATE_WINDOW_SECONDS <= now) window->total -= window->entries[gone++].count;
     if (gone == 0) return;
     window->entry_count = (uint16_t)(window->entry_count - gone);
@@ -128,7 +130,7 @@ static void merge_closest(Window *window) {
 static void add_entry(Window *window, uint32_t second, uint32_t count) {
     window->total += count;
     Entry *last = window->entry_count ? &window->entries[window->entry_count - 1] : NULL;
-    if (last && last->second >= second) { /* the same second, or a clock that was set back */
+    if (last && last->second >= second) {
         last->count += count;
         return;
     }

@@ -36,6 +36,18 @@ static void the_window_slides_to_the_second(void **state) {
     rate_limiter_free(limiter);
 }
 
+static void a_clock_that_is_set_right_locks_nobody_out(void **state) {
+    (void)state;
+    RateLimiter *limiter = rate_limiter_new();
+    for (int i = 0; i < 5; i++) rate_limiter_take(limiter, KEY, 5, START + 86400 + 10 * i);
+    RateVerdict refused = rate_limiter_take(limiter, KEY, 5, START);
+    assert_false(refused.allowed);
+    assert_int_equal(refused.retry_after, 3600);
+    assert_int_equal(refused.reset, START + 3600);
+    assert_true(rate_limiter_take(limiter, KEY, 5, START + 3600).allowed);
+    rate_limiter_free(limiter);
+}
+
 /* More seconds than entries: whatever is merged, no hour ever sees more than the limit. */
 static void a_busy_key_never_gets_more(void **state) {
     (void)state;
@@ -92,7 +104,7 @@ static void a_restart_remembers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_window_slides_to_the_second), cmocka_unit_test(a_busy_key_never_gets_more),
+        cmocka_unit_test(the_window_slides_to_the_second), cmocka_unit_test(a_busy_key_never_gets_more), cmocka_unit_test(a_clock_that_is_set_right_locks_nobody_out),
         cmocka_unit_test(keys_have_their_own_window_and_a_bound), cmocka_unit_test(a_restart_remembers),
     };
     return cmocka_run_group_tests_name("rate_limit", tests, NULL, NULL);
