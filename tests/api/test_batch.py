@@ -69,6 +69,18 @@ def test_copies_of_one_name(owner):
     assert "cannot replace itself" in reply["failed"][0]["reason"]
 
 
+def test_a_member_copies_over_their_own_images_only(owner, colleague):
+    """What is replaced goes for good: decisions.md 7."""
+    project = owner.project()
+    mine, theirs = colleague.upload(project, "a.jpg", picture()), owner.upload(project, "a.jpg", picture(), folder="/b")
+    reply = call(colleague, "copy", project, [mine["id"]], target_folder_path="/b", duplicate_handling="overwrite")
+    assert reply["processed"] == 0 and "only its uploader or an admin" in reply["failed"][0]["reason"]
+    owner.get(f"/images/{theirs['id']}/metadata")
+    for client in (owner, colleague, colleague):  # the copy is the caller's
+        folder = "/b" if client is owner else "/c"
+        assert call(client, "copy", project, [mine["id"]], target_folder_path=folder, duplicate_handling="overwrite")["success"]
+
+
 def test_none_of_the_images(owner, three):
     project, ids = three
     elsewhere = owner.project()

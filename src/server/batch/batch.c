@@ -194,6 +194,8 @@ static Status place_over(Batch *batch, DbSession *tx, const ImageRecord *image, 
                            DB_TEXT(batch->project.id), DB_TEXT(batch->folder), DB_TEXT(image->filename));
     Status status = read_image(rows, &batch->rq->arena, &taken, err);
     if (status == STATUS_OK && strcmp(taken.id, image->id) == 0) return error_set(err, STATUS_CONFLICT, "'%s' cannot replace itself", image->filename);
+    if (status == STATUS_OK && batch->rq->principal.role < ACCESS_ADMIN && !request_owns(batch->rq, taken.created_by))
+        return error_set(err, STATUS_NOT_OWNER, "'%s' in folder '%s' goes for good: only its uploader or an admin may replace it", image->filename, batch->folder);
     if (status == STATUS_OK) status = image_remove(tx, &taken, err);
     return status == STATUS_OK ? place(batch, tx, image, id, image->filename, &placed, err) : status;
 }
