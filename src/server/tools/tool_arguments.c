@@ -1,5 +1,6 @@
 /* A validator of JSON Schema for the keywords of x-tools: type (one or several), properties, required, additionalProperties, items, enum, minimum,
  * maximum, exclusiveMinimum, minLength, maxLength, minItems, maxItems, default. A test holds x-tools against this list. */
+#include <math.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -9,9 +10,15 @@
 
 enum { ARGUMENTS_MAXIMUM = 16 << 20 };
 
+/* JSON Schema counts 5.0 among the integers. */
+static bool is_whole(yyjson_val *value) {
+    double number = yyjson_get_num(value);
+    return yyjson_is_int(value) || (yyjson_is_real(value) && number == floor(number) && fabs(number) < 0x1p53);
+}
+
 static bool is_of_type(yyjson_val *value, const char *type) {
     if (text_equal(type, "string")) return yyjson_is_str(value);
-    if (text_equal(type, "integer")) return yyjson_is_int(value);
+    if (text_equal(type, "integer")) return is_whole(value);
     if (text_equal(type, "number")) return yyjson_is_num(value);
     if (text_equal(type, "boolean")) return yyjson_is_bool(value);
     if (text_equal(type, "array")) return yyjson_is_arr(value);
@@ -78,6 +85,12 @@ static void check_size(yyjson_val *schema, yyjson_val *value, const FieldPath *p
     if (size > most) field_error(errors, path, value, text ? "string_too_long" : "too_long", "Input should have at most %lld %s", (long long)most, unit);
 }
 
+/* What goes on behind a NUL would be lost on the way: a tool would take another name than the one that was sent. */
+static void check_text(yyjson_val *schema, yyjson_val *value, const FieldPath *path, FieldErrors *errors) {
+    if (strlen(yyjson_get_str(value)) == yyjson_get_len(value)) check_size(schema, value, path, errors);
+    else field_error(errors, path, NULL, "value_error", "String may not contain a NUL character");
+}
+
 static void complete(JsonWriter *out, yyjson_val *schema, yyjson_val *value, const FieldPath *path, FieldErrors *errors);
 
 /* The members that the schema names first, in its order; a default stands in for what was not sent, a null counts as not sent. */
@@ -137,8 +150,9 @@ static void complete(JsonWriter *out, yyjson_val *schema, yyjson_val *value, con
         return;
     }
     if (yyjson_is_num(value)) check_number(schema, value, path, errors);
-    if (yyjson_is_str(value)) check_size(schema, value, path, errors);
-    json_value(out, value);
+    if (yyjson_is_str(value)) check_text(schema, value, path, errors);
+    if (yyjson_is_real(value) && is_whole(value)) json_int(out, (int64_t)yyjson_get_real(value));
+    else json_value(out, value);
 }
 
 yyjson_val *tool_arguments(yyjson_val *schema, yyjson_val *arguments, FieldErrors *errors, Arena *arena) {

@@ -62,6 +62,16 @@ static void defaults_are_filled_in(void **state) {
     arena_clear(&c.arena);
 }
 
+static void a_whole_number_may_have_a_fraction_of_zero(void **state) {
+    Checked c;
+    (void)state;
+    check(&c, "search_by_similarity", "{\"image_id\": \"a\", \"limit\": 5.0, \"threshold\": 0.5}");
+    assert_int_equal(c.errors.total, 0);
+    assert_int_equal(json_get_int(c.arguments, "limit", 0), 5); /* as an integer: it may go into a query */
+    assert_true(json_get_number(c.arguments, "threshold", 0) == 0.5);
+    arena_clear(&c.arena);
+}
+
 static void open_objects_keep_their_members(void **state) {
     Checked c;
     (void)state;
@@ -91,6 +101,9 @@ static void every_wrong_argument_is_named(void **state) {
     arena_clear(&c.arena);
     check(&c, "list_datasets", "{\"limit\": 0}");
     assert_errors(&c, (const char *const[]){"arguments.limit greater_than_equal", NULL});
+    arena_clear(&c.arena);
+    check(&c, "delete_dataset", "{\"name\": \"cells\\u0000 of last year\"}");
+    assert_errors(&c, (const char *const[]){"arguments.name value_error", NULL});
     arena_clear(&c.arena);
 }
 
@@ -127,7 +140,7 @@ static void the_registry_uses_known_keywords(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_filled_in),
-        cmocka_unit_test(open_objects_keep_their_members),
+        cmocka_unit_test(a_whole_number_may_have_a_fraction_of_zero), cmocka_unit_test(open_objects_keep_their_members),
         cmocka_unit_test(every_wrong_argument_is_named),
         cmocka_unit_test(the_registry_uses_known_keywords),
     };
