@@ -99,6 +99,7 @@ CODE = [
     ("auto_annotate/prompts.c", "FIRST_PROMPT = {}", "credits charges prompt_first_in_session"), ("auto_annotate/prompts.c", "FURTHER_PROMPT = {}", "credits charges prompt_further"),
     ("auto_annotate/auto_annotate.h", "BATCH_MINIMUM_CREDITS = {}", "credits charges batch_minimum"),
     ("training/training_api.c", "MINIMUM_IMAGES = {}", "training min_images"), ("training/training_api.c", "MAXIMUM_MINUTES = {}", "credits estimated_training_minutes max"),
+    ("training/training_api.c", "CONFIG_BYTES = {}", "training config_bytes"),
     ("../worker/train_config.h", "MAX_SECONDS = {}", "training max_seconds"), ("../importer/main.c", "MAX_ENTRIES = {}", "imports max_entries"),
     ("../importer/main.c", "MAX_RATIO = {}", "imports max_ratio"), ("../importer/main.c", "MAX_CLASSES = {}", "imports max_classes"),
     ("../importer/main.c", "MAX_IMAGES = {}", "imports max_images"),

@@ -176,6 +176,8 @@ def test_refused_runs(owner, filled, jpeg):
     body = {"dataset_name": filled["name"], "export_name": "e", "pipeline_type": "yolox", "gpu_type": "toaster", "config": {"epochs": "many", "learning_rate": 11, "image_size": 31, "mosaic": 2, "precision": 8}}
     told = sorted(d["loc"][-1] for d in owner.post("/training/", body, 422).json()["detail"])
     assert told == ["epochs", "gpu_type", "image_size", "learning_rate", "mosaic", "precision"], told
+    large = start(owner, filled, config={**SMALL, "note": "x" * 70000}, expect=422)
+    assert [d["loc"] for d in large["detail"]] == [["body", "config"]]
     small = owner.project(classes=("cell",))
     for i in range(4):
         image = owner.upload(small, f"{i}.jpg", jpeg)

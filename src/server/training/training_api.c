@@ -15,7 +15,7 @@
 #include "worker/train_config.h"
 #include "base/banned.h"
 
-enum { MINIMUM_IMAGES = 5, MAXIMUM_MINUTES = 120 }; /* limits.yaml training.min_images, credits.estimated_training_minutes */
+enum { MINIMUM_IMAGES = 5, MAXIMUM_MINUTES = 120, CONFIG_BYTES = 65536 }; /* limits.yaml training.min_images, credits.estimated_training_minutes, training.config_bytes */
 
 int64_t training_estimated_minutes(int64_t images, int64_t epochs, int64_t image_size) {
     double size = image_size ? (double)image_size : 320, rounds = epochs ? (double)epochs : 60;
@@ -105,6 +105,13 @@ static Status check_weights(Request *rq, const TrainingConfig *config) {
     return request_fail(rq, STATUS_VALIDATION_ERROR, "config.weights: this server has no weights of that name");
 }
 
+/* It goes into each listing of runs. */
+static Status check_size(Request *rq, const char *config) {
+    if (strlen(config) <= CONFIG_BYTES) return STATUS_OK;
+    request_field_error(rq, "value_error", arena_printf(&rq->arena, "Should have at most %d bytes of JSON", CONFIG_BYTES), "body", "config", NULL);
+    return request_fail(rq, STATUS_VALIDATION_ERROR, "config is too large");
+}
+
 static Status check_trainer(Request *rq) {
     bool there = access(arena_printf(&rq->arena, "%s/pictograph-train", rq->server->config.program_directory), X_OK) == 0;
     return there ? STATUS_OK : request_fail(rq, STATUS_SERVICE_UNAVAILABLE, "No trainer is available on this server");
@@ -147,12 +154,13 @@ Status create_training_run(Request *rq, const CreateTrainingRunInput *in, Traini
         request_field_error(rq, "value_error", "This server trains 'yolox'", "body", "pipeline_type", NULL);
         return request_fail(rq, STATUS_VALIDATION_ERROR, "Pipeline '%s' is not available on this server", pipeline_type_name(body->pipeline_type));
     }
-    status = find_export(&run);
+    run.config = body->config && body->config->json ? json_text(&rq->arena, body->config->json) : "{}";
+    status = check_size(rq, run.config);
+    if (status == STATUS_OK) status = find_export(&run);
     if (status == STATUS_OK) status = check_weights(rq, body->config);
     if (status == STATUS_OK) status = check_trainer(rq);
     if (status != STATUS_OK) return status;
     run.name = body->name ? body->name : default_name(&rq->arena, pipeline_type_name(body->pipeline_type));
-    run.config = body->config && body->config->json ? json_text(&rq->arena, body->config->json) : "{}";
     run.minutes = training_estimated_minutes(run.annotated_images, body->config && body->config->has_epochs ? body->config->epochs : 0,
                                              body->config && body->config->has_image_size ? body->config->image_size : 0);
     status = request_write(rq, insert_run, &run);

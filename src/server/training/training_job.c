@@ -157,7 +157,7 @@ static const char *mapping_text(Arena *arena, yyjson_val *names) {
     JsonWriter w;
     size_t index, count;
     yyjson_val *name;
-    buffer_init(&out, 1 << 20);
+    buffer_init(&out, 16 << 20); /* 5,000 names of 120 characters */
     json_writer_init(&w, &out);
     json_begin_object(&w);
     yyjson_arr_foreach(names, index, count, name) {
