@@ -61,7 +61,7 @@ typedef struct CocoReader {
     Mention *mentions;         /* of the images */
     size_t image_count;
     size_t *first;             /* per image its first annotations */
-    size_t merged_images, merged_annotations, merged_known; /* images listed before, and their annotations: new there, there already */
+    Merged merged;
     StringMap annotation_ids;  /* of the present image */
     bool told_text_ids, told_keypoints, told_unknown_category;
 } CocoReader;
@@ -394,13 +394,6 @@ static void read_annotations(CocoReader *c, DatasetImage *image, size_t index) {
     }
 }
 
-/* The same for two annotations when they say the same of an image. */
-static const char *annotation_key(Arena *arena, const Annotation *a) {
-    unsigned long long box[4]; /* the bits, since to print the numbers takes as long as to read them */
-    memcpy(box, &a->bounding_box, sizeof box);
-    return arena_printf(arena, "%d %llx %llx %llx %llx %s", (int)a->type, box[0], box[1], box[2], box[3], a->name);
-}
-
 static void group_annotations(CocoReader *c, List list, const size_t *images) {
     size_t lost = 0;
     c->first = arena_new_array(c->reader->arena, size_t, c->image_count);
@@ -435,41 +428,16 @@ static const char *split_of_file(Reader *r, const char *file, const char **folde
     return name_split_of_path(file);
 }
 
-/* What is said of the image elsewhere, be it in another file of objects or twice in one; an annotation that is there already is the same one. */
-static void merge(Mention *from, DatasetImage *image, StringMap *known, StringMap *ids) {
+/* What is said of the image elsewhere, be it in another file of objects or twice in one. */
+static void merge(Mention *from, DatasetImage *image) {
     CocoReader *c = from->document;
-    Arena *arena = &c->reader->image_arena;
-    AnnotationList *list = &image->annotations;
     DatasetImage as_told = *image;
     yyjson_val *value = parse_image(c, from->image);
+    size_t before = image->annotations.count;
     reader_settle_size(c->reader, &as_told, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
     from->merged = true;
-    c->merged_images++;
-    size_t kept = list->count, i = kept;
-    for (read_annotations(c, image, from->image); i < list->count; i++) {
-        Annotation a = list->items[i];
-        if (string_map_get_or_set(known, annotation_key(arena, &a), kept) != kept) {
-            c->merged_known++;
-            continue;
-        }
-        while (string_map_get_or_set(ids, a.id, kept) != kept) a.id = arena_printf(arena, "%s#%zu", a.id, kept);
-        list->items[kept++] = a;
-        c->merged_annotations++;
-    }
-    list->count = kept;
-}
-
-static void merge_others(Mention *first, DatasetImage *image) {
-    Arena *arena = &first->document->reader->image_arena;
-    StringMap known, ids;
-    if (!first->next) return;
-    string_map_init(&known, arena);
-    string_map_init(&ids, arena);
-    for (size_t i = 0; i < image->annotations.count; i++) {
-        string_map_set(&known, annotation_key(arena, &image->annotations.items[i]), i);
-        string_map_set(&ids, image->annotations.items[i].id, i);
-    }
-    for (Mention *m = first->next; m; m = m->next) merge(m, image, &known, &ids);
+    read_annotations(c, image, from->image);
+    reader_unite(c->reader, &image->annotations, before, &c->merged);
 }
 
 static Status read_image(Mention *mention, Error *err) {
@@ -495,7 +463,7 @@ static Status read_image(Mention *mention, Error *err) {
     if (c->split) image.split = c->split;
     image.labelled = true;
     read_annotations(c, &image, mention->image);
-    merge_others(mention, &image);
+    for (Mention *m = mention->next; m; m = m->next) merge(m, &image);
     return reader_deliver(r, &image, err);
 }
 
@@ -605,8 +573,7 @@ static Status read_documents(CocoReader *documents, size_t count, Error *err) {
             if (!c->mentions[i].merged) status = read_image(&c->mentions[i], err);
     }
     for (CocoReader *c = documents; c < documents + count; c++) {
-        if (c->merged_images) reader_warn(c->reader, c->file, "%zu of its images are listed before: %zu of their annotations are added there, %zu are there already",
-                                          c->merged_images, c->merged_annotations, c->merged_known);
+        reader_tell_merged(c->reader, c->file, &c->merged);
         close_document(c);
     }
     return status;

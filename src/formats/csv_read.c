@@ -2,6 +2,7 @@
  *
  * The lines of one image may lie anywhere in the file, which is read twice: first for the places of each image's lines, of which those that stand
  * together count as one, then image by image. A copy of the text is taken apart in place: cells stay where they are, without their quotes.
+ * Of an image that several files list, or one by two names, the boxes are put together, each once.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -51,8 +52,13 @@ typedef struct CsvReader {
     struct CsvImage {
         const char *path;
         size_t first, last;
+        struct CsvReader *table;
+        TreeFile *file;        /* NULL: missing */
+        struct CsvImage *next; /* of the same file */
+        bool merged;           /* its boxes went to an earlier one's */
     } *list; /* in order of appearance; heap */
     size_t image_count, image_capacity;
+    Merged merged;
 } CsvReader;
 
 /* ---- lines and cells ---- */
@@ -172,7 +178,7 @@ static struct CsvImage *image_of(CsvReader *c, const char *path) {
         c->list = xrealloc(c->list, c->image_capacity * sizeof *c->list);
     }
     reader_claim_image(c->reader, c->file, path);
-    c->list[c->image_count] = (struct CsvImage){arena_strdup(c->reader->arena, path), SIZE_MAX, SIZE_MAX};
+    c->list[c->image_count] = (struct CsvImage){.path = arena_strdup(c->reader->arena, path), .first = SIZE_MAX, .last = SIZE_MAX};
     return &c->list[c->image_count++];
 }
 
@@ -275,29 +281,32 @@ static void read_annotation(CsvReader *c, DatasetImage *image, const Line *line,
     reader_add_box(r, image, c->file, arena_printf(&r->image_arena, "%s (%s)", what, name), annotation);
 }
 
-static bool begin_image(CsvReader *c, const char *path, DatasetImage *out) {
-    Reader *r = c->reader;
-    TreeFile *file = reader_find_image(r, c->file, path);
-    if (file && file->seen) {
-        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out", path);
-        return false;
-    }
-    if (file) {
-        file->seen = true;
-        *out = reader_image(r, file);
+static bool begin_image(struct CsvImage *entry, DatasetImage *out) {
+    CsvReader *c = entry->table;
+    if (entry->file) {
+        entry->file->seen = true;
+        *out = reader_image(c->reader, entry->file);
         return true;
     }
-    if (!reader_missing_image(r, c->file, path, out)) return false;
-    if (r->tree->image_count) reader_warn(r, c->file, "image %s is missing", path);
+    if (!reader_missing_image(c->reader, c->file, entry->path, out)) return false;
+    if (c->reader->tree->image_count) reader_warn(c->reader, c->file, "image %s is missing", entry->path);
     return true;
 }
 
-/* What the first line of an image says of it; false when the image is left out. */
-static bool read_facts(CsvReader *c, const char *path, const Line *first, DatasetImage *image) {
+static void read_size(CsvReader *c, const Line *line, DatasetImage *image) {
     double width = 0, height = 0;
-    if (!begin_image(c, path, image)) return false;
-    if (!number(first, WIDTH, &width) || !number(first, HEIGHT, &height)) width = 0;
+    if (!number(line, WIDTH, &width) || !number(line, HEIGHT, &height)) width = 0;
     reader_settle_size(c->reader, image, c->file, width, height);
+}
+
+/* What the first line of an image says of it; false when the image is left out. */
+static bool read_facts(struct CsvImage *entry, const Line *first, DatasetImage *image) {
+    if (entry->merged) {
+        read_size(entry->table, first, &(DatasetImage){.filename = image->filename, .path = image->path});
+        return true;
+    }
+    if (!begin_image(entry, image)) return false;
+    read_size(entry->table, first, image);
     if (is_utf8(first->cells[IMAGE_ID])) image->id = first->cells[IMAGE_ID];
     if (is_utf8(first->cells[STATUS])) image->status = first->cells[STATUS];
     const char *split = first->cells[SPLIT] ? name_split(first->cells[SPLIT], strlen(first->cells[SPLIT])) : NULL;
@@ -306,11 +315,12 @@ static bool read_facts(CsvReader *c, const char *path, const Line *first, Datase
     return true;
 }
 
-static Status read_image(CsvReader *c, const struct CsvImage *entry, Error *err) {
+/* False when the image is left out. */
+static bool read_lines_of(struct CsvImage *entry, DatasetImage *image) {
+    CsvReader *c = entry->table;
     Reader *r = c->reader;
-    DatasetImage image;
     StringMap ids;
-    bool has_image = false;
+    bool has_facts = false;
     string_map_init(&ids, &r->image_arena);
     for (size_t i = entry->first; i != SIZE_MAX; i = c->lines[i].next) {
         size_t size;
@@ -320,37 +330,85 @@ static Status read_image(CsvReader *c, const struct CsvImage *entry, Error *err)
         for (Cursor cursor = {copy, copy + size, c->lines[i].number, c->separator}; cursor.at < cursor.end;) {
             Line line;
             if (!read_line(c, &cursor, &line)) continue;
-            if (!has_image && !read_facts(c, entry->path, &line, &image)) return STATUS_OK;
-            has_image = true;
-            if (!says_nothing(&line)) read_annotation(c, &image, &line, &ids);
+            if (!has_facts && !read_facts(entry, &line, image)) return false;
+            has_facts = true;
+            if (!says_nothing(&line)) read_annotation(c, image, &line, &ids);
         }
     }
-    return has_image ? reader_deliver(r, &image, err) : STATUS_OK;
+    return has_facts;
 }
 
-static Status read_text(CsvReader *c, Error *err) {
-    Status status = STATUS_OK;
+static Status read_image(struct CsvImage *entry, Error *err) {
+    DatasetImage image;
+    if (entry->merged || !read_lines_of(entry, &image)) return STATUS_OK;
+    for (struct CsvImage *other = entry->next; other; other = other->next) {
+        size_t before = image.annotations.count;
+        other->merged = true;
+        read_lines_of(other, &image);
+        reader_unite(other->table->reader, &image.annotations, before, &other->table->merged);
+    }
+    return reader_deliver(entry->table->reader, &image, err);
+}
+
+/* ---- tables ---- */
+
+static void open_table(CsvReader *c) {
     string_map_init(&c->images, c->reader->arena);
     if (!read_lines(c)) reader_warn(c->reader, c->file, "a table, but not of boxes; passed over");
-    for (size_t i = 0; i < c->image_count && status == STATUS_OK; i++) status = read_image(c, &c->list[i], err);
-    free(c->lines);
-    free(c->list);
-    long_text_close(&c->text);
+}
+
+/* When all have claimed their images: who speaks of which, in the order of the tables. */
+static void find_images(CsvReader *tables, size_t count) {
+    Reader *r = tables->reader;
+    struct CsvImage **first = xcalloc(r->tree->count + 1, sizeof *first);
+    for (CsvReader *c = tables + count; c-- > tables;) {
+        for (struct CsvImage *image = c->list + c->image_count; image-- > c->list;) {
+            image->table = c;
+            image->file = reader_find_image(r, c->file, image->path);
+            if (!image->file) continue;
+            image->next = first[image->file - r->tree->files];
+            first[image->file - r->tree->files] = image;
+        }
+    }
+    free(first);
+}
+
+static Status read_tables(CsvReader *tables, size_t count, Error *err) {
+    Status status = STATUS_OK;
+    if (count) find_images(tables, count);
+    for (CsvReader *c = tables; c < tables + count; c++)
+        for (size_t i = 0; i < c->image_count && status == STATUS_OK; i++) status = read_image(&c->list[i], err);
+    for (CsvReader *c = tables; c < tables + count; c++) {
+        reader_tell_merged(c->reader, c->file, &c->merged);
+        free(c->lines);
+        free(c->list);
+        long_text_close(&c->text);
+    }
     return status;
 }
 
 Status csv_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
     CsvReader c = {.reader = r, .file = file};
     long_text_of_bytes(&c.text, text, size);
-    return read_text(&c, err);
+    open_table(&c);
+    return read_tables(&c, 1, err);
 }
 
 Status csv_read(Reader *r, Error *err) {
-    Status status = STATUS_OK;
-    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+    CsvReader *tables = NULL;
+    size_t count = 0, capacity = 0;
+    for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
         CsvReader c = {.reader = r, .file = file->path};
-        if (takes(r->dataset, file) && reader_open_text(r, file, &c.text)) status = read_text(&c, err);
+        if (!takes(r->dataset, file) || !reader_open_text(r, file, &c.text)) continue;
+        if (count == capacity) {
+            capacity = capacity ? 2 * capacity : 8;
+            tables = xrealloc(tables, capacity * sizeof *tables);
+        }
+        open_table(&c);
+        tables[count++] = c;
     }
+    Status status = read_tables(tables, count, err);
+    free(tables);
     return status;
 }

@@ -1,7 +1,8 @@
 /* CVAT for images 1.1 in: annotations.xml with every image, its boxes, polygons, lines, points, ellipses and masks.
  *
- * The file is parsed twice as a stream of elements: first for the labels and the names of the images, so that each keeps its file, then
- * for the shapes. Turned boxes and ellipses become polygons, tracks of videos and cuboids are left out. No network, no entities, no
+ * A file is parsed twice as a stream of elements: first for the labels and the names of the images, so that each keeps its file, then
+ * for the shapes. Of an image that several files list, or one twice, the shapes are put together, each once: what is read of it is kept until
+ * its last mention. Turned boxes and ellipses become polygons, tracks of videos and cuboids are left out. No network, no entities, no
  * document types: none of them has a place in a label file.
  */
 #include <libxml/parser.h>
@@ -17,13 +18,29 @@
 enum { CHUNK_SIZE = 1 << 16, ELLIPSE_POINTS = 36, MASK_PIXELS_MAX = 1 << 28, IMAGE_DEPTH = 2, SHAPE_DEPTH = 3 };
 #define PI 3.14159265358979323846
 
+/* An image file that is listed several times. */
+typedef struct Several {
+    Arena arena; /* takes the reader's place while the image is read */
+    DatasetImage image;
+    size_t shape_count;
+    size_t read, mentions;
+} Several;
+
 typedef struct CvatReader {
     Reader *reader;
     const char *file;
+    LongText text_of_file;
+    NameList names;     /* of the images, as they are listed */
+    TreeFile **images;  /* their files; NULL: missing */
+    size_t image_count; /* of those that were read */
+    Several **several;  /* of each file of the tree; NULL: it is listed once at most */
+    Several *open;      /* that the image is */
+    Arena outer;        /* the reader's own meanwhile */
+    Merged merged;
     xmlParserCtxt *parser;
     bool first_pass; /* labels and claims; else shapes */
     int depth;       /* elements that are open */
-    bool in_label, refused, in_track;
+    bool in_label, refused, in_track, is_sound;
     Buffer text;     /* of the label's child that is open */
     char *label_name, *label_color; /* in the reader's arena */
     bool has_image;
@@ -247,35 +264,67 @@ static void read_shape(CvatReader *c, const char *element, const Attributes *att
 
 /* ---- images and labels ---- */
 
+static void read_size(CvatReader *c, const Attributes *attributes, DatasetImage *image) {
+    double width = 0, height = 0;
+    if (!number(attributes, "width", &width) || !number(attributes, "height", &height)) width = 0;
+    reader_settle_size(c->reader, image, c->file, width, height);
+}
+
+/* False when it is left out. */
+static bool begin_first(CvatReader *c, const char *named, TreeFile *file, const Attributes *attributes) {
+    Reader *r = c->reader;
+    if (file) {
+        file->seen = true;
+        c->image = reader_image(r, file);
+    } else if (!reader_missing_image(r, c->file, named, &c->image)) {
+        return false;
+    } else if (r->tree->image_count) {
+        reader_warn(r, c->file, "image %s is missing", named);
+    }
+    read_size(c, attributes, &c->image);
+    const char *subset = attribute(attributes, "subset"), *split = subset ? name_split(subset, strlen(subset)) : NULL;
+    if (split) c->image.split = split;
+    c->image.labelled = true;
+    return true;
+}
+
 static void begin_image(CvatReader *c, const Attributes *attributes) {
     Reader *r = c->reader;
     const char *named = attribute(attributes, "name");
-    TreeFile *file = named ? reader_find_image(r, c->file, named) : NULL;
     c->has_image = false;
     c->shape_count = 0;
     if (!named) {
         reader_leave_file_out(r, c->file, "an image has no name; left out");
         return;
     }
-    if (file && file->seen) {
-        reader_leave_file_out(r, c->file, "image %s is listed twice; the second is left out", named);
-        return;
+    TreeFile *file = c->image_count < c->names.count ? c->images[c->image_count++] : NULL;
+    c->open = file && c->several ? c->several[file - r->tree->files] : NULL;
+    if (c->open) c->outer = r->image_arena, r->image_arena = c->open->arena;
+    if (c->open && c->open->read++) {
+        c->has_image = true;
+        c->image = c->open->image;
+        c->shape_count = c->open->shape_count;
+        read_size(c, attributes, &(DatasetImage){.filename = c->image.filename, .path = c->image.path});
+    } else {
+        c->has_image = begin_first(c, named, file, attributes);
     }
-    if (file) {
-        file->seen = true;
-        c->image = reader_image(r, file);
-    } else if (!reader_missing_image(r, c->file, named, &c->image)) {
-        return;
-    } else if (r->tree->image_count) {
-        reader_warn(r, c->file, "image %s is missing", named);
-    }
-    double width = 0, height = 0;
-    if (!number(attributes, "width", &width) || !number(attributes, "height", &height)) width = 0;
-    reader_settle_size(r, &c->image, c->file, width, height);
-    const char *subset = attribute(attributes, "subset"), *split = subset ? name_split(subset, strlen(subset)) : NULL;
-    if (split) c->image.split = split;
-    c->image.labelled = true;
-    c->has_image = true;
+}
+
+static Status end_image(CvatReader *c) {
+    Reader *r = c->reader;
+    Several *open = c->open;
+    c->has_image = false;
+    if (!open) return reader_deliver(r, &c->image, c->err);
+    if (open->read > 1) reader_unite(r, &c->image.annotations, open->image.annotations.count, &c->merged);
+    open->image = c->image;
+    open->shape_count = c->shape_count;
+    Status status = open->read == open->mentions ? reader_deliver(r, &c->image, c->err) : STATUS_OK;
+    open->arena = r->image_arena;
+    r->image_arena = c->outer;
+    if (open->read == open->mentions) arena_clear(&open->arena);
+    arena_reset(&r->image_arena);
+    c->open = NULL;
+    return status;
 }
 
 static void end_label(CvatReader *c) {
@@ -299,7 +348,7 @@ static void start_element(void *context, const xmlChar *local, const xmlChar *pr
     if (c->first_pass) {
         if (strcmp(name, "label") == 0) c->in_label = true, c->label_name = c->label_color = NULL;
         const char *named = c->depth == IMAGE_DEPTH && strcmp(name, "image") == 0 ? attribute(&attributes, "name") : NULL;
-        if (named) reader_claim_image(c->reader, c->file, named);
+        if (named) reader_claim_image(c->reader, c->file, named), name_list_add(&c->names, named);
         arena_reset(&c->reader->image_arena);
     } else if (c->depth == IMAGE_DEPTH && strcmp(name, "image") == 0) {
         begin_image(c, &attributes);
@@ -324,8 +373,7 @@ static void end_element(void *context, const xmlChar *local, const xmlChar *pref
     if (c->in_label && strcmp(name, "color") == 0) c->label_color = arena_strdup(c->reader->arena, buffer_text(&c->text));
     if (c->in_label && strcmp(name, "label") == 0) end_label(c);
     if (c->has_image && c->depth == IMAGE_DEPTH - 1) {
-        c->has_image = false;
-        c->status = reader_deliver(c->reader, &c->image, c->err);
+        c->status = end_image(c);
         if (c->status != STATUS_OK) xmlStopParser(c->parser);
     }
 }
@@ -345,7 +393,8 @@ static void document_type(void *context, const xmlChar *name, const xmlChar *ext
 static void quiet(void *context, const char *format, ...) { (void)context, (void)format; }
 
 /* False when the text is no sound XML, or of another kind. */
-static bool parse(CvatReader *c, LongText *text, bool first_pass) {
+static bool parse(CvatReader *c, bool first_pass) {
+    LongText *text = &c->text_of_file;
     xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC, .startElementNs = start_element, .endElementNs = end_element, .characters = characters,
                              .internalSubset = document_type, .warning = quiet, .error = quiet};
     c->first_pass = first_pass;
@@ -360,38 +409,90 @@ static bool parse(CvatReader *c, LongText *text, bool first_pass) {
         if (!length || (xmlParseChunk(c->parser, piece, (int)length, 0) != 0 && !c->parser->wellFormed)) break;
     }
     if (!c->refused && c->status == STATUS_OK) xmlParseChunk(c->parser, "", 0, 1);
-    if (c->has_image && c->status == STATUS_OK) c->status = reader_deliver(c->reader, &c->image, c->err); /* the text broke off within it */
+    if (c->has_image && c->status == STATUS_OK) c->status = end_image(c); /* the text broke off within it */
     bool sound = c->parser->wellFormed && !c->refused;
     xmlFreeDoc(c->parser->myDoc);
     xmlFreeParserCtxt(c->parser);
     return sound;
 }
 
-static Status read_text(Reader *r, const char *file, LongText *text, Error *err) {
-    CvatReader c = {.reader = r, .file = file, .err = err};
-    buffer_init(&c.text, 1 << 16);
-    bool sound = parse(&c, text, true);
-    if (!c.refused && c.status == STATUS_OK) sound &= parse(&c, text, false);
-    if (!sound && c.status == STATUS_OK) reader_leave_file_out(r, file, "not a sound XML file; what comes after its fault is left out");
-    buffer_clear(&c.text);
-    arena_reset(&r->image_arena);
-    long_text_close(text);
-    return c.status;
+/* Labels and claims. */
+static void open_document(CvatReader *c) {
+    c->names.arena = c->reader->arena;
+    buffer_init(&c->text, 1 << 16);
+    c->is_sound = parse(c, true);
+}
+
+static Several *new_several(Arena *arena) {
+    Several *several = arena_new(arena, Several);
+    arena_init(&several->arena, SIZE_MAX);
+    several->mentions = 2;
+    return several;
+}
+
+/* When all have claimed their images: which file each is, and which are listed several times. */
+static Several **find_images(CvatReader *documents, size_t count) {
+    Reader *r = documents->reader;
+    Several **several = arena_new_array(r->arena, Several *, r->tree->count + 1);
+    bool *is_listed = arena_new_array(r->arena, bool, r->tree->count + 1);
+    for (CvatReader *c = documents; c < documents + count; c++) {
+        c->images = arena_new_array(r->arena, TreeFile *, c->names.count);
+        c->several = several;
+        for (size_t i = 0; i < c->names.count; i++) {
+            TreeFile *file = c->images[i] = reader_find_image(r, c->file, c->names.items[i]);
+            if (!file) continue;
+            Several **place = &several[file - r->tree->files];
+            if (*place) (*place)->mentions++;
+            else if (is_listed[file - r->tree->files]) *place = new_several(r->arena);
+            is_listed[file - r->tree->files] = true;
+        }
+    }
+    return several;
+}
+
+static Status read_documents(CvatReader *documents, size_t count, Error *err) {
+    Status status = STATUS_OK;
+    Several **several = count ? find_images(documents, count) : NULL;
+    for (CvatReader *c = documents; c < documents + count; c++) {
+        c->err = err;
+        if (!c->refused && status == STATUS_OK) c->is_sound &= parse(c, false), status = c->status;
+        if (!c->is_sound && status == STATUS_OK) reader_leave_file_out(c->reader, c->file, "not a sound XML file; what comes after its fault is left out");
+        reader_tell_merged(c->reader, c->file, &c->merged);
+        buffer_clear(&c->text);
+        long_text_close(&c->text_of_file);
+        arena_reset(&c->reader->image_arena);
+    }
+    for (size_t i = 0; count && i < documents->reader->tree->count; i++) { /* whose last mention lies behind a fault */
+        Several *s = several[i];
+        if (s && s->read && s->read < s->mentions && status == STATUS_OK) status = reader_deliver(documents->reader, &s->image, err);
+        if (s) arena_clear(&s->arena);
+    }
+    return status;
 }
 
 Status cvat_read_text(Reader *r, const char *file, const char *text, size_t size, Error *err) {
-    LongText long_text;
-    long_text_of_bytes(&long_text, text, size);
-    return read_text(r, file, &long_text, err);
+    CvatReader c = {.reader = r, .file = file};
+    long_text_of_bytes(&c.text_of_file, text, size);
+    open_document(&c);
+    return read_documents(&c, 1, err);
 }
 
 Status cvat_read(Reader *r, Error *err) {
-    Status status = STATUS_OK;
+    CvatReader *documents = NULL;
+    size_t count = 0, capacity = 0;
     xmlInitParser();
-    for (size_t i = 0; i < r->tree->count && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        LongText text;
-        if (takes(r->dataset, file) && looks_like_cvat(r->tree, file) && reader_open_text(r, file, &text)) status = read_text(r, file->path, &text, err);
+        CvatReader c = {.reader = r, .file = file->path};
+        if (!takes(r->dataset, file) || !looks_like_cvat(r->tree, file) || !reader_open_text(r, file, &c.text_of_file)) continue;
+        if (count == capacity) {
+            capacity = capacity ? 2 * capacity : 8;
+            documents = xrealloc(documents, capacity * sizeof *documents);
+        }
+        open_document(&c);
+        documents[count++] = c;
     }
+    Status status = read_documents(documents, count, err);
+    free(documents);
     return status;
 }

@@ -117,6 +117,13 @@ void reader_add_polygon(Reader *reader, DatasetImage *image, const char *file, c
 /* The same for a line, whose box is worked out, and for a point. */
 void reader_add_polyline(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
 void reader_add_keypoint(Reader *reader, DatasetImage *image, const char *file, const char *what, Annotation annotation);
+/* Images that a file lists though they were listed before, there or in another one, and their annotations: new to the image, there already. */
+typedef struct Merged {
+    size_t images, added, known;
+} Merged;
+/* Annotations from `first` on, which another mention of the image brought, go where they say what an earlier one says; ids stay unique. */
+void reader_unite(Reader *reader, AnnotationList *list, size_t first, Merged *merged);
+void reader_tell_merged(Reader *reader, const char *file, const Merged *merged);
 /* Counts, hands over to the sink, empties image_arena. */
 Status reader_deliver(Reader *reader, DatasetImage *image, Error *err);
 /* Delivers every image of the tree that no label file spoke of. */

@@ -331,6 +331,38 @@ void reader_add_keypoint(Reader *r, DatasetImage *image, const char *file, const
     annotation_list_append(&r->image_arena, &image->annotations, &a);
 }
 
+/* The same for two annotations when they say the same of an image. */
+static const char *annotation_key(Arena *arena, const Annotation *a) {
+    unsigned long long box[4]; /* the bits, since to print the numbers takes as long as to read them */
+    Box where = a->type == ANNOTATION_KEYPOINT ? (Box){a->keypoint.x, a->keypoint.y, 0, 0} : a->bounding_box;
+    memcpy(box, &where, sizeof box);
+    return arena_printf(arena, "%d %llx %llx %llx %llx %s", (int)a->type, box[0], box[1], box[2], box[3], a->name);
+}
+
+void reader_unite(Reader *r, AnnotationList *list, size_t first, Merged *merged) {
+    Arena *arena = &r->image_arena;
+    StringMap known, ids;
+    size_t kept = 0;
+    string_map_init(&known, arena);
+    string_map_init(&ids, arena);
+    for (size_t i = 0; i < list->count; i++) {
+        Annotation a = list->items[i];
+        bool is_known = string_map_get_or_set(&known, annotation_key(arena, &a), i) != i;
+        if (i >= first && is_known) continue;
+        while (string_map_get_or_set(&ids, a.id, i) != i) a.id = arena_printf(arena, "%s#%zu", a.id, kept);
+        list->items[kept++] = a;
+    }
+    merged->images++;
+    merged->added += kept - first;
+    merged->known += list->count - kept;
+    list->count = kept;
+}
+
+void reader_tell_merged(Reader *r, const char *file, const Merged *merged) {
+    if (merged->images) reader_warn(r, file, "%zu of its images are listed before: %zu of their annotations are added there, %zu are there already",
+                                    merged->images, merged->added, merged->known);
+}
+
 Status reader_deliver(Reader *r, DatasetImage *image, Error *err) {
     r->report->images++;
     r->report->labelled_images += image->labelled;

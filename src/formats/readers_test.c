@@ -214,9 +214,9 @@ static void cvat_with_its_oddities(void **state) {
               "<image id=\"4\" name=\"gone.png\" width=\"5\" height=\"5\"/></annotations>");
     assert_string_equal(test_read(&t, "d"),
                         "cvat\n"
+                        "/x b.png 20x10 none:\n"
                         "/ a.png 100x80 val: 2 car bbox 1,2,3,4; 5 car polygon 15,5,10,20 (4); 6 Stra\303\237e & more polygon 0,0,10,10 (3); 9 car polyline 1,1,4,8; "
                         "10 car keypoint 0,0,0,0; 10.2 car keypoint 0,0,0,0; 11 car polygon 40,35,20,10 (36); 12 car polygon 11,20,2,2 (4)\n"
-                        "/x b.png 20x10 none:\n"
                         "/ passwd.png 0x0 none:\n"
                         "/ gone.png 5x5 none:\n"
                         "/ unlisted.png 20x10 none: -\n"
@@ -231,10 +231,10 @@ static void cvat_with_its_oddities(void **state) {
                         "! annotations.xml: a.png, shape 16 (without label): left out\n"
                         "! annotations.xml: a track of a video (car): not read; left out\n"
                         "! annotations.xml: a track of a video (without label): not read; left out\n"
-                        "! annotations.xml: image a.png is listed twice; the second is left out\n"
                         "! annotations.xml: image ../../etc/passwd.png is missing\n"
                         "! annotations.xml: an image has no name; left out\n"
-                        "! annotations.xml: image gone.png is missing\n");
+                        "! annotations.xml: image gone.png is missing\n"
+                        "! annotations.xml: 1 of its images are listed before: 0 of their annotations are added there, 0 are there already\n");
     assert_string_equal(t.report.classes[0].color, "#ff0000");
     assert_int_equal(t.report.left_out, 10);
 }
@@ -253,6 +253,38 @@ static void shapes_outside_their_image_are_left_out(void **state) {
                                             "! annotations.xml: a.png, shape 3 (c): point outside the image; left out\n"
                                             "! annotations.xml: a.png, shape 6 (c): a spline; left out\n");
     assert_int_equal(t.report.left_out, 5);
+}
+
+/* As of COCO: what several files say of an image is put together, what two say the same is there once. */
+static void files_of_one_image_are_put_together(void **state) {
+    (void)state;
+    test_image(&t, "d/images/a.png", 100, 80);
+    test_image(&t, "d/images/b.png", 100, 80);
+    test_image(&t, "d/other/a.png", 100, 80);
+    test_file(&t, "d/1.csv", "filename,width,height,annotation_id,name,x,y,w,h\na.png,100,80,7,car,1,2,3,4\na.png,100,80,8,car,1,2,3,4\nb.png,,,1,car,1,1,1,1\n");
+    test_file(&t, "d/2.csv", "filename,width,height,annotation_id,name,x,y,w,h\na.png,50,80,7,car,1,2,3,4\na.png,50,80,7,bus,9,9,300,9\nimages/a.png,,,7,bus,5,5,5,5\n");
+    test_file(&t, "d/other/3.csv", "filename,name,x,y,w,h\na.png,van,1,2,3,4\n");
+    assert_string_equal(test_read(&t, "d"),
+                        "csv\n/ a.png 100x80 none: 7 car bbox 1,2,3,4; 8 car bbox 1,2,3,4; 7#3 bus bbox 9,9,91,9; 7#3#3 bus bbox 5,5,5,5\n"
+                        "/ b.png 100x80 none: 1 car bbox 1,1,1,1\n/other a.png 100x80 none: line 2 van bbox 1,2,3,4\n"
+                        "! 2.csv: a.png is 100x80, but its labels are for 50x80: they may lie wrong\n"
+                        "! 2.csv: line 3 (bus): box reaches 209 pixels out of the image; cut\n"
+                        "! 2.csv: 2 of its images are listed before: 2 of their annotations are added there, 1 are there already\n");
+    assert_int_equal(t.report.annotations, 6);
+    test_file(&t, "c/1.xml", "<annotations><version>1.1</version><image name=\"a.png\" width=\"100\" height=\"80\"><box label=\"car\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/>"
+                             "<points label=\"car\" points=\"7,8\"/></image><image name=\"b.png\" width=\"9\" height=\"9\"/></annotations>");
+    test_file(&t, "c/2.xml", "<annotations><version>1.1</version><image name=\"b.png\" width=\"9\" height=\"9\"><box label=\"bus\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></image>"
+                             "<image name=\"a.png\" width=\"50\" height=\"80\"><points label=\"car\" points=\"7,8;8,8\"/><box label=\"car\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></image></annotations>");
+    test_file(&t, "c/3.xml", "<annotations><version>1.1</version><image name=\"b.png\"><box label=\"van\" xtl=\"2\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></image><image name=\"b.png\"><box <");
+    test_image(&t, "c/images/a.png", 100, 80);
+    test_image(&t, "c/images/b.png", 9, 9);
+    assert_string_equal(test_read(&t, "c"),
+                        "cvat\n/ a.png 100x80 none: 1 car bbox 1,2,3,4; 2 car keypoint 0,0,0,0; 3.2 car keypoint 0,0,0,0\n/ b.png 9x9 none: 1 bus bbox 1,2,3,4; 2 van bbox 2,2,2,4\n"
+                        "! 2.xml: a.png is 100x80, but its labels are for 50x80: they may lie wrong\n"
+                        "! 2.xml: 2 of its images are listed before: 2 of their annotations are added there, 2 are there already\n"
+                        "! 3.xml: not a sound XML file; what comes after its fault is left out\n"
+                        "! 3.xml: 2 of its images are listed before: 1 of their annotations are added there, 0 are there already\n");
+    assert_int_equal(t.report.annotations, 5);
 }
 
 static void cvat_that_breaks_off(void **state) {
@@ -617,6 +649,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_datasets_download_wrote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shapes_outside_their_image_are_left_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_of_one_image_are_put_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cvat_that_breaks_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labelme_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(texts_may_be_utf16, set_up, tear_down),
