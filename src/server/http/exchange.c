@@ -160,11 +160,13 @@ typedef struct HeadFields {
     int count[SINGLE_FIELDS];
     const char *value[SINGLE_FIELDS];
     const char *forwarded_for; /* the last one: nearest to us */
+    bool malformed;            /* one of all fields is */
 } HeadFields;
 
 static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size) {
-    (void)kind, (void)value_size;
+    (void)kind;
     HeadFields *fields = cls;
+    if (!head_field_is_sound(name, name_size, value, value ? value_size : 0)) fields->malformed = true;
     if (name_size == 15 && strcasecmp(name, "X-Forwarded-For") == 0) fields->forwarded_for = value;
     for (int i = 0; i < SINGLE_FIELDS; i++) {
         if (SINGLE[i].length != name_size || strcasecmp(name, SINGLE[i].name) != 0) continue;
@@ -183,6 +185,7 @@ static int64_t announced_length(const HeadFields *fields) {
  * would disagree about where the next request begins. */
 static const char *head_fault(const HeadFields *fields, size_t size, bool http_1_0, Arena *arena) {
     if (size > HTTP_HEADER_BYTES_MAXIMUM) return "Header fields exceed 32 KB";
+    if (fields->malformed) return "A header field is malformed";
     for (int i = 0; i < SINGLE_FIELDS; i++)
         if (fields->count[i] > 1) return arena_printf(arena, "More than one %s", SINGLE[i].name);
     bool chunked = fields->count[FIELD_TRANSFER_ENCODING] > 0;

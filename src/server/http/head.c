@@ -1,11 +1,25 @@
-/* Content-Length and Host. */
+/* Fields as such, Content-Length and Host. */
 #include "server/http/head.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/text.h"
 
 #include "base/banned.h"
+
+/* A length or an encoding, and more. */
+static bool is_glued(const char *name, size_t size) {
+    return (size > 14 && strncasecmp(name, "Content-Length", 14) == 0) || (size > 17 && strncasecmp(name, "Transfer-Encoding", 17) == 0);
+}
+
+bool head_field_is_sound(const char *name, size_t name_size, const char *value, size_t value_size) {
+    for (size_t i = 0; i < name_size; i++)
+        if (!isalnum((unsigned char)name[i]) && !strchr("!#$%&'*+-.^_`|~", name[i])) return false;
+    for (size_t i = 0; i < value_size; i++)
+        if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7F) return false;
+    return name_size > 0 && !is_glued(name, name_size);
+}
 
 int64_t head_content_length(const char *text) {
     int64_t value;

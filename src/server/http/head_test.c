@@ -65,6 +65,12 @@ static void entity_tags(void **state) {
 
 static void lengths_and_hosts(void **state) {
     (void)state;
+    assert_true(head_field_is_sound("X-A.b~1", 7, "a\tb \xc3\xa9", 6));
+    assert_true(head_field_is_sound("Content-Length", 14, "", 0));
+    assert_false(head_field_is_sound("Content-Length ", 15, "5", 1));
+    assert_false(head_field_is_sound("content-length5", 15, "", 0));
+    assert_false(head_field_is_sound("X", 1, "a\rTransfer-Encoding: chunked", 28));
+    assert_false(head_field_is_sound("", 0, "a", 1));
     assert_int_equal(head_content_length("0"), 0);
     assert_int_equal(head_content_length("123"), 123);
     assert_int_equal(head_content_length("+1"), -1);
