@@ -53,7 +53,8 @@ typedef struct PictographBatch {
     const PictographTarget *classes;
     size_t class_count;
     double confidence_threshold; /* negative: the server's default */
-    const char *model_id;        /* a trained model; NULL: the built-in segmenter */
+    const char *model_id;        /* a trained model; NULL: the built-in segmenter, and for tags the built-in classification model */
+    int64_t top_k;               /* tags an image; 0: the server's default */
 } PictographBatch;
 
 /* Starts a job and returns it. */

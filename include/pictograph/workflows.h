@@ -57,6 +57,7 @@ typedef struct PictographAnnotate {
     bool text_mode;              /* one prompt per image and class instead of one job */
     bool overwrite;              /* images that have annotations too */
     int64_t max_images;          /* 0: all */
+    int64_t top_k;               /* batch mode: tags an image; 0: the server's default */
     PictographWait wait;
     PictographProgress progress;
     void *context;

@@ -96,7 +96,7 @@ int cmd_auto_annotate_batch(Cli *cli) {
     progress_begin(&progress, "Annotating", "images");
     PictographAnnotate options = {.dataset_name = cli->arguments[0], .classes = classes, .class_count = count, .model_id = model_id,
                                   .confidence_threshold = threshold(cli, "confidence-threshold"), .overwrite = cli_flag(cli, "overwrite"),
-                                  .max_images = cli_integer(cli, "max-images"), .wait = {.interval = 1}, .progress = progress_update,
+                                  .max_images = cli_integer(cli, "max-images"), .top_k = cli_integer(cli, "top-k"), .wait = {.interval = 1}, .progress = progress_update,
                                   .context = &progress};
     PictographAnnotateReport report = {0};
     pictograph_auto_annotate_dataset(cli->client, &options, &report, &cli->error);

@@ -66,10 +66,11 @@ const CliCommand cli_commands[] = {
       {0, "max-detections", CLI_INTEGER, "N", NULL, "at most so many results, best first", 1, 100, false}, THRESHOLD("confidence-threshold")}},
     {"auto-annotate", "batch", "DATASET", "Labels the images that have no annotations yet, as one job", cmd_auto_annotate_batch, false,
      {{'m', "model-id", CLI_TEXT, "ID", NULL, "a trained model; otherwise whatever answers text", 0, 0, false},
-      {'c', "classes", CLI_TEXT, "NAMES", NULL, "labels, as cat,dog:bbox; with a model, all of the model's when absent", 0, 0, false},
+      {'c', "classes", CLI_TEXT, "NAMES", NULL, "labels, as cat,dog:bbox,indoor:tag; with a model, all of the model's when absent", 0, 0, false},
       THRESHOLD("confidence-threshold"),
       {0, "overwrite", CLI_FLAG, NULL, NULL, "images that have annotations too", 0, 0, false},
-      {0, "max-images", CLI_INTEGER, "N", NULL, "at most so many images", 1, 0, false}}},
+      {0, "max-images", CLI_INTEGER, "N", NULL, "at most so many images", 1, 0, false},
+      {0, "top-k", CLI_INTEGER, "N", NULL, "at most so many tags an image; 1 when absent", 1, 100, false}}},
 
     {"train", "start", "DATASET", "Exports a dataset and trains a model on it", cmd_train_start, false,
      {{'p', "pipeline", CLI_TEXT, "TYPE", NULL, "pipeline, such as yolox", 0, 0, true},

@@ -94,6 +94,7 @@ PictographResult *pictograph_auto_annotate_batch(PictographClient *client, const
     json_end_array(&writer);
     write_threshold(&writer, "confidence_threshold", batch->confidence_threshold);
     call_optional_string(&writer, "model_id", batch->model_id);
+    if (batch->top_k > 0) json_field_int(&writer, "top_k", batch->top_k);
     json_end_object(&writer);
     return call(client, &(Call){.method = "POST", .path = BATCH, .body = &body}, error);
 }

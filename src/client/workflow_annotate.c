@@ -91,7 +91,7 @@ static PictographStatus run_job(Annotate *all, size_t from, size_t to, Pictograp
     for (size_t i = from; i < to; i++) names[i - from] = all->images[i].path;
     PictographBatch batch = {.dataset_name = options->dataset_name, .image_filenames = names, .image_count = to - from,
                              .classes = options->classes, .class_count = options->class_count, .model_id = options->model_id,
-                             .confidence_threshold = options->confidence_threshold};
+                             .confidence_threshold = options->confidence_threshold, .top_k = options->top_k};
     PictographResult *job = pictograph_auto_annotate_batch(all->client, &batch, error);
     free(names);
     if (!job) return error->status;

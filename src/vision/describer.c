@@ -95,21 +95,21 @@ static void softmax(const float *logits, float *out) {
     for (int i = 0; i < VOCABULARY_CLASSES; i++) out[i] = (float)(out[i] / sum);
 }
 
-static size_t pick_words(const VocabularyWord *words, const float *probabilities, Arena *arena, const char **out, size_t most) {
-    size_t count = 0;
-    while (words[count].word) count++;
-    SureWord *sure = arena_new_array(arena, SureWord, count);
-    for (size_t i = 0; i < count; i++) sure[i] = (SureWord){words[i].word, vocabulary_probability(&words[i], probabilities)};
-    return description_pick(sure, count, WORD_PROBABILITY, out, most);
+static SureWords weigh_words(const VocabularyWord *words, const float *probabilities, bool stands_out, Arena *arena) {
+    SureWords out = {0};
+    while (words[out.count].word) out.count++;
+    out.items = arena_new_array(arena, SureWord, out.count);
+    for (size_t i = 0; i < out.count; i++) out.items[i] = (SureWord){words[i].word, stands_out ? vocabulary_probability(&words[i], probabilities) : 0};
+    return out;
 }
 
 static void find_words(const float *logits, Arena *arena, Description *out) {
     float probabilities[VOCABULARY_CLASSES], best = 0;
     softmax(logits, probabilities);
     for (int i = 0; i < VOCABULARY_CLASSES; i++) best = fmaxf(best, probabilities[i]);
-    if (best < BEST_CLASS_PROBABILITY) return;
-    out->object_count = pick_words(VOCABULARY_OBJECTS, probabilities, arena, out->objects, OBJECTS_MAX);
-    out->scene_count = pick_words(VOCABULARY_SCENES, probabilities, arena, out->scenes, SCENES_MAX);
+    out->objects = weigh_words(VOCABULARY_OBJECTS, probabilities, best >= BEST_CLASS_PROBABILITY, arena);
+    out->scenes = weigh_words(VOCABULARY_SCENES, probabilities, best >= BEST_CLASS_PROBABILITY, arena);
+    out->least = WORD_PROBABILITY;
 }
 
 Status describer_run(Describer *describer, Arena *arena, const Picture *picture, Description *out, Error *err) {

@@ -16,19 +16,14 @@ Status description_embed(const float *features, int count, Arena *arena, Descrip
     return STATUS_OK;
 }
 
-size_t description_pick(const SureWord *words, size_t count, double least, const char **out, size_t most) {
-    double sureness[OBJECTS_MAX];
+size_t description_pick(const SureWord *words, size_t count, double least, SureWord *out, size_t most) {
     size_t kept = 0;
-    if (most > OBJECTS_MAX) most = OBJECTS_MAX;
     for (size_t i = 0; i < count; i++) {
-        double p = words[i].sureness;
-        if (!(p >= least)) continue;
+        if (!(words[i].sureness >= least)) continue;
         size_t at = kept < most ? kept++ : most;
-        while (at > 0 && sureness[at - 1] < p) {
-            if (at < most) sureness[at] = sureness[at - 1], out[at] = out[at - 1];
-            at--;
-        }
-        if (at < most) sureness[at] = p, out[at] = words[i].word;
+        for (; at > 0 && out[at - 1].sureness < words[i].sureness; at--)
+            if (at < most) out[at] = out[at - 1];
+        if (at < most) out[at] = words[i];
     }
     return kept;
 }

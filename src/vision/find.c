@@ -56,7 +56,7 @@ static Status read_words(Search *s, Error *err) {
         if (!word->text) return error_set(err, STATUS_VALIDATION_ERROR, "words[%zu] has no 'word'", i);
         Status status = read_shape(json_get_string(item, "shape", "box"), &word->shape, err);
         if (status != STATUS_OK) return status;
-        word->class_index = d ? words_find(d->class_names, d->class_count, word->text) : (int)i;
+        word->class_index = d ? words_find((const char *const *)d->class_names, d->class_count, word->text) : (int)i;
     }
     return STATUS_OK;
 }

@@ -18,7 +18,7 @@
 
 /* ---- words ---- */
 
-static char *const NAMES[] = {(char[]){"person"}, (char[]){"wine glass"}, (char[]){"bus"}, (char[]){"knife"}, (char[]){"sheep"}, (char[]){"skis"}, (char[]){"mouse"},
+static const char *const NAMES[] = {(char[]){"person"}, (char[]){"wine glass"}, (char[]){"bus"}, (char[]){"knife"}, (char[]){"sheep"}, (char[]){"skis"}, (char[]){"mouse"},
                               (char[]){"scissors"}, (char[]){"Person"}, (char[]){"cherry"}, (char[]){"Traffic_Light"}, (char[]){"Äpfel"}, (char[]){"tv"}};
 enum { NAME_COUNT = sizeof NAMES / sizeof *NAMES };
 

@@ -11,6 +11,7 @@ static const char HELP[] =
     "       pictograph-vision [options] detect MODEL IMAGE [KEY=VALUE]...   objects in a JPEG\n"
     "       pictograph-vision [options] find MODEL IMAGE WORDS              things by name in a JPEG: '[{\"word\":\"cats\",\"shape\":\"box\"}]'\n"
     "       pictograph-vision [options] describe MODEL IMAGE [MODELS]       embedding and words of a JPEG, by a model of the folder MODELS if one describes\n"
+    "       pictograph-vision [options] classify MODEL IMAGE WORDS          which words a JPEG shows: '[{\"word\":\"cats\"}]'; '[]' for any\n"
     "       pictograph-vision [options] tokens TOKENIZER.json PHRASE        the tokens of a phrase, by the tokenizer of an operator's model\n"
     "       pictograph-vision [options] vocabulary                          the words that describe pictures\n"
     "       pictograph-vision [options] segment_point IMAGE POINTS          outline around clicks: '[{\"x\":10,\"y\":20,\"label\":1}]'\n"
@@ -25,6 +26,7 @@ static const char HELP[] =
 static const WorkerCommand COMMANDS[] = {{"status", {0}},
                                          {"model_info", {"model_path"}},
                                          {"describe", {"model_path", "image_path", "models_path"}},
+                                         {"classify", {"model_path", "image_path", "words"}},
                                          {"tokens", {"tokenizer_path", "phrase"}},
                                          {"vocabulary", {0}},
                                          {"models", {"models_path"}},

@@ -145,8 +145,9 @@ static Status find_words(SiglipModel *m, Arena *arena, Description *out, Error *
     if (tensor_count(&outputs[0]) == count) {
         SureWord *sure = arena_new_array(arena, SureWord, count + 1);
         for (size_t i = 0; i < count; i++) sure[i] = (SureWord){m->words[i], 1 / (1 + exp(-outputs[0].data[i]))};
-        out->object_count = description_pick(sure, objects, m->manifest->threshold, out->objects, OBJECTS_MAX);
-        out->scene_count = description_pick(sure + objects, count - objects, m->manifest->threshold, out->scenes, SCENES_MAX);
+        out->objects = (SureWords){sure, objects};
+        out->scenes = (SureWords){sure + objects, count - objects};
+        out->least = m->manifest->threshold;
     } else {
         status = refuse(m, PART_LABELS, err, "it does not give a logit for each of its labels");
     }

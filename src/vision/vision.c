@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "vision/bpe.h"
+#include "vision/classify.h"
 #include "vision/describer.h"
 #include "vision/detector.h"
 #include "vision/find.h"
@@ -17,7 +18,7 @@
 #include "base/banned.h"
 
 #define SCENE_CACHE_BYTES ((size_t)256 << 20)
-enum { CPU_SECONDS = 120, MODEL_CPU_SECONDS = 1200, THREADS_MAX = 2, DETECTIONS_MAX = 10000, TOKENS_SHOWN = 1024 };
+enum { CPU_SECONDS = 120, MODEL_CPU_SECONDS = 1200, THREADS_MAX = 2, DETECTIONS_MAX = 10000, TOKENS_SHOWN = 1024, OBJECTS_MAX = 8, SCENES_MAX = 6 };
 
 struct Vision {
     Runtime *runtime; /* NULL: see failure */
@@ -230,10 +231,12 @@ static Status run_describing(const Describing *by, Arena *arena, const char *pat
     return status;
 }
 
-static void write_words(JsonWriter *w, const char *key, const char *const *words, size_t count) {
+static void write_words(JsonWriter *w, const char *key, SureWords words, double least, size_t most) {
+    SureWord picked[OBJECTS_MAX > SCENES_MAX ? OBJECTS_MAX : SCENES_MAX];
+    size_t count = description_pick(words.items, words.count, least, picked, most);
     json_key(w, key);
     json_begin_array(w);
-    for (size_t i = 0; i < count; i++) json_string(w, words[i]);
+    for (size_t i = 0; i < count; i++) json_string(w, picked[i].word);
     json_end_array(w);
 }
 
@@ -241,33 +244,46 @@ static void write_description(JsonWriter *w, const Description *d, Arena *arena)
     size_t size = (size_t)d->dimensions * sizeof *d->embedding;
     char *text = arena_alloc(arena, HASH_BASE64_SIZE(size));
     hash_base64url(d->embedding, size, text);
-    json_begin_object(w);
     json_field_string(w, "embedding", text);
-    write_words(w, "objects", d->objects, d->object_count);
-    write_words(w, "scenes", d->scenes, d->scene_count);
-    write_words(w, "attributes", d->attributes, d->attribute_count);
+    write_words(w, "objects", d->objects, d->least, OBJECTS_MAX);
+    write_words(w, "scenes", d->scenes, d->least, SCENES_MAX);
+    json_key(w, "attributes");
+    json_begin_array(w);
+    for (size_t i = 0; i < d->attribute_count; i++) json_string(w, d->attributes[i]);
+    json_end_array(w);
 }
 
-static Status describe(WorkerCall *call, void *context, Error *err) {
+/* Looks at the picture once, for a description of it or for what is asked about it. */
+static Status look(Vision *v, WorkerCall *call, ClassifyQuestion *question, Error *err) {
     const char *path;
     Describing by = {0};
     Description description;
     Arena arena;
     double start = clock_monotonic();
     Status status = wire_picture(call->params, &path, err);
-    if (status == STATUS_OK) status = get_describing(context, call->params, &by, err);
+    if (status == STATUS_OK) status = get_describing(v, call->params, &by, err);
     if (status != STATUS_OK) return status;
     arena_init(&arena, 1 << 20);
     status = run_describing(&by, &arena, path, &description, err);
     if (status == STATUS_OK) {
-        write_description(call->result, &description, &arena);
+        json_begin_object(call->result);
+        if (question) classify_write(call->result, &description, question, &arena);
+        else write_description(call->result, &description, &arena);
         json_field_string(call->result, "model", by.model);
         json_field_number(call->result, "seconds", clock_monotonic() - start);
-        json_field_string(call->result, "engine", by.engine);
+        json_field_string(call->result, "engine", question && by.built_in ? by.model : by.engine);
         json_end_object(call->result);
     }
     arena_clear(&arena);
     return status;
+}
+
+static Status describe(WorkerCall *call, void *context, Error *err) { return look(context, call, NULL, err); }
+
+static Status classify(WorkerCall *call, void *context, Error *err) {
+    ClassifyQuestion question;
+    Status status = classify_read(&question, call->params, err);
+    return status == STATUS_OK ? look(context, call, &question, err) : status;
 }
 
 static void write_vocabulary(JsonWriter *w, const char *key, const VocabularyWord *words) {
@@ -365,6 +381,7 @@ static Status status_method(WorkerCall *call, void *context, Error *err) {
 }
 
 const WorkerMethod VISION_METHODS[] = {{"answerers", answerers},
+                                       {"classify", classify},
                                        {"describe", describe},
                                        {"detect", detect},
                                        {"find", find},

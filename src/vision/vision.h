@@ -33,6 +33,9 @@
  *               -> {embedding, objects: [word], scenes: [word], attributes: [word], model, seconds, engine}
  *     embedding: 32-bit floats, little-endian, of length 1, in base64url. Words are surest first. By an operator's model where one is there for it
  *     (siglip.h), else by the built-in one at model_path, whose words are those of vocabulary.h. Only embeddings of the same model can be compared.
+ *   classify       {model_path, models_path, image_path | pixels_path, words: [{word}] = all, confidence_threshold = 0.5, top_k = 1}
+ *               -> {words: [{class}], found: [{category, class, confidence}], model, seconds, engine}
+ *     By the model of describe, which of its words the picture shows: see classify.h.
  *   tokens         {tokenizer_path, phrase} -> {tokens: [number]}, see bpe.h
  *   vocabulary     {} -> {objects: [word], scenes: [word], attributes: [word]}
  *   status         {} -> {engines: {point, box, text, batch}, runtime: {available, version, reason}, models_loaded, images_cached,

@@ -62,7 +62,7 @@ static bool normalise(const char *phrase, Phrase *out) {
     return out->text[0] != '\0';
 }
 
-static int find_name(char *const *class_names, int count, const char *name) {
+static int find_name(const char *const *class_names, int count, const char *name) {
     Phrase own;
     for (int i = 0; i < count; i++)
         if (normalise(class_names[i], &own) && strcmp(own.text, name) == 0) return i;
@@ -70,7 +70,7 @@ static int find_name(char *const *class_names, int count, const char *name) {
 }
 
 /* By name, then by synonym. */
-static int find_plain(char *const *class_names, int count, const char *word) {
+static int find_plain(const char *const *class_names, int count, const char *word) {
     int found = find_name(class_names, count, word);
     for (size_t i = 0; found < 0 && i < sizeof SYNONYMS / sizeof *SYNONYMS; i++)
         if (strcmp(SYNONYMS[i].word, word) == 0) found = find_name(class_names, count, SYNONYMS[i].class_name);
@@ -90,7 +90,7 @@ static bool with_ending(const Phrase *word, const char *ending, const char *inst
     return true;
 }
 
-int words_find(char *const *class_names, int count, const char *phrase) {
+int words_find(const char *const *class_names, int count, const char *phrase) {
     Phrase word, singular;
     for (int i = 0; i < count; i++) /* two classes may differ in their case alone */
         if (strcmp(class_names[i], phrase) == 0) return i;

@@ -8,4 +8,4 @@
 enum { WORDS_MAX = 200 }; /* bytes of a phrase; longer ones mean nothing */
 
 /* Index of the class, -1 when the phrase means none of them. */
-int words_find(char *const *class_names, int count, const char *phrase);
+int words_find(const char *const *class_names, int count, const char *phrase);

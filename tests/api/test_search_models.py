@@ -122,3 +122,22 @@ def test_a_model_that_does_not_work_is_said(alone):
     colour_model(folder)
     wait_tags(client, {"a": image}, lambda name: ["crimson"])
     assert similar(client, image, threshold=0) == []
+
+
+def test_it_tags_in_batches(alone):
+    """By its own words, at the batch's threshold, where its name selects it."""
+    client = Client(alone.url, alone.key, contract())
+    colour_model(alone.folder / "models" / "mine")
+    project = client.project()
+    images = {name: client.upload(project, f"{name}.jpg", encoded(Image.new("RGB", (64, 48), colour), quality=95))["id"] for name, colour in COLOURS.items()}
+    wait_tags(client, images, lambda name: {"ruby": ["crimson"], "brick": ["crimson"], "sky": ["azure"], "leaf": []}[name])
+    batch = {"dataset_name": project["name"], "image_filenames": ["leaf.jpg", "sky.jpg"], "confidence_threshold": 0, "top_k": 2}
+    client.post("/auto-annotate/batch", {**batch, "classes": [], "model_id": "efficientnet_lite0"}, 404)  # that one does not describe here
+    job = client.post("/auto-annotate/batch", {**batch, "classes": [], "model_id": "siglip2:mine"}, 202).json()
+    done = client.wait(f"/auto-annotate/batch/{job['job_id']}")
+    assert done["status"] == "completed" and done["engine"] == "siglip2:mine" and done["total_annotations_added"] == 4
+    both = {"leaf": {"crimson", "azure"}, "sky": {"crimson", "azure"}, "ruby": {"crimson"}, "brick": {"crimson"}}
+    assert {name: set(facts(client, image)["image_auto_tags"]["objects"]) for name, image in images.items()} == both
+    (alone.folder / "models" / "mine" / "manifest.json").write_text("{")
+    reply = client.post("/auto-annotate/batch", {**batch, "classes": [{"name": "crimson", "output_type": "tag"}]}, 503).json()
+    assert reply["error_code"] == "model_unavailable" and "manifest.json" in json.dumps(reply)

@@ -511,6 +511,9 @@ def test_a_batch_takes_what_has_no_annotations(server):
     sent = next(asked.json for asked in server.asked if asked.route == "POST auto-annotate/batch")
     assert sent == {"dataset_name": "cars", "image_filenames": ["/a.jpg", "/x/b.jpg"], "model_id": "m-1",
                     "classes": [{"name": "car", "output_type": "bbox"}, {"name": "bus", "output_type": "bbox"}]}
+    server.cli("auto-annotate", "batch", "cars", "-c", "indoor:tag", "--top-k", "3")
+    sent = [asked.json for asked in server.asked if asked.route == "POST auto-annotate/batch"][1]
+    assert sent == {"dataset_name": "cars", "image_filenames": ["/a.jpg", "/x/b.jpg"], "classes": [{"name": "indoor", "output_type": "tag"}], "top_k": 3}
 
 
 def test_a_second_job_that_is_refused_is_a_row_of_the_report(server):

@@ -30,8 +30,8 @@ class UploadReport(c.Structure):
 
 class Annotate(c.Structure):
     _fields_ = [("dataset_name", c.c_char_p), ("classes", c.POINTER(Target)), ("class_count", c.c_size_t), ("model_id", c.c_char_p),
-                ("confidence_threshold", c.c_double), ("text_mode", c.c_bool), ("overwrite", c.c_bool), ("max_images", c.c_int64), ("wait", Wait),
-                ("progress", c.c_void_p), ("context", c.c_void_p)]
+                ("confidence_threshold", c.c_double), ("text_mode", c.c_bool), ("overwrite", c.c_bool), ("max_images", c.c_int64), ("top_k", c.c_int64),
+                ("wait", Wait), ("progress", c.c_void_p), ("context", c.c_void_p)]
 
 
 class AnnotateReport(c.Structure):

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import yaml
 from PIL import Image, ImageFilter
+from skimage import data
 
 from tools import BUILD, ROOT
 
@@ -44,6 +45,22 @@ def test_embedding_is_the_models(tmp_path, size):
     cosine = float(found @ (features / np.linalg.norm(features)))
     print(f"{size}: cosine {cosine:.6f}")  # two resamplings and two JPEG decoders differ by a level here and there
     assert found.shape == (1280,) and abs(np.linalg.norm(found) - 1) < 1e-5 and cosine > (0.999 if size == (224, 224) else 0.99)
+
+
+def test_classifying_says_how_sure_the_model_is(tmp_path):
+    """Sums of the softmax over the classes behind each word, one model and one resampling of ours aside."""
+    Image.fromarray(data.chelsea()).resize((224, 224)).save(tmp_path / "a.jpg", quality=95)
+    pixels = np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB"), np.float32)
+    logits = onnxruntime.InferenceSession(str(MODEL)).run(None, {"images": pixels.transpose(2, 0, 1)[None]})[0][0, 1280:].astype(float)
+    chances = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    expected = {"animal": chances[[*range(51), *range(52, 69), *range(70, 398)]].sum(), "cat": chances[281:286].sum(), "dog": chances[151:269].sum()}
+    asked = json.dumps([{"word": word} for word in ("the dogs", "Cat", "animals", "gryphon")])
+    answer = vision("classify", MODEL, tmp_path / "a.jpg", asked, "top_k=3", "confidence_threshold=0")
+    assert [word["class"] for word in answer["words"]] == ["dog", "cat", "animal", None] and answer["engine"] == "efficientnet_lite0"
+    assert [found["class"] for found in answer["found"]] == sorted(expected, key=lambda word: -expected[word])
+    assert all(abs(found["confidence"] - expected[found["class"]]) < 0.01 and found["category"] == "objects" for found in answer["found"])
+    assert [found["class"] for found in vision("classify", MODEL, tmp_path / "a.jpg", "[]")["found"]] == ["animal"]
+    assert vision("classify", MODEL, tmp_path / "a.jpg", asked, "confidence_threshold=1")["found"] == []
 
 
 def words(path):
@@ -116,11 +133,13 @@ def test_failures(tmp_path):
     photograph(64, 64).save(tmp_path / "a.png")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:200])
 
-    def fails(*words):
-        done = subprocess.run([BUILD / "src" / "vision" / "pictograph-vision", "describe", *map(str, words)], capture_output=True, text=True, timeout=60)
+    def fails(*words, method="describe"):
+        done = subprocess.run([BUILD / "src" / "vision" / "pictograph-vision", method, *map(str, words)], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0
         return done.stdout + done.stderr
 
     assert "model" in fails(tmp_path / "no.onnx", tmp_path / "a.jpg") and "model" in fails(tmp_path / "absent.onnx", tmp_path / "a.jpg")
     assert "only JPEG" in fails(MODEL, tmp_path / "a.png")
     assert fails(MODEL, tmp_path / "cut.jpg")
+    assert "'words'" in fails(MODEL, tmp_path / "a.jpg", "{}", method="classify")
+    assert "words[1]" in fails(MODEL, tmp_path / "a.jpg", '[{"word": "a"}, {"shape": "box"}]', method="classify")

@@ -46,6 +46,16 @@ def test_words_are_those_that_the_reference_is_sure_of(vision, place, expected, 
     assert "square" in answer["attributes"]
 
 
+@pytest.mark.parametrize("name", ["siglip2", "naflex"])
+def test_classifying_says_how_sure_the_reference_is(vision, place, expected, tmp_path, name):
+    path = pixels(tmp_path / "a.pixels", picture(64, 64))
+    answer = vision.result("classify", pixels_path=path, models_path=str(place(name).parent), confidence_threshold=0, top_k=100)
+    found = {f["class"]: f for f in answer["found"]}
+    assert answer["engine"] == f"siglip2:{name}" and [f["class"] for f in answer["found"]] == sorted(found, key=lambda word: -found[word]["confidence"])
+    assert {word: f["category"] for word, f in found.items()} == {word.lower(): kind for kind in ("scenes", "objects") for word in WORDS[kind]}
+    assert all(abs(found[word]["confidence"] - p) < 1e-4 for word, p in zip(LABELS, expected[f"{name}/exact/probabilities"]))
+
+
 def test_an_image_tower_alone_gives_attributes_only(vision, place, tmp_path):
     folder = place("siglip2", files={"image": "image.onnx"}).parent
     _, answer = describe(vision, folder, pixels(tmp_path / "a.pixels", picture(64, 64)))

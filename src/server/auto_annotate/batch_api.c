@@ -12,6 +12,7 @@
 #include "server/credits/credits.h"
 #include "server/images/images.h"
 #include "server/projects/projects.h"
+#include "server/search/search.h"
 #include "base/banned.h"
 
 enum { FAILURES_SHOWN = 10000 }; /* limits.yaml auto_annotate.batch_images.max */
@@ -24,10 +25,10 @@ typedef struct NewBatch {
     Request *rq;
     const AutoAnnotateBatchRequest *body;
     ProjectRecord project;
-    const char *id, *classes, *model_id; /* model_id NULL: by class names */
+    const char *id, *classes, *model_id; /* model_id NULL: by class names, or for tags */
     Chosen *images;
     size_t image_count, missing_count;
-    bool model_is_ready;
+    bool model_is_ready, only_tags;
     int64_t credits;
     AutoAnnotateJob row;
 } NewBatch;
@@ -73,16 +74,21 @@ Status get_auto_annotate_batch(Request *rq, const GetAutoAnnotateBatchInput *in,
 
 /* ---- starting ---- */
 
-/* What no engine takes. */
+static size_t count_tags(const BatchClassArray *classes) {
+    size_t tags = 0;
+    for (size_t i = 0; i < classes->count; i++) tags += classes->items[i].output_type == OUTPUT_TYPE_TAG;
+    return tags;
+}
+
+/* What the engine does not give. */
 static void check_classes(NewBatch *batch) {
     Request *rq = batch->rq;
-    for (size_t i = 0; i < batch->body->classes.count; i++) {
-        const BatchClass *c = &batch->body->classes.items[i];
-        const char *place = arena_printf(&rq->arena, "%zu", i);
-        if (c->output_type == OUTPUT_TYPE_TAG)
-            request_field_error(rq, "value_error", "Tags come from classification models", "body", "classes", place, "output_type", NULL);
-    }
-    if (batch->body->classes.count == 0) request_field_error(rq, "value_error", "May be empty only with a classification model", "body", "classes", NULL);
+    const BatchClassArray *classes = &batch->body->classes;
+    const char *wrong = batch->only_tags ? "A classification model gives tags alone" : "Tags come from a classification model, and this is none";
+    for (size_t i = 0; (batch->only_tags || batch->model_id) && i < classes->count; i++)
+        if ((classes->items[i].output_type == OUTPUT_TYPE_TAG) != batch->only_tags)
+            request_field_error(rq, "value_error", wrong, "body", "classes", arena_printf(&rq->arena, "%zu", i), "output_type", NULL);
+    if (classes->count == 0 && !batch->only_tags) request_field_error(rq, "value_error", "May be empty only with a classification model", "body", "classes", NULL);
 }
 
 /* A model of this organization, or a public one. */
@@ -122,17 +128,30 @@ static Status check_model(NewBatch *batch) {
     return status;
 }
 
-/* By a trained model, or by the class names and whatever answers text. */
-static Status check_engine(NewBatch *batch) {
+/* What is looked for by names, and the tags. */
+static Status check_built_in(NewBatch *batch) {
     Request *rq = batch->rq;
     TextEngine engine;
-    const char *model = batch->body->model_id;
-    batch->model_id = model && !text_equal(model, "sam3") ? model : NULL;
+    const char *classifier;
+    size_t tags = count_tags(&batch->body->classes);
+    Status status = batch->body->classes.count > tags ? text_engine_choose(&engine, rq->server, &rq->arena, &rq->error) : STATUS_OK;
+    return status == STATUS_OK && (tags || batch->only_tags) ? search_classifier(rq->server, &rq->arena, &classifier, &rq->error) : status;
+}
+
+/* By a trained model; or by the class names and whatever answers text, and by the model that describes images for tags, which can be named, too. */
+static Status check_engine(NewBatch *batch) {
+    Request *rq = batch->rq;
+    Error ignored = {0};
+    const char *model = batch->body->model_id, *classifier = NULL;
+    if (model && text_equal(model, "sam3")) model = NULL;
+    if (model) search_classifier(rq->server, &rq->arena, &classifier, &ignored);
+    batch->only_tags = classifier && text_equal(model, classifier);
+    batch->model_id = batch->only_tags ? NULL : model;
     Status status = batch->model_id ? check_model(batch) : STATUS_OK;
     if (status == STATUS_OK) check_classes(batch);
     if (status == STATUS_OK && rq->errors.count) status = request_fail(rq, STATUS_VALIDATION_ERROR, "Some classes cannot be annotated");
     if (status == STATUS_OK && batch->model_id && !batch->model_is_ready) status = request_fail(rq, STATUS_MODEL_NOT_READY, "The model is not ready");
-    return status == STATUS_OK && !batch->model_id ? text_engine_choose(&engine, rq->server, &rq->arena, &rq->error) : status;
+    return status == STATUS_OK && !batch->model_id ? check_built_in(batch) : status;
 }
 
 static void choose(NewBatch *batch, size_t *capacity, const char *id, const char *filename) {
@@ -200,6 +219,7 @@ static Status insert_batch(DbSession *tx, void *context, Error *err) {
     ClassList classes = {0};
     for (size_t i = 0; i < batch->body->classes.count; i++) {
         const BatchClass *c = &batch->body->classes.items[i];
+        if (c->output_type == OUTPUT_TYPE_TAG) continue;
         class_list_add(&rq->arena, &classes, c->name, output_type_name(c->output_type), NULL, "polygon");
     }
     Status status = credits_charge_amount(tx, rq, "sam3_per_minute", batch->credits, arena_printf(&rq->arena, "Batch of %zu images", batch->image_count - batch->missing_count), err);
@@ -207,10 +227,10 @@ static Status insert_batch(DbSession *tx, void *context, Error *err) {
     if (status == STATUS_OK)
         status = db_exec(tx, err,
                          "INSERT INTO annotation_batches (id, organization_id, project_id, dataset_name, model_id, classes, confidence_threshold, total_images, failed_images, "
-                         "credits_reserved, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                         "credits_reserved, created_by, created_at, top_k) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
                          DB_TEXT(batch->id), DB_TEXT(organization), DB_TEXT(batch->project.id), DB_TEXT(batch->project.name), DB_TEXT(batch->model_id),
                          DB_TEXT(batch->classes), DB_REAL(batch->body->confidence_threshold), DB_INT((int64_t)batch->image_count), DB_INT((int64_t)batch->missing_count), DB_INT(batch->credits),
-                         DB_TEXT(request_creator(rq)), DB_INT(clock_now_ms()));
+                         DB_TEXT(request_creator(rq)), DB_INT(clock_now_ms()), DB_INT(batch->body->top_k));
     for (size_t i = 0; status == STATUS_OK && i < batch->image_count; i++) {
         bool missing = batch->images[i].id[0] == '\0';
         status = db_exec(tx, err, "INSERT INTO annotation_batch_images (batch_id, position, image_id, image_filename, state, reason) VALUES ($1, $2, $3, $4, $5, $6)",

@@ -1,4 +1,5 @@
-/* The job of a batch: each image through a trained model, or through what answers text (text_engine.h), its detections into the image's annotations, one transaction an image.
+/* The job of a batch: each image through a trained model, or through what answers text (text_engine.h), its detections into the image's annotations, and where
+ * tags are wanted through the model that describes, its words into the automatic tags; one transaction an image.
  *
  * Images that are done are marked in annotation_batch_images in the same transaction, so that a job that is taken up again goes on where it was.
  */
@@ -19,10 +20,19 @@
 #include "server/jobs/workers.h"
 #include "server/objects/objects.h"
 #include "server/projects/projects.h"
+#include "server/search/search.h"
 #include "worker/model_folder.h"
 #include "base/banned.h"
 
 enum { THINGS_MAX = 100 }; /* limits.yaml auto_annotate.text_max_detections.max */
+enum { CLASSIFY_SECONDS = 120 };
+
+/* Words for one model. */
+typedef struct Words {
+    const char **items;
+    atomic_bool *meaningless; /* which of them mean nothing to the model, as any image's answer says */
+    size_t count;
+} Words;
 
 typedef struct Batch {
     Job *job;
@@ -31,10 +41,15 @@ typedef struct Batch {
     bool is_trained; /* the engine is a model of the organization's own */
     TextEngine engine;
     WorkerPool *pool; /* that looks at the images */
-    Wanted *wanted;
-    size_t wanted_count;
-    atomic_bool *meaningless; /* which of the wanted mean nothing to the engine, as any image's answer says */
+    Wanted *wanted;   /* as many as things */
+    Words things, tags;
+    bool tagging; /* without words in tags: any that the model knows */
+    int64_t top_k;
 } Batch;
+
+typedef struct FoundTag {
+    const char *category, *tag;
+} FoundTag;
 
 typedef struct BatchImage {
     Batch *batch;
@@ -42,6 +57,8 @@ typedef struct BatchImage {
     const char *image_id, *reason; /* reason set: the image failed */
     const char *engine;            /* what answered */
     AnnotationList list;
+    FoundTag *tags;
+    size_t tag_count;
     Arena *arena;
 } BatchImage;
 
@@ -49,14 +66,21 @@ typedef struct BatchImage {
 static void read_classes(Batch *batch, Arena *arena, const char *text) {
     yyjson_doc *doc = json_parse_in(arena, text, strlen(text), NULL);
     yyjson_val *c;
-    size_t index, count;
-    batch->wanted = arena_new_array(arena, Wanted, yyjson_arr_size(yyjson_doc_get_root(doc)));
-    batch->meaningless = arena_new_array(arena, atomic_bool, yyjson_arr_size(yyjson_doc_get_root(doc)));
+    size_t index, count = yyjson_arr_size(yyjson_doc_get_root(doc));
+    batch->wanted = arena_new_array(arena, Wanted, count);
+    batch->things = (Words){arena_new_array(arena, const char *, count), arena_new_array(arena, atomic_bool, count), 0};
+    batch->tags = (Words){arena_new_array(arena, const char *, count), arena_new_array(arena, atomic_bool, count), 0};
     yyjson_arr_foreach(yyjson_doc_get_root(doc), index, count, c) {
-        Wanted *wanted = &batch->wanted[batch->wanted_count++];
-        wanted->label = json_get_string(c, "name", "");
-        annotation_type_from_name(json_get_string(c, "output_type", "bbox"), &wanted->type);
+        const char *name = json_get_string(c, "name", ""), *type = json_get_string(c, "output_type", "bbox");
+        if (text_equal(type, "tag")) {
+            batch->tags.items[batch->tags.count++] = name;
+            continue;
+        }
+        Wanted *wanted = &batch->wanted[batch->things.count];
+        batch->things.items[batch->things.count++] = wanted->label = name;
+        annotation_type_from_name(type, &wanted->type);
     }
+    batch->tagging = batch->tags.count > 0 || batch->things.count == 0;
 }
 
 static Status load_batch(Batch *batch, Error *err) {
@@ -64,7 +88,7 @@ static Status load_batch(Batch *batch, Error *err) {
     Arena *arena = batch->job->arena;
     DbSession *db = db_session(server->store);
     DbRows rows = db_query(db, err,
-                           "SELECT b.organization_id, b.project_id, b.confidence_threshold, b.classes, b.created_by, b.model_id, m.object FROM annotation_batches b "
+                           "SELECT b.organization_id, b.project_id, b.confidence_threshold, b.classes, b.created_by, b.model_id, m.object, b.top_k FROM annotation_batches b "
                            "LEFT JOIN models m ON m.id = b.model_id WHERE b.id = $1", DB_TEXT(batch->id));
     bool found = db_next(&rows);
     const char *model_id = NULL, *object = NULL;
@@ -76,12 +100,13 @@ static Status load_batch(Batch *batch, Error *err) {
         batch->created_by = db_text(&rows, 4, arena);
         model_id = db_text(&rows, 5, arena);
         object = db_text(&rows, 6, arena);
+        batch->top_k = db_int(&rows, 7);
     }
     Status status = db_finish(&rows);
     db_session_release(server->store, db);
     if (status != STATUS_OK) return status;
     if (!found || !batch->project_id) return error_set(err, STATUS_NOT_FOUND, "The dataset is gone");
-    if (!model_id) return text_engine_choose(&batch->engine, server, arena, err);
+    if (!model_id) return batch->things.count ? text_engine_choose(&batch->engine, server, arena, err) : STATUS_OK;
     if (!object) return error_set(err, STATUS_MODEL_UNAVAILABLE, "The model has no weights");
     batch->is_trained = true;
     batch->engine = text_engine_of_model(objects_path(server->objects, object, arena));
@@ -91,8 +116,8 @@ static Status load_batch(Batch *batch, Error *err) {
 /* The processes for batches, unless a model of the operator's may be needed: those are large, and loaded once, where prompts are answered. */
 static WorkerPool *choose_pool(const Batch *batch) {
     const Server *server = batch->job->server;
-    bool boxes = true;
-    for (size_t i = 0; i < batch->wanted_count; i++) boxes = boxes && batch->wanted[i].type == ANNOTATION_BBOX;
+    bool boxes = !batch->tagging;
+    for (size_t i = 0; i < batch->things.count; i++) boxes = boxes && batch->wanted[i].type == ANNOTATION_BBOX;
     bool at_home = batch->engine.any_word || (!boxes && model_folder_has_models(arena_printf(batch->job->arena, "%s/models", server->config.data_directory)));
     return at_home ? server->vision : server->labeller;
 }
@@ -102,57 +127,110 @@ static Status mark_running(DbSession *tx, void *context, Error *err) {
     return db_exec(tx, err, "UPDATE annotation_batches SET status = 'running' WHERE id = $1 AND status = 'pending'", DB_TEXT(batch->id));
 }
 
-static void note_meaningless(Batch *batch, yyjson_val *result) {
+static void note_meaningless(Words *words, yyjson_val *result) {
     yyjson_val *word;
     size_t index, count;
     yyjson_arr_foreach(yyjson_obj_get(result, "words"), index, count, word) {
-        if (index < batch->wanted_count && !json_get_string(word, "class", NULL)) atomic_store(&batch->meaningless[index], true);
+        if (index < words->count && !json_get_string(word, "class", NULL)) atomic_store(&words->meaningless[index], true);
     }
+}
+
+/* The names that mean nothing, after `before`; NULL when there are none. */
+static const char *list_meaningless(Arena *arena, const Words *words, const char *before) {
+    const char *names = NULL;
+    for (size_t i = 0; i < words->count; i++)
+        if (atomic_load(&words->meaningless[i])) names = arena_printf(arena, "%s%s'%s'", names ? names : before, names ? ", " : "", words->items[i]);
+    return names;
 }
 
 /* What the user has to know of a batch that went to its end; NULL when it was plain. */
 static const char *summary(const Batch *batch) {
     Arena *arena = batch->job->arena;
-    const char *names = NULL;
-    for (size_t i = 0; i < batch->wanted_count; i++)
-        if (atomic_load(&batch->meaningless[i])) names = arena_printf(arena, "%s%s'%s'", names ? names : "", names ? ", " : "", batch->wanted[i].label);
-    return names ? arena_printf(arena, "Nothing was looked for under names that the detector does not know: %s", names) : NULL;
+    const char *things = list_meaningless(arena, &batch->things, "Nothing was looked for under names that the detector does not know: ");
+    const char *tags = list_meaningless(arena, &batch->tags, "The classification model has no such tags: ");
+    return things && tags ? arena_printf(arena, "%s. %s", things, tags) : things ? things : tags;
 }
 
-static Status find(BatchImage *item, Error *err) {
+static Status find(BatchImage *item, const ImageRecord *image, Error *err) {
     Batch *batch = item->batch;
-    Server *server = batch->job->server;
-    ImageRecord image;
-    DbSession *db = db_session(server->store);
-    Status status = image_load(db, item->arena, batch->organization_id, item->image_id, &image, err);
-    db_session_release(server->store, db);
-    if (status != STATUS_OK) return status;
     VisionCall call;
     yyjson_val *result = NULL;
-    vision_call_begin(&call, server, item->arena, &image);
+    vision_call_begin(&call, batch->job->server, item->arena, image);
     call.pool = batch->pool;
     if (workers_count(call.pool) > 1) json_field_int(&call.writer, "threads", 1); /* a core for each image is quicker than all cores for one */
     text_engine_write(&call.writer, &batch->engine);
     json_field_number(&call.writer, "confidence_threshold", batch->threshold);
     if (batch->is_trained) json_field_number(&call.writer, "floor", batch->threshold);
     json_field_int(&call.writer, "max_detections", THINGS_MAX);
-    wanted_write(&call.writer, batch->wanted, batch->wanted_count);
-    status = vision_call_run(&call, batch->engine.method, batch->engine.seconds, job_stop, batch->job, &result, err);
+    wanted_write(&call.writer, batch->wanted, batch->things.count);
+    Status status = vision_call_run(&call, batch->engine.method, batch->engine.seconds, job_stop, batch->job, &result, err);
     if (status == STATUS_OK) {
-        note_meaningless(batch, result);
-        found_append(&item->list, item->arena, result, batch->wanted, batch->wanted_count, batch->created_by);
+        note_meaningless(&batch->things, result);
+        found_append(&item->list, item->arena, result, batch->wanted, batch->things.count, batch->created_by);
         item->engine = arena_strdup(item->arena, json_get_string(result, "engine", NULL));
     }
     vision_call_end(&call);
     return status;
 }
 
-/* The image's list, its mark and the batch's counts in one transaction. An image without detections keeps what it had. */
+static void take_tags(BatchImage *item, yyjson_val *result) {
+    yyjson_val *list = yyjson_obj_get(result, "found"), *found;
+    size_t index, count;
+    item->tags = arena_new_array(item->arena, FoundTag, yyjson_arr_size(list));
+    yyjson_arr_foreach(list, index, count, found) item->tags[item->tag_count++] =
+        (FoundTag){arena_strdup(item->arena, json_get_string(found, "category", "objects")), arena_strdup(item->arena, json_get_string(found, "class", ""))};
+    const char *engine = json_get_string(result, "engine", "");
+    item->engine = item->engine ? arena_printf(item->arena, "%s+%s", item->engine, engine) : arena_strdup(item->arena, engine);
+}
+
+static Status classify(BatchImage *item, const ImageRecord *image, Error *err) {
+    Batch *batch = item->batch;
+    VisionCall call;
+    yyjson_val *result = NULL;
+    Status status = search_describe(batch->job->server, item->arena, image, job_stop, batch->job, err);
+    if (status != STATUS_OK) return status;
+    vision_call_begin(&call, batch->job->server, item->arena, image);
+    call.pool = batch->pool;
+    search_write_model(&call.writer, batch->job->server, item->arena);
+    json_field_number(&call.writer, "confidence_threshold", batch->threshold);
+    json_field_int(&call.writer, "top_k", batch->top_k);
+    json_key(&call.writer, "words");
+    json_begin_array(&call.writer);
+    for (size_t i = 0; i < batch->tags.count; i++) {
+        json_begin_object(&call.writer);
+        json_field_string(&call.writer, "word", batch->tags.items[i]);
+        json_end_object(&call.writer);
+    }
+    json_end_array(&call.writer);
+    status = vision_call_run(&call, "classify", CLASSIFY_SECONDS, job_stop, batch->job, &result, err);
+    if (status == STATUS_OK) {
+        note_meaningless(&batch->tags, result);
+        take_tags(item, result);
+    }
+    vision_call_end(&call);
+    return status;
+}
+
+static Status look(BatchImage *item, Error *err) {
+    Batch *batch = item->batch;
+    Server *server = batch->job->server;
+    ImageRecord image;
+    DbSession *db = db_session(server->store);
+    Status status = image_load(db, item->arena, batch->organization_id, item->image_id, &image, err);
+    db_session_release(server->store, db);
+    if (status == STATUS_OK && batch->things.count) status = find(item, &image, err);
+    if (status == STATUS_OK && batch->tagging) status = classify(item, &image, err);
+    return status;
+}
+
+/* The image's list, its tags, its mark and the batch's counts in one transaction. An image without detections keeps what it had; tags come to those there. */
 static Status write_image(DbSession *tx, void *context, Error *err) {
     BatchImage *item = context;
     Batch *batch = item->batch;
     Status status = STATUS_OK;
     if (!item->reason && item->list.count) status = annotations_replace(tx, item->arena, item->image_id, &item->list, NULL, NULL, err);
+    for (size_t i = 0; status == STATUS_OK && !item->reason && i < item->tag_count; i++)
+        status = search_add_tag(tx, item->image_id, item->tags[i].category, item->tags[i].tag, err);
     if (status == STATUS_NOT_FOUND) {
         item->reason = "The image was deleted";
         status = STATUS_OK;
@@ -166,7 +244,7 @@ static Status write_image(DbSession *tx, void *context, Error *err) {
                    "annotations_added = annotations_added + $3, "
                    /* images end in any order: the fullest name */
                    "engine = CASE WHEN engine IS NULL OR ($3 > 0 AND length($4) > length(engine)) THEN $4 ELSE engine END WHERE id = $5",
-                   DB_INT(!item->reason), DB_INT(item->reason != NULL), DB_INT(item->reason ? 0 : (int64_t)item->list.count), DB_TEXT(item->engine), DB_TEXT(batch->id));
+                   DB_INT(!item->reason), DB_INT(item->reason != NULL), DB_INT(item->reason ? 0 : (int64_t)(item->list.count + item->tag_count)), DB_TEXT(item->engine), DB_TEXT(batch->id));
 }
 
 static Status annotate_image(Batch *batch, int64_t position, const char *image_id, Error *err) {
@@ -174,7 +252,7 @@ static Status annotate_image(Batch *batch, int64_t position, const char *image_i
     arena_init(&arena, (size_t)256 << 20);
     BatchImage item = {.batch = batch, .position = position, .image_id = image_id, .arena = &arena};
     Error failure = {0};
-    Status status = find(&item, &failure);
+    Status status = look(&item, &failure);
     if (status == STATUS_CANCELLED) {
         arena_clear(&arena);
         return error_set(err, status, "Cancelled");

@@ -34,40 +34,19 @@ static void show_owners(const Check *check, const char *sha256) {
     db_session_release(check->store, session);
 }
 
-/* What is known of sound bytes. */
-typedef struct Facts {
-    const char *sha256;
-    int64_t size;
-    char md5[MD5_HEX_SIZE];
-} Facts;
-
-static Status write_facts(DbSession *tx, void *context, Error *err) {
-    const Facts *facts = context;
-    return db_exec(tx, err, "INSERT INTO objects (sha256, md5, size, created_at) VALUES ($1, $2, $3, 0) ON CONFLICT (sha256) DO UPDATE SET md5 = $2, size = $3", DB_TEXT(facts->sha256),
-                   DB_TEXT(facts->md5), DB_INT(facts->size));
-}
-
-/* told: the size that its row says; below zero when it has none. */
-static Status check_object(Check *check, const char *sha256, int64_t told, Error *err) {
+static void check_object(Check *check, const char *sha256) {
     Arena arena;
-    Error why = {0};
+    Error err = {0};
     char found[SHA256_HEX_SIZE] = "";
     arena_init(&arena, 1 << 16);
     const char *path = objects_path(check->objects, sha256, &arena);
-    Facts facts = {.sha256 = sha256, .size = file_size(path)};
-    bool there = hash_file(path, found, told == facts.size ? NULL : facts.md5, &why) == STATUS_OK, sound = there && text_equal(found, sha256);
-    Status status = STATUS_OK;
-    if (!sound) {
+    bool there = hash_file(path, found, NULL, &err) == STATUS_OK;
+    if (!there || !text_equal(found, sha256)) {
         check->damaged++;
-        fprintf(check->out, "%-9s %s: %s\n", there ? "DAMAGED" : "MISSING", path, there ? "its bytes are not what was stored" : why.message);
+        fprintf(check->out, "%-9s %s: %s\n", there ? "DAMAGED" : "MISSING", path, there ? "its bytes are not what was stored" : err.message);
         show_owners(check, sha256);
-    } else if (told != facts.size) {
-        check->mended++;
-        fprintf(check->out, "%-9s size of object %s\n", "MENDED", sha256);
-        status = db_write(check->store, write_facts, &facts, err);
     }
     arena_clear(&arena);
-    return status;
 }
 
 #define SELECT_USED(table, column, condition) " UNION SELECT " column " FROM " table " WHERE " column " > $1 AND " condition
@@ -75,20 +54,18 @@ static Status check_object(Check *check, const char *sha256, int64_t told, Error
 /* In rounds, so that a check of terabytes holds no state of the database while it reads. */
 static Status check_objects(Check *check, Error *err) {
     char last[SHA256_HEX_SIZE] = "";
-    int64_t total = 0, damaged = check->damaged;
+    int64_t total = 0;
     for (;;) {
         Arena arena;
         const char *names[ROUND];
-        int64_t sizes[ROUND];
         size_t count = 0;
         arena_init(&arena, 1 << 20);
         DbSession *session = db_session(check->store);
-        DbRows rows = db_query(session, err, "SELECT u.name, coalesce(o.size, -1) FROM (SELECT NULL AS name WHERE 0" OBJECT_USES(SELECT_USED) " ORDER BY 1 LIMIT $2) u "
-                                             "LEFT JOIN objects o ON o.sha256 = u.name ORDER BY 1", DB_TEXT(last), DB_INT(ROUND));
-        for (; count < ROUND && db_next(&rows); count++) names[count] = db_text(&rows, 0, &arena), sizes[count] = db_int(&rows, 1);
+        DbRows rows = db_query(session, err, "SELECT NULL WHERE 0" OBJECT_USES(SELECT_USED) " ORDER BY 1 LIMIT $2", DB_TEXT(last), DB_INT(ROUND));
+        while (count < ROUND && db_next(&rows)) names[count++] = db_text(&rows, 0, &arena);
         Status status = db_finish(&rows);
         db_session_release(check->store, session);
-        for (size_t i = 0; i < count && status == STATUS_OK; i++) status = check_object(check, names[i], sizes[i], err);
+        for (size_t i = 0; i < count; i++) check_object(check, names[i]);
         if (count) snprintf(last, sizeof last, "%s", names[count - 1]);
         total += (int64_t)count;
         arena_clear(&arena);
@@ -96,7 +73,7 @@ static Status check_objects(Check *check, Error *err) {
         if (count < ROUND) break;
         fprintf(check->out, "%lld objects checked\n", (long long)total);
     }
-    fprintf(check->out, "%-9s %-14s %lld checked\n", check->damaged > damaged ? "DAMAGED" : "ok", "objects", (long long)total);
+    fprintf(check->out, "%-9s %-14s %lld checked\n", check->damaged ? "DAMAGED" : "ok", "objects", (long long)total);
     return STATUS_OK;
 }
 
@@ -120,16 +97,8 @@ static Status mend_images(DbSession *tx, void *context, Error *err) {
     Status status = db_finish(&rows);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         bool mended = false;
-        Error why = {0};
         arena_init(&arena, ARENA_MAXIMUM);
-        status = annotations_mend(tx, &arena, ids[i], &mended, &why);
-        if (status != STATUS_OK && status_info(status)->http < 500) {
-            fprintf(round->check->out, "%-9s image %s: its annotations cannot be read: %s\n", "DAMAGED", ids[i], why.message);
-            round->check->damaged++;
-            status = STATUS_OK;
-        } else if (status != STATUS_OK) {
-            *err = why;
-        }
+        status = annotations_mend(tx, &arena, ids[i], &mended, err);
         if (mended) fprintf(round->check->out, "%-9s image %s: counts of its annotations\n", "MENDED", ids[i]);
         round->check->mended += mended;
         arena_clear(&arena);
@@ -143,12 +112,11 @@ static Status mend_images(DbSession *tx, void *context, Error *err) {
 
 static Status check_documents(Check *check, Error *err) {
     MendRound round = {.check = check, .more = true};
-    int64_t damaged = check->damaged;
     while (round.more) {
         Status status = db_write(check->store, mend_images, &round, err);
         if (status != STATUS_OK) return status;
     }
-    fprintf(check->out, "%-9s %-14s %lld checked\n", check->damaged > damaged ? "DAMAGED" : "ok", "annotations", (long long)round.images);
+    fprintf(check->out, "%-9s %-14s %lld checked\n", "ok", "annotations", (long long)round.images);
     return STATUS_OK;
 }
 
@@ -172,12 +140,9 @@ typedef struct Sum {
 #define UNDESCRIBED "FROM images t WHERE NOT EXISTS (SELECT 1 FROM image_vectors WHERE image_id = t.id) AND " \
                     "NOT EXISTS (SELECT 1 FROM description_queue WHERE image_id = t.id AND attempts < 3)"
 
-#define OTHER_FACTS "FROM images t JOIN objects o ON o.sha256 = t.object WHERE t.file_size <> o.size OR t.md5 <> o.md5"
-
 static const Sum SUMS[] = {
     {"description", "SELECT t.filename " UNDESCRIBED,
      "INSERT INTO description_queue (image_id, project_id, queued_at) SELECT t.id, t.project_id, 0 " UNDESCRIBED " ON CONFLICT (image_id) DO UPDATE SET attempts = 0"},
-    {"images file_size", "SELECT t.filename " OTHER_FACTS, "UPDATE images SET file_size = o.size, md5 = o.md5 FROM objects o WHERE o.sha256 = object AND (file_size <> o.size OR images.md5 <> o.md5)"},
     SUM("projects", "name", "image_count", "(SELECT count(*) " OF_PROJECT " AND i.is_archived = 0)"),
     SUM("projects", "name", "completed_image_count", "(SELECT count(*) " OF_PROJECT " AND i.is_archived = 0 AND i.stage = 'complete')"),
     SUM("projects", "name", "total_size", "(SELECT coalesce(sum(i.file_size), 0) " OF_PROJECT " AND i.is_archived = 0)"),
@@ -202,16 +167,9 @@ static Status mend_sums(DbSession *tx, void *context, Error *err) {
     return STATUS_OK;
 }
 
-/* Rows whose project, image or object is not there. */
-static Status check_references(Check *check, DbSession *session, Error *err) {
-    DbRows rows = db_query(session, err, "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2");
-    for (; db_next(&rows); check->damaged++)
-        fprintf(check->out, "%-9s database: %lld rows of %s that belong to no row of %s\n", "DAMAGED", (long long)db_int(&rows, 2), db_text_borrowed(&rows, 0), db_text_borrowed(&rows, 1));
-    return db_finish(&rows);
-}
-
 static Status check_database(Check *check, Error *err) {
     DbSession *session = db_session(check->store);
+    Status status = STATUS_OK;
     DbRows rows = db_query(session, err, "PRAGMA integrity_check(5)");
     while (db_next(&rows)) {
         const char *line = db_text_borrowed(&rows, 0);
@@ -219,10 +177,9 @@ static Status check_database(Check *check, Error *err) {
         check->damaged++;
         fprintf(check->out, "%-9s database: %s\n", "DAMAGED", line);
     }
-    Status status = db_finish(&rows);
-    if (status == STATUS_OK && check->damaged) status = error_set(err, STATUS_IO, "the database is damaged: restore a backup");
-    if (status == STATUS_OK) status = check_references(check, session, err);
+    status = db_finish(&rows);
     db_session_release(check->store, session);
+    if (status == STATUS_OK && check->damaged) status = error_set(err, STATUS_IO, "the database is damaged: restore a backup");
     return status;
 }
 
@@ -234,11 +191,13 @@ Status check_data(const char *data, FILE *out, Error *err) {
     Status status = store_open(&check.store, path, err);
     if (status == STATUS_OK) status = objects_open(&check.objects, data, err);
     if (status == STATUS_OK) status = check_database(&check, err);
-    if (status == STATUS_OK) status = check_objects(&check, err);
     if (status == STATUS_OK) status = check_documents(&check, err);
     if (status == STATUS_OK) status = db_write(check.store, mend_sums, &check, err);
-    if (status == STATUS_OK) fprintf(out, "%-9s %-14s %lld mended\n", check.mended ? "MENDED" : "ok", "counts", (long long)check.mended);
-    if (status == STATUS_OK && check.damaged) status = error_set(err, STATUS_IO, "%lld objects, documents or rows are missing or damaged", (long long)check.damaged);
+    if (status == STATUS_OK) {
+        fprintf(out, "%-9s %-14s %lld mended\n", check.mended ? "MENDED" : "ok", "counts", (long long)check.mended);
+        status = check_objects(&check, err);
+    }
+    if (status == STATUS_OK && check.damaged) status = error_set(err, STATUS_IO, "%lld objects are missing or damaged", (long long)check.damaged);
     objects_close(check.objects);
     store_close(check.store);
     arena_clear(&arena);

@@ -9,7 +9,7 @@
 #include "base/banned.h"
 
 #define BUILT_IN "efficientnet_lite0"
-enum { DESCRIBE_TIMEOUT_SECONDS = 60, DIMENSIONS_MAXIMUM = 8192, TAGS_MAXIMUM = 64 };
+enum { DESCRIBE_TIMEOUT_SECONDS = 60, DIMENSIONS_MAXIMUM = 8192, WORDS_MAXIMUM = 21 /* of a category */ };
 
 static const char *const CATEGORIES[] = {"objects", "scenes", "attributes"};
 enum { CATEGORY_COUNT = sizeof CATEGORIES / sizeof *CATEGORIES };
@@ -39,6 +39,15 @@ Status description_model(Server *server, Arena *arena, const char **name, Error 
     return status;
 }
 
+Status search_classifier(Server *server, Arena *arena, const char **name, Error *err) {
+    OperatorAnswer answer;
+    Status status = operator_answer(server, arena, OPERATOR_SEARCH, &answer, err);
+    *name = status != STATUS_OK ? NULL : answer.engine ? answer.engine : BUILT_IN;
+    return status == STATUS_OK ? description_possible(server, arena, err) : status;
+}
+
+void search_write_model(JsonWriter *w, Server *server, Arena *arena) { json_field_string(w, "model_path", builtin_model_path(&server->config, BUILT_IN, arena)); }
+
 Status description_possible(Server *server, Arena *arena, Error *err) {
     OperatorAnswer answer;
     Status status = operator_answer(server, arena, OPERATOR_SEARCH, &answer, err);
@@ -59,12 +68,11 @@ void description_model_known(Server *server, Arena *arena, const char **name, bo
 Status search_tags(DbSession *session, Arena *arena, const char *image_id, AutoTags *out, Error *err) {
     StringArray *lists[CATEGORY_COUNT] = {&out->objects, &out->scenes, &out->attributes};
     *out = (AutoTags){0};
-    DbRows rows = db_query(session, err, "SELECT category, tag FROM image_tags WHERE image_id = $1 ORDER BY category, position LIMIT $2", DB_TEXT(image_id),
-                           DB_INT(TAGS_MAXIMUM));
+    DbRows rows = db_query(session, err, "SELECT category, tag, count(*) OVER () FROM image_tags WHERE image_id = $1 ORDER BY category, position", DB_TEXT(image_id));
     while (db_next(&rows))
         for (int c = 0; c < CATEGORY_COUNT; c++) {
             if (!text_equal(db_text_borrowed(&rows, 0), CATEGORIES[c])) continue;
-            if (!lists[c]->items) lists[c]->items = arena_new_array(arena, const char *, TAGS_MAXIMUM);
+            if (!lists[c]->items) lists[c]->items = arena_new_array(arena, const char *, (size_t)db_int(&rows, 2));
             lists[c]->items[lists[c]->count++] = db_text(&rows, 1, arena);
         }
     return db_finish(&rows);
@@ -77,6 +85,12 @@ static Status insert_tag(DbSession *tx, const char *image_id, const char *catego
                    "ON CONFLICT DO NOTHING", DB_TEXT(category), DB_TEXT(tag), DB_INT(position), DB_TEXT(image_id));
 }
 
+Status search_add_tag(DbSession *tx, const char *image_id, const char *category, const char *tag, Error *err) {
+    int64_t position;
+    Status status = db_read_int(tx, err, &position, 0, "SELECT max(position) + 1 FROM image_tags WHERE image_id = $1 AND category = $2", DB_TEXT(image_id), DB_TEXT(category));
+    return status == STATUS_OK ? insert_tag(tx, image_id, category, tag, position, err) : status;
+}
+
 typedef struct NewDescription {
     const ImageRecord *image;
     const char *model; /* that made it */
@@ -86,15 +100,19 @@ typedef struct NewDescription {
 
 static Status clear(DbSession *tx, const char *image_id, Error *err) {
     Status status = db_exec(tx, err, "DELETE FROM image_vectors WHERE image_id = $1", DB_TEXT(image_id));
-    if (status == STATUS_OK) status = db_exec(tx, err, "DELETE FROM image_tags WHERE image_id = $1", DB_TEXT(image_id));
-    return status == STATUS_OK ? db_exec(tx, err, "DELETE FROM description_queue WHERE image_id = $1", DB_TEXT(image_id)) : status;
+    return status == STATUS_OK ? db_exec(tx, err, "DELETE FROM image_tags WHERE image_id = $1", DB_TEXT(image_id)) : status;
 }
 
 static Status write_description(DbSession *tx, void *context, Error *err) {
     const NewDescription *d = context;
     const char *id = d->image->id;
     const StringArray *lists[CATEGORY_COUNT] = {&d->tags.objects, &d->tags.scenes, &d->tags.attributes};
-    Status status = clear(tx, id, err);
+    int64_t described = 0;
+    Status status = db_exec(tx, err, "DELETE FROM description_queue WHERE image_id = $1", DB_TEXT(id));
+    if (status == STATUS_OK)
+        status = db_read_int(tx, err, &described, 0, "SELECT 1 FROM image_vectors WHERE image_id = $1 AND model = $2", DB_TEXT(id), DB_TEXT(d->model));
+    if (status != STATUS_OK || described) return status; /* meanwhile, by another; it may have tags since that this does not know of */
+    status = clear(tx, id, err);
     if (status == STATUS_OK)
         status = db_exec(tx, err, "INSERT INTO image_vectors (image_id, project_id, model, vector) SELECT id, project_id, $1, $2 FROM images WHERE id = $3",
                          DB_TEXT(d->model), DB_BLOB(d->vector.numbers, (size_t)d->vector.dimensions * sizeof(float)), DB_TEXT(id));
@@ -125,7 +143,7 @@ static StringArray read_words(yyjson_val *list, Arena *arena) {
     StringArray words = {.items = arena_new_array(arena, const char *, yyjson_arr_size(list) + 1)};
     size_t i, count;
     yyjson_val *word;
-    yyjson_arr_foreach(list, i, count, word) if (yyjson_is_str(word) && words.count < TAGS_MAXIMUM / CATEGORY_COUNT)
+    yyjson_arr_foreach(list, i, count, word) if (yyjson_is_str(word) && words.count < WORDS_MAXIMUM)
         words.items[words.count++] = arena_strdup(arena, yyjson_get_str(word));
     return words;
 }
@@ -148,7 +166,7 @@ static Status look(Server *server, Arena *arena, NewDescription *d, bool patient
     if (status != STATUS_OK) return status;
     vision_call_begin(&call, server, arena, d->image);
     call.patient = patient;
-    json_field_string(&call.writer, "model_path", builtin_model_path(&server->config, BUILT_IN, arena));
+    search_write_model(&call.writer, server, arena);
     status = vision_call_run(&call, "describe", DESCRIBE_TIMEOUT_SECONDS, stop, context, &result, err);
     if (status == STATUS_OK) status = read_answer(result, arena, d, err);
     vision_call_end(&call);
@@ -161,4 +179,15 @@ Status description_make(Server *server, Arena *arena, const ImageRecord *image, 
     if (status == STATUS_OK) status = borrow(server, arena, &d, err);
     if (status == STATUS_OK && !d.vector.numbers) status = look(server, arena, &d, patient, stop, context, err);
     return status == STATUS_OK ? db_write(server->store, write_description, &d, err) : status;
+}
+
+Status search_describe(Server *server, Arena *arena, const ImageRecord *image, bool (*stop)(void *), void *context, Error *err) {
+    const char *model;
+    StoredVector vector = {0};
+    Status status = description_model(server, arena, &model, err);
+    if (status != STATUS_OK) return status;
+    DbSession *session = db_session(server->store);
+    status = description_vector(session, arena, image->id, model, &vector, err);
+    db_session_release(server->store, session);
+    return status == STATUS_OK && !vector.numbers ? description_make(server, arena, image, false, stop, context, err) : status;
 }
