@@ -13,7 +13,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
 from conftest import picture
-from server import ROOT
+from server import ROOT, Client
 from specimen import operations
 from test_search import facts, wait_described
 
@@ -226,6 +226,22 @@ def test_mcp_training_waits_again_for_the_export_of_an_earlier_call(owner, serve
     later.join()
     assert told["error_code"] == "dataset_too_small"
     assert [e["name"] for e in owner.get(f"/exports/?dataset_name={project['name']}").json()["exports"]] == [made["name"]], "another export was made"
+
+
+def test_mcp_a_key_that_is_revoked_ends_a_call_that_waits(owner, server, image):
+    project, shown = image
+    owner.post(f"/annotations/{shown['id']}", {"annotations": [BOX]})
+    owner.post("/exports/", {"dataset_name": project["name"], "name": "yolox-20260102-030405"}, 202)
+    made = owner.wait(f"/exports/{project['name']}/yolox-20260102-030405", "export")
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=10) as db:
+        db.execute("UPDATE exports SET status = 'processing' WHERE id = ?", (made["id"],))
+    key = owner.post("//api/v1/api-keys/", {"organization_id": project["organization_id"], "name": "agent", "role": "member"}, 201).json()
+    revoke = threading.Timer(1, owner.delete, [f"//api/v1/api-keys/{key['key_id']}", 204])
+    revoke.start()
+    began = time.monotonic()
+    told = use(Client(owner.url, key["full_key"], owner.contract), "train_pipeline", {"dataset_name": project["name"], "pipeline": "yolox"}, failed=True)
+    assert told["error_code"] == "revoked_api_key" and time.monotonic() - began < 4
+    owner.delete(f"/projects/{project['name']}")
 
 
 def test_mcp_hands_over_what_needs_the_callers_files(owner):

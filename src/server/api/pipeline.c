@@ -48,7 +48,14 @@ static StepResult route(Request *rq, Passage *p) {
 
 static bool needs_no_key(const Request *rq, const Passage *p) { return p->nested || (rq->route ? rq->route->role == ACCESS_NONE : !request_header(rq, "X-API-Key")); }
 
+/* The request around it may have waited for long: its key may be none any more. */
+static StepResult authenticate_again(Request *rq) {
+    Status status = principal_recheck(request_db(rq), &rq->principal, &rq->error);
+    return status == STATUS_OK ? STEP_NEXT : fail(rq, status);
+}
+
 static StepResult authenticate(Request *rq, Passage *p) {
+    if (p->nested) return authenticate_again(rq);
     if (needs_no_key(rq, p)) return STEP_NEXT;
     switch (authenticate_request(rq, p->may_wait)) {
     case AUTHENTICATED: return STEP_NEXT;
