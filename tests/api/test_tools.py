@@ -303,6 +303,23 @@ def test_mcp_annotates_a_dataset(owner, images, jpeg):
     assert told.get("message") == ("Nothing was looked for under names that the detector does not know: 'unicorn'" if images else None)
 
 
+def test_mcp_says_which_images_failed_after_others_were_done(stranger, server, jpeg):
+    project = stranger.project()
+    for i in range(3):
+        stranger.upload(project, f"{i}.jpg", jpeg)
+    balance = stranger.get("/credits/balance").json()["credits_remaining"]
+    server.command("credits", "grant", "--org", "Other", "--amount", str(5 - balance))  # enough for one image
+    arguments = {"dataset_name": project["name"], "classes": [{"name": "cat"}], "mode": "text"}
+    told = use(stranger, "auto_annotate_dataset", arguments)
+    assert (told["images_attempted"], told["images_processed"], told["success"]) == (3, 1, False)
+    assert [f["image_filename"] for f in told["failures"]] == ["/1.jpg", "/2.jpg"] and all("credits" in f["reason"] for f in told["failures"])
+    stranger.delete(f"/projects/{project['name']}")
+    project = stranger.project()
+    stranger.upload(project, "0.jpg", jpeg)
+    assert use(stranger, "auto_annotate_dataset", {**arguments, "dataset_name": project["name"]}, failed=True)["error_code"] == "insufficient_credits"
+    server.command("credits", "grant", "--org", "Other", "--amount", str(balance))
+
+
 def test_the_version_of_the_registry(owner):
     limits = yaml.safe_load((ROOT / "api" / "limits.yaml").read_text())
     assert owner.get("/tools").json()["version"] == limits["tools"]["registry_version"]["value"]

@@ -236,7 +236,7 @@ typedef struct Report {
     const Chosen *chosen;
     int64_t processed, added;
     const char *job_id, *status, *message;
-    yyjson_val *failures; /* of a batch, as its job lists them */
+    yyjson_val *failures; /* as a batch's job lists them; NULL: none */
 } Report;
 
 static void write_report(const ToolCall *call, const Report *report) {
@@ -315,12 +315,36 @@ static bool annotate_image(ToolCall *call, const Chosen *chosen, size_t image, i
     return true;
 }
 
+static void write_failure(JsonWriter *w, ToolCall *call, const char *image) {
+    yyjson_doc *doc = json_parse_in(&call->rq->arena, call->failure, strlen(call->failure), NULL);
+    json_begin_object(w);
+    json_field_string(w, "image_filename", image);
+    json_field_string(w, "reason", json_get_string(yyjson_doc_get_root(doc), "message", "It failed"));
+    json_end_object(w);
+    call->failed_status = 0;
+}
+
+/* decisions.md (e): what is refused before any image is done fails the call, later failures are entries of the report. */
 static bool annotate_by_text(ToolCall *call, const Chosen *chosen) {
     Report report = {.chosen = chosen};
+    Buffer failures;
+    JsonWriter w;
     if (chosen->count > TEXT_MODE_MAXIMUM)
         return tool_call_fail(call, STATUS_VALIDATION_ERROR, "Text mode takes up to %d images a call and %zu are waiting: use batch mode, or max_images", TEXT_MODE_MAXIMUM, chosen->count);
-    for (size_t i = 0; i < chosen->count; i++, report.processed++)
-        if (!annotate_image(call, chosen, i, &report.added)) return false;
+    buffer_init(&failures, BODY_MAXIMUM);
+    json_writer_init(&w, &failures);
+    json_begin_array(&w);
+    bool good = true;
+    for (size_t i = 0; i < chosen->count && good; i++) {
+        bool done = annotate_image(call, chosen, i, &report.added);
+        report.processed += done;
+        good = done || (report.processed && call->failed_status != 401);
+        if (!done && good) write_failure(&w, call, chosen->names[i]);
+    }
+    json_end_array(&w);
+    report.failures = yyjson_doc_get_root(json_parse_in(&call->rq->arena, failures.data, failures.size, NULL));
+    buffer_clear(&failures);
+    if (!good) return false;
     write_report(call, &report);
     return true;
 }
