@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "media/bmp.h"
+#include "media/wide_tiff.h"
 #include "base/banned.h"
 
 /* A raw 32-bit bitmap at the pixel limit, and its header. */
@@ -163,7 +165,28 @@ static int load(const char *path, const Picture *p, VipsImage **out) {
     return vips_call(p->type->loader, path, out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_ERROR, NULL);
 }
 
+static Status wide_pixels(const WideTiff *tiff, const char *name, int64_t max_pixels, Picture *p, Error *err) {
+    p->pages = tiff->pages;
+    Status status = check_size(name, tiff->width, tiff->height, tiff->pages, max_pixels, err);
+    if (status != STATUS_OK) return status;
+    size_t size = (size_t)tiff->width * tiff->height * (size_t)tiff->bands;
+    p->pixels = calloc(size, 1);
+    if (!p->pixels) return error_set(err, STATUS_OUT_OF_MEMORY, "No memory for %zu bytes of pixels", size);
+    if (wide_tiff_decode(tiff, p->pixels)) p->image = vips_image_new_from_memory(p->pixels, size, (int)tiff->width, (int)tiff->height, tiff->bands, VIPS_FORMAT_UCHAR);
+    if (!p->image) return picture_failure(name, err);
+    p->image->Type = tiff->bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+    vips_image_set_int(p->image, VIPS_META_ORIENTATION, tiff->orientation);
+    return STATUS_OK;
+}
+
 static Status open_vips(const char *path, const char *name, int64_t max_pixels, Picture *p, Error *err) {
+    WideTiff tiff;
+    if (text_equal(p->type->extension, ".tiff") && wide_tiff_open(path, &tiff)) {
+        Status decoded = wide_pixels(&tiff, name, max_pixels, p, err);
+        wide_tiff_close(&tiff);
+        return decoded;
+    }
+    vips_error_clear(); /* of an attempt at a file that is none */
     if (load(path, p, &p->image) != 0) return picture_failure(name, err);
     if (vips_image_get_typeof(p->image, VIPS_META_N_PAGES)) vips_image_get_int(p->image, VIPS_META_N_PAGES, &p->pages);
     Status status = check_size(name, p->image->Xsize, p->image->Ysize, p->pages, max_pixels, err);

@@ -144,7 +144,8 @@ def test_sixteen_bits(owner):
 GREY = np.tile(np.linspace(0, 1, 80), (60, 1))
 
 
-@pytest.mark.parametrize("kind, low, high", [("f4", 0, 1), ("f4", 0, 255), ("f4", -40.5, 8848), ("i2", -1024, 3071), ("u4", 0, 2**32 - 1), ("i4", -500, 500)])
+@pytest.mark.parametrize("kind, low, high", [("f4", 0, 1), ("f4", 0, 255), ("f4", -40.5, 8848), ("i2", -1024, 3071), ("u4", 0, 2**32 - 1), ("i4", -500, 500),
+                                             ("f8", 0, 1), ("f8", -40.5, 8848), ("f2", 0, 1), ("i8", -2**50, 2**60), ("u8", 0, 2**63)])
 def test_samples_that_are_no_bytes(owner, kind, low, high):
     """What is stored stays; the preview shows 0 to 1 as black to white, any other range from its end to its end."""
     out = io.BytesIO()
@@ -152,6 +153,38 @@ def test_samples_that_are_no_bytes(owner, kind, low, high):
     preview = sent(owner, "grey.tif", out.getvalue(), "image/tiff").convert("L")
     for x in (2, 20, 40, 60, 77):
         assert abs(preview.getpixel((x, 30)) - 255 * GREY[0, x]) < 6, x
+
+
+@pytest.mark.parametrize("kind", ["f8", "f2"])
+def test_wide_samples_however_they_lie(owner, kind):
+    colours = (np.asarray(quarters()) / 255).astype(kind)
+    colours[0, 0] = np.nan
+    gradient = GREY.astype(kind)
+    clear = np.dstack([colours, np.zeros((60, 80), kind)])
+    turned = {"extratags": [(274, "H", 1, 6, True)]}
+    for options in ({}, {"compression": "deflate"}, {"tile": (16, 16)}, {"planarconfig": "separate"}, {"planarconfig": "separate", "tile": (32, 16), "compression": "deflate"}, {"bigtiff": True}, {"byteorder": ">"}):
+        samples = colours.transpose(2, 0, 1) if "planarconfig" in options else colours
+        out = io.BytesIO()
+        tifffile.imwrite(out, samples, photometric="rgb", **options)
+        assert_quarters(sent(owner, "colours.tif", out.getvalue(), "image/tiff"), within=40)
+    for name, samples, options in (("white.tif", gradient, {"photometric": "miniswhite"}), ("pages.tif", np.stack([1 - gradient, gradient]), {"photometric": "minisblack"}),
+                                   ("clear.tif", clear, {"photometric": "rgb", "extrasamples": ["unassalpha"]}), ("turned.tif", gradient, {"photometric": "minisblack", **turned})):
+        out = io.BytesIO()
+        tifffile.imwrite(out, samples, **options)
+        preview = sent(owner, name, out.getvalue(), "image/tiff", (60, 80) if name == "turned.tif" else (80, 60))
+        if name == "clear.tif": assert_quarters(preview, within=40)
+        elif name == "turned.tif": assert preview.convert("L").getpixel((30, 4)) < 30 and preview.convert("L").getpixel((30, 75)) > 220
+        else: assert preview.convert("L").getpixel((4, 30)) > 220 and preview.convert("L").getpixel((75, 30)) < 30, name
+    cut = io.BytesIO()
+    tifffile.imwrite(cut, gradient, photometric="minisblack", metadata=None)
+    assert owner.upload(owner.project(), "cut.tif", cut.getvalue()[:-400], content_type="image/tiff", expect=422).json()["error_code"] == "undecodable_media"
+    assert "NaN" not in owner.upload(owner.project(), "large.tif", wide_header(40000, 40000), content_type="image/tiff", expect=413).text
+
+
+def wide_header(width, height):
+    """A TIFF of 64-bit floats that has only its head."""
+    entries = [(256, 4, width), (257, 4, height), (258, 3, 64), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, 8), (339, 3, 3)]
+    return struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries) + bytes(12)
 
 
 def test_floats_in_colour_and_with_gaps(owner):
