@@ -40,6 +40,29 @@ def test_organization_of_the_key(server):
     assert mine["name"] == "Nobody else's" and mine["subscription_tier"] == "enterprise" and mine["member_count"] == 1
 
 
+@pytest.mark.parametrize("written", [1, 4102444800000])  # long ago; by a clock that said 2100
+def test_the_monthly_allowance(server, written):
+    """The balance is filled up to it once a month, with a row of the ledger; what is above it stays."""
+    name = f"Monthly {written}"
+    client = Client(server.url, server.command("org", "create", "--org", name, "--email", f"{written}@example.org").strip(), contract())
+    project = client.project()
+    client.upload(project, "a.jpg", picture())
+    next_month = client.get("/credits/balance").json()["credits_reset_at"]
+
+    def after_a_charge(granted):
+        server.command("credits", "grant", "--org", name, "--amount", str(granted))
+        with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
+            db.execute("UPDATE organizations SET credits_reset_at = ? WHERE name = ?", (written, name))
+        for _ in range(2):
+            client.post("/auto-annotate/sam3/point", {"dataset_name": project["name"], "image_filename": "a.jpg", "x": 5, "y": 5})
+        balance = client.get("/credits/balance").json()
+        assert balance["credits_reset_at"] == next_month
+        return balance["credits_remaining"], [e["amount"] for e in balance["recent_history"] if e["operation"] == "monthly_allowance"]
+
+    assert after_a_charge(-99000) == (99996, [99000, 100000])
+    assert after_a_charge(500000) == (599994, [99000, 100000])
+
+
 def ledger(server, organization):
     with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
         return db.execute("SELECT amount, balance_after FROM credit_ledger WHERE organization_id = ? ORDER BY sequence", (organization,)).fetchall()

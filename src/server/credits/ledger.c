@@ -105,29 +105,34 @@ int64_t credits_next_reset(int64_t now_ms) {
     return (int64_t)timegm(&first) * 1000;
 }
 
+/* $1 now, $2 the next reset: what lies behind that was written by a clock that ran ahead, and would be years off. */
+#define IS_DUE "(credits_reset_at <= $1 OR credits_reset_at > $2)"
+
 Status credits_book_allowance(DbSession *tx, const char *organization_id, int64_t now_ms, Error *err) {
-    int64_t allowance, balance;
-    Status status = db_read_int(tx, err, &allowance, -1, "SELECT monthly_allowance FROM organizations WHERE id = $1 AND credits_reset_at <= $2",
-                                DB_TEXT(organization_id), DB_INT(now_ms));
+    int64_t allowance, balance, next = credits_next_reset(now_ms);
+    Status status = db_read_int(tx, err, &allowance, -1, "SELECT monthly_allowance FROM organizations WHERE id = $3 AND " IS_DUE, DB_INT(now_ms), DB_INT(next),
+                                DB_TEXT(organization_id));
     if (allowance < 0) return status; /* not due */
-    status = db_exec(tx, err, "UPDATE organizations SET credits_reset_at = $1 WHERE id = $2", DB_INT(credits_next_reset(now_ms)), DB_TEXT(organization_id));
+    status = db_exec(tx, err, "UPDATE organizations SET credits_reset_at = $1 WHERE id = $2", DB_INT(next), DB_TEXT(organization_id));
     if (status == STATUS_OK) status = credits_balance(tx, organization_id, &balance, err);
     return status == STATUS_OK && allowance > balance ? book(tx, organization_id, "monthly_allowance", allowance - balance, NULL, err) : status;
 }
 
 static Status book_one_due(DbSession *tx, void *context, Error *err) {
     char *organization_id = context;
-    DbRows rows = db_query(tx, err, "SELECT id FROM organizations WHERE credits_reset_at <= $1 LIMIT 1", DB_INT(clock_now_ms()));
+    int64_t now = clock_now_ms();
+    DbRows rows = db_query(tx, err, "SELECT id FROM organizations WHERE " IS_DUE " LIMIT 1", DB_INT(now), DB_INT(credits_next_reset(now)));
     if (db_next(&rows)) memcpy(organization_id, db_text_borrowed(&rows, 0), UUID_SIZE);
     Status status = db_finish(&rows);
-    return status == STATUS_OK && organization_id[0] ? credits_book_allowance(tx, organization_id, clock_now_ms(), err) : status;
+    return status == STATUS_OK && organization_id[0] ? credits_book_allowance(tx, organization_id, now, err) : status;
 }
 
 void credits_book_due_allowances(Server *server) {
     Error err = {0};
     char organization_id[UUID_SIZE];
     DbSession *session = db_session(server->store);
-    int64_t due = db_get_int(session, NULL, 0, "SELECT count(*) FROM organizations WHERE credits_reset_at <= $1", DB_INT(clock_now_ms()));
+    int64_t now = clock_now_ms();
+    int64_t due = db_get_int(session, NULL, 0, "SELECT count(*) FROM organizations WHERE " IS_DUE, DB_INT(now), DB_INT(credits_next_reset(now)));
     db_session_release(server->store, session);
     for (; due > 0 && err.status == STATUS_OK; due--) {
         organization_id[0] = '\0';
