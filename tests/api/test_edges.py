@@ -151,6 +151,7 @@ def test_single_uploads(owner, image):
     broken = {"Content-Type": "multipart/form-data; boundary=b"}
     body = f'--b\r\nContent-Disposition: form-data; name="dataset_id"\r\n\r\n{project["id"]}\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="b\x01c.jpg"\r\n\r\n'
     owner.call("POST", "/images/upload", 422, data=body.encode() + picture() + b"\r\n--b--\r\n", headers=broken)
+    owner.call("POST", "/images/upload", 400, data=body.replace("b\x01c.jpg", "b.jpg\x00c").encode() + picture() + b"\r\n--b--\r\n", headers=broken)
     owner.call("POST", "/images/upload", 422, data={"dataset_id": project["id"], "no_such_field": "1"}, files=file)
     reply = owner.call("POST", "/images/upload", 422, data={}, files=file).json()
     assert ["body", "dataset_id"] in [d["loc"] for d in reply["detail"]]

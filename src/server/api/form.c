@@ -97,7 +97,7 @@ static Status read_part_headers(Arena *arena, const char *at, const char *end, F
             break;
         }
         char *line = arena_strndup(arena, at, (size_t)(stop - at));
-        if (!text_is_utf8(line, strlen(line))) break;
+        if (strlen(line) != (size_t)(stop - at) || !text_is_utf8(line, strlen(line))) break; /* a NUL would end a name early */
         if (strncasecmp(line, "content-disposition:", 20) == 0) {
             field->name = header_parameter(arena, line, "name");
             field->file.file_name = header_parameter(arena, line, "filename");
