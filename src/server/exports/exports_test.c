@@ -121,7 +121,7 @@ static int64_t number(Fixture *f, const char *query) {
 
 static ExportRecord finished(Fixture *f, const char *id) {
     ExportRecord row = {0};
-    for (double start = clock_monotonic(); clock_monotonic() - start < 20; clock_sleep(0.02)) {
+    for (double start = clock_monotonic(); clock_monotonic() - start < 60; clock_sleep(0.02)) {
         if (number(f, "SELECT count(*) FROM jobs") > 0) continue;
         DbSession *db = db_session(f->server.store);
         assert_int_equal(export_load_by_id(db, &f->arena, id, &row, &f->err), STATUS_OK);

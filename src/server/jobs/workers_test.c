@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 #include "base/banned.h"
 
 static const char SELF[] = "/proc/self/exe";
+#define PATIENCE 20.0 /* s: a busy machine is no failure; what goes wrong here takes for ever */
 
 /* --- the children ---------------------------------------------------------------------------------------------------------- */
 
@@ -78,6 +80,15 @@ static Status worker_hang(WorkerCall *call, void *context, Error *err) {
     return STATUS_OK;
 }
 
+/* Until a file is there; the answer says how many such calls came before. */
+static Status worker_await(WorkerCall *call, void *context, Error *err) {
+    (void)context, (void)err;
+    static int64_t before;
+    while (!file_exists(json_get_string(call->params, "mark", ""))) clock_sleep(0.01);
+    json_int(call->result, before++);
+    return STATUS_OK;
+}
+
 static Status worker_rubbish(WorkerCall *call, void *context, Error *err) {
     (void)context, (void)err;
     channel_send(call->fd, "{]", 2, NULL);
@@ -115,7 +126,7 @@ static Status worker_inherited(WorkerCall *call, void *context, Error *err) {
 }
 
 static const WorkerMethod METHODS[] = {{"echo", worker_echo}, {"fail", worker_fail}, {"die", worker_die}, {"killed", worker_killed}, {"killed_once", worker_killed_once}, {"crash", worker_crash}, {"hang", worker_hang},
-                                       {"rubbish", worker_rubbish}, {"slow", worker_slow}, {"inherited", worker_inherited}, {NULL, NULL}};
+                                       {"rubbish", worker_rubbish}, {"await", worker_await}, {"slow", worker_slow}, {"inherited", worker_inherited}, {NULL, NULL}};
 
 static int run_as_job(const char *what) {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -184,7 +195,7 @@ static Status call(Fixture *f, const char *method, const char *params, double ti
 /* pid of a worker, by a method that tells it */
 static int64_t worker_pid(Fixture *f) {
     yyjson_doc *answer;
-    assert_int_equal(workers_call(f->pool, &answer, "slow", "{}", 5, NULL, NULL, &f->err), STATUS_OK);
+    assert_int_equal(workers_call(f->pool, &answer, "slow", "{}", PATIENCE, NULL, NULL, &f->err), STATUS_OK);
     int64_t pid = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(answer), "result"));
     yyjson_doc_free(answer);
     return pid;
@@ -194,7 +205,7 @@ static void a_call_is_answered(void **state) {
     Fixture *f = *state;
     yyjson_doc *answer;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(workers_call(f->pool, &answer, "echo", "{\"x\": \"grüße\"}", 5, NULL, NULL, &f->err), STATUS_OK);
+        assert_int_equal(workers_call(f->pool, &answer, "echo", "{\"x\": \"grüße\"}", PATIENCE, NULL, NULL, &f->err), STATUS_OK);
         assert_string_equal(json_get_string(yyjson_obj_get(yyjson_doc_get_root(answer), "result"), "x", ""), "grüße");
         yyjson_doc_free(answer);
     }
@@ -205,22 +216,22 @@ static void a_call_is_answered(void **state) {
 
 static void a_failure_of_the_worker_comes_back(void **state) {
     Fixture *f = *state;
-    assert_int_equal(call(f, "fail", "{}", 5), STATUS_IMAGE_TOO_LARGE); /* not the first status of the slug */
+    assert_int_equal(call(f, "fail", "{}", PATIENCE), STATUS_IMAGE_TOO_LARGE); /* not the first status of the slug */
     assert_string_equal(f->err.message, "No such picture fits");
-    assert_int_equal(call(f, "unknown", "{}", 5), STATUS_INTERNAL_ERROR);
+    assert_int_equal(call(f, "unknown", "{}", PATIENCE), STATUS_INTERNAL_ERROR);
     assert_int_equal(workers_restarts(f->pool), 0);
 }
 
 static void a_dying_hanging_or_raving_worker_costs_one_call(void **state) {
     Fixture *f = *state;
-    assert_int_equal(call(f, "die", "{}", 5), STATUS_UNDECODABLE_MEDIA);
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_OK);
+    assert_int_equal(call(f, "die", "{}", PATIENCE), STATUS_UNDECODABLE_MEDIA);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_OK);
     double start = clock_monotonic();
     assert_int_equal(call(f, "hang", "{}", 0.5), STATUS_UNDECODABLE_MEDIA);
-    assert_true(clock_monotonic() - start < 1.5);
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_OK);
-    assert_int_equal(call(f, "rubbish", "{}", 5), STATUS_UNDECODABLE_MEDIA);
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_OK);
+    assert_true(clock_monotonic() - start < PATIENCE);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_OK);
+    assert_int_equal(call(f, "rubbish", "{}", PATIENCE), STATUS_UNDECODABLE_MEDIA);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_OK);
     assert_int_equal(workers_restarts(f->pool), 3);
     assert_true(workers_available(f->pool));
 }
@@ -229,26 +240,41 @@ static void a_call_whose_worker_was_killed_is_made_once_more(void **state) {
     Fixture *f = *state;
     char params[128];
     snprintf(params, sizeof params, "{\"mark\": \"%s/mark\"}", f->directory);
-    assert_int_equal(call(f, "killed_once", params, 5), STATUS_SERVICE_UNAVAILABLE); /* calls that do something are their job's to repeat */
+    assert_int_equal(call(f, "killed_once", params, PATIENCE), STATUS_SERVICE_UNAVAILABLE); /* calls that do something are their job's to repeat */
     file_remove_tree(f->directory, NULL);
     WorkerProgram p = program(f);
     p.repeatable = true;
     reopen(f, p);
-    assert_int_equal(call(f, "killed_once", params, 5), STATUS_OK);
+    assert_int_equal(call(f, "killed_once", params, PATIENCE), STATUS_OK);
     assert_int_equal(workers_restarts(f->pool), 1);
-    assert_int_equal(call(f, "killed", "{}", 5), STATUS_UNDECODABLE_MEDIA); /* twice at most */
+    assert_int_equal(call(f, "killed", "{}", PATIENCE), STATUS_UNDECODABLE_MEDIA); /* twice at most */
     assert_int_equal(workers_restarts(f->pool), 3);
     file_remove_tree(f->directory, NULL);
     reopen(f, p);
-    assert_int_equal(call(f, "crash", params, 5), STATUS_UNDECODABLE_MEDIA); /* its own doing */
+    assert_int_equal(call(f, "crash", params, PATIENCE), STATUS_UNDECODABLE_MEDIA); /* its own doing */
     assert_int_equal(workers_restarts(f->pool), 1);
+}
+
+static bool is_alive(pid_t pid) {
+    char path[64];
+    Buffer text;
+    buffer_init(&text, 4096);
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    bool alive = file_read(path, &text, NULL) == STATUS_OK && !strstr(buffer_text(&text), ") Z ");
+    buffer_clear(&text);
+    return alive;
+}
+
+static bool is_dead_soon(pid_t pid) {
+    for (double start = clock_monotonic(); is_alive(pid) && clock_monotonic() - start < PATIENCE;) clock_sleep(0.02);
+    return !is_alive(pid);
 }
 
 static void a_worker_that_died_idle_is_replaced_silently(void **state) {
     Fixture *f = *state;
     int64_t pid = worker_pid(f);
     kill((pid_t)pid, SIGKILL);
-    clock_sleep(0.05);
+    assert_true(is_dead_soon((pid_t)pid));
     assert_int_not_equal(worker_pid(f), pid);
     assert_int_equal(workers_restarts(f->pool), 1);
 }
@@ -264,13 +290,13 @@ static void a_call_can_be_stopped(void **state) {
     double start = clock_monotonic(), until = start + 0.3;
     int64_t pid = worker_pid(f);
     assert_int_equal(workers_call(f->pool, &answer, "slow", "{\"seconds\": 30}", 60, stop_soon, &until, &f->err), STATUS_CANCELLED);
-    assert_true(clock_monotonic() - start < 2);
+    assert_true(clock_monotonic() - start < PATIENCE);
     assert_null(answer);
     assert_int_equal(worker_pid(f), pid); /* it obeyed and lives */
     until = clock_monotonic() + 0.3;
     start = clock_monotonic();
     assert_int_equal(workers_call(f->pool, &answer, "hang", "{}", 60, stop_soon, &until, &f->err), STATUS_CANCELLED);
-    assert_true(clock_monotonic() - start < 2);
+    assert_true(clock_monotonic() - start < PATIENCE);
     assert_int_not_equal(worker_pid(f), pid); /* it did not */
 }
 
@@ -283,7 +309,7 @@ typedef struct Caller {
 static void *call_slowly(void *context) {
     Caller *c = context;
     yyjson_doc *answer;
-    c->status = workers_call(c->fixture->pool, &answer, "slow", "{\"seconds\": 0.3}", 10, NULL, NULL, NULL);
+    c->status = workers_call(c->fixture->pool, &answer, "slow", "{\"seconds\": 0.3}", PATIENCE, NULL, NULL, NULL);
     c->pid = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(answer), "result"));
     yyjson_doc_free(answer);
     return NULL;
@@ -298,7 +324,7 @@ static void as_many_processes_as_allowed_share_the_work(void **state) {
         callers[i] = (Caller){.fixture = f};
         assert_int_equal(pthread_create(&threads[i], NULL, call_slowly, &callers[i]), 0);
     }
-    clock_sleep(0.1);
+    for (double start = clock_monotonic(); !workers_busy(f->pool) && clock_monotonic() - start < PATIENCE;) clock_sleep(0.01);
     assert_true(workers_busy(f->pool));
     int64_t other = 0;
     for (int i = 0; i < CALLERS; i++) {
@@ -315,15 +341,23 @@ static void as_many_processes_as_allowed_share_the_work(void **state) {
 typedef struct Turn {
     Fixture *fixture;
     WorkersCall *call;
+    const char *params;
+    atomic_bool waits;
     Status status;
-    double ended;
+    int64_t place;
 } Turn;
+
+/* Asked of every call now and then, while it waits for a worker, too. */
+static bool note_wait(void *context) {
+    atomic_store(&((Turn *)context)->waits, true);
+    return false;
+}
 
 static void *take_turn(void *context) {
     Turn *t = context;
     yyjson_doc *answer;
-    t->status = t->call(t->fixture->pool, &answer, "slow", "{\"seconds\": 0.2}", 10, NULL, NULL, NULL);
-    t->ended = clock_monotonic();
+    t->status = t->call(t->fixture->pool, &answer, "await", t->params, PATIENCE, note_wait, t, NULL);
+    t->place = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(answer), "result"));
     yyjson_doc_free(answer);
     return NULL;
 }
@@ -337,38 +371,26 @@ static void a_patient_call_comes_last(void **state) {
     WorkerProgram one = program(f);
     one.count = 1;
     reopen(f, one);
+    char mark[80], params[128];
+    snprintf(mark, sizeof mark, "%s/mark", f->directory);
+    snprintf(params, sizeof params, "{\"mark\": \"%s\"}", mark);
     for (int i = 0; i < TURNS; i++) {
-        turns[i] = (Turn){.fixture = f, .call = i == PATIENT ? workers_call_patiently : workers_call};
+        turns[i] = (Turn){.fixture = f, .call = i == PATIENT ? workers_call_patiently : workers_call, .params = params};
         assert_int_equal(pthread_create(&threads[i], NULL, take_turn, &turns[i]), 0);
-        clock_sleep(i == 0 ? 0.1 : 0.005); /* the first has the worker, the others wait for it */
+        while (!atomic_load(&turns[i].waits)) clock_sleep(0.005); /* one has the worker, the others wait for it */
     }
+    close(open(mark, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     for (int i = 0; i < TURNS; i++) {
         pthread_join(threads[i], NULL);
         assert_int_equal(turns[i].status, STATUS_OK);
     }
-    for (int i = 0; i < TURNS; i++)
-        if (i != PATIENT) assert_true(turns[i].ended < turns[PATIENT].ended);
-}
-
-static bool is_alive(pid_t pid) {
-    char path[64];
-    Buffer text;
-    buffer_init(&text, 4096);
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    bool alive = file_read(path, &text, NULL) == STATUS_OK && !strstr(buffer_text(&text), ") Z ");
-    buffer_clear(&text);
-    return alive;
-}
-
-static bool is_dead_soon(pid_t pid) {
-    for (int i = 0; i < 100 && is_alive(pid); i++) clock_sleep(0.02);
-    return !is_alive(pid);
+    assert_int_equal(turns[PATIENT].place, TURNS - 1);
 }
 
 static void idle_workers_end(void **state) {
     Fixture *f = *state;
     WorkerProgram p = program(f);
-    p.idle_seconds = 0.2;
+    p.idle_seconds = 1;
     reopen(f, p);
     int64_t pid = worker_pid(f);
     assert_true(is_alive((pid_t)pid));
@@ -384,19 +406,19 @@ static void a_program_that_does_not_start_is_said_so_at_once(void **state) {
     p.path = "/no/such/program";
     reopen(f, p);
     assert_false(workers_available(f->pool));
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_SERVICE_UNAVAILABLE);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_SERVICE_UNAVAILABLE);
     assert_non_null(strstr(f->err.message, "No such file"));
     double start = clock_monotonic();
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_SERVICE_UNAVAILABLE);
-    assert_true(clock_monotonic() - start < 0.2);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_SERVICE_UNAVAILABLE);
+    assert_true(clock_monotonic() - start < PATIENCE / 2);
     p.path = "/bin/false"; /* starts, and ends at once */
     p.arguments = NO_ARGUMENTS;
     p.died = STATUS_MODEL_UNAVAILABLE;
     reopen(f, p);
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_MODEL_UNAVAILABLE);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_MODEL_UNAVAILABLE);
     assert_false(workers_available(f->pool));
     clock_sleep(0.6); /* the pause is over: it is tried again */
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_MODEL_UNAVAILABLE);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_MODEL_UNAVAILABLE);
 }
 
 static void a_worker_that_is_killed_as_it_starts_is_replaced(void **state) {
@@ -405,11 +427,11 @@ static void a_worker_that_is_killed_as_it_starts_is_replaced(void **state) {
     WorkerProgram p = program(f);
     p.arguments = ARGUMENTS;
     reopen(f, p);
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_OK);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_OK);
     assert_int_equal(workers_restarts(f->pool), 2);
     p.arguments = OFTEN; /* then something is wrong with the machine, and nobody waits for ever */
     reopen(f, p);
-    assert_int_equal(call(f, "echo", "{}", 5), STATUS_SERVICE_UNAVAILABLE);
+    assert_int_equal(call(f, "echo", "{}", PATIENCE), STATUS_SERVICE_UNAVAILABLE);
     assert_int_equal(workers_restarts(f->pool), 4);
     assert_false(workers_available(f->pool));
 }
@@ -420,7 +442,7 @@ static void a_worker_inherits_little(void **state) {
     signal(SIGPIPE, SIG_IGN);
     int leaked = dup(0);
     yyjson_doc *answer;
-    assert_int_equal(workers_call(f->pool, &answer, "inherited", "{}", 5, NULL, NULL, &f->err), STATUS_OK);
+    assert_int_equal(workers_call(f->pool, &answer, "inherited", "{}", PATIENCE, NULL, NULL, &f->err), STATUS_OK);
     yyjson_val *result = yyjson_obj_get(yyjson_doc_get_root(answer), "result");
     assert_int_equal(json_get_int(result, "highest", -1), 3);
     assert_true(yyjson_is_null(yyjson_obj_get(result, "secret")));
@@ -502,21 +524,17 @@ static void a_process_tells_lines_and_its_exit_code(void **state) {
 static void a_process_is_stopped_gently_then_hard(void **state) {
     Fixture *f = *state;
     Listener l = {.stop_after = 1};
-    double start = clock_monotonic();
     assert_int_equal(run(f, &l, "wait"), 128 + SIGTERM);
-    assert_true(clock_monotonic() - start < 1);
     Listener deaf = {.stop_after = 1};
-    start = clock_monotonic();
+    double start = clock_monotonic();
     assert_int_equal(run(f, &deaf, "deaf"), 128 + SIGKILL);
-    assert_true(clock_monotonic() - start > 1.5 && clock_monotonic() - start < 3);
+    assert_true(clock_monotonic() - start > 1.5);
 }
 
 static void what_a_process_started_ends_with_it(void **state) {
     Fixture *f = *state;
     Listener l = {0};
-    double start = clock_monotonic();
-    assert_int_equal(run(f, &l, "parent"), 0);
-    assert_true(clock_monotonic() - start < 2);
+    assert_int_equal(run(f, &l, "parent"), 0); /* whose child would stay for ever */
     assert_int_equal(l.lines, 1);
     const char *argv[] = {"/no/such/program", NULL};
     int code;
