@@ -20,6 +20,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def once(ask, holds, seconds=60):
+    """What ask() gives, once that is what is waited for."""
+    deadline = time.monotonic() + seconds
+    while not holds(got := ask()):
+        assert time.monotonic() < deadline, f"after {seconds} s there is still {got}"
+        time.sleep(0.05)
+    return got
+
+
 class Server:
     """Start, kill, restart one data folder."""
 
@@ -44,12 +53,12 @@ class Server:
         self.process = subprocess.Popen([BIN / "pictographd", "serve", "--data", self.folder, "--listen", f"127.0.0.1:{self.port}"],
                                         stdout=log, stderr=log, env={**os.environ, **environment}, start_new_session=True)
         log.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"pictographd ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
             try:
-                if requests.get(self.url + "/readyz", timeout=2).status_code == 200:
+                if requests.get(self.url + "/readyz", timeout=20).status_code == 200:
                     return self
             except requests.ConnectionError:
                 pass
@@ -66,10 +75,10 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
-                raise AssertionError("pictographd did not stop within 30 s of SIGTERM")
+                raise AssertionError("pictographd did not stop within 60 s of SIGTERM")
             self.check_log()
         return self.process.returncode if self.process else None
 
@@ -111,6 +120,10 @@ class Client:
     def delete(self, path, expect=200, **kwargs):
         return self.call("DELETE", path, expect, **kwargs)
 
+    def get_once(self, path, expect):
+        """The reply, once it has that status: what becomes of a key is heard of within a second, on a machine that has the time."""
+        return once(lambda: self.call("GET", path), lambda reply: reply.status_code == expect)
+
     def project(self, classes=("cell",), **fields):
         body = {"name": "p-" + uuid.uuid4().hex[:10], "classes": [{"name": c} for c in classes], **fields}
         return self.post("/projects/", body, 201).json()["project"]
@@ -135,7 +148,7 @@ class Client:
         assert reply.status_code == expect, reply.text[:300]
         return reply
 
-    def wait(self, path, envelope=None, final=("completed", "failed", "cancelled"), timeout=120, pause=0.1):
+    def wait(self, path, envelope=None, final=("completed", "failed", "cancelled"), timeout=300, pause=0.1):
         deadline = time.monotonic() + timeout
         while True:
             body = self.get(path).json()

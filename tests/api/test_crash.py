@@ -6,7 +6,7 @@ import uuid
 import pytest
 import requests
 from conftest import contract, picture
-from server import Client, Server
+from server import Client, Server, once
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_no_acknowledged_save_is_lost(victim):
         for version in range(10000):
             body = {"annotations": [{"id": f"{version}-{k}", "name": "cell", "type": "bbox", "bounding_box": {"x": 1, "y": 1, "w": 5, "h": 5}} for k in range(3)]}
             try:
-                reply = session.post(f"{victim.url}/api/v1/developer/annotations/{image}", json=body, headers={"X-API-Key": victim.key}, timeout=10)
+                reply = session.post(f"{victim.url}/api/v1/developer/annotations/{image}", json=body, headers={"X-API-Key": victim.key}, timeout=60)
             except requests.RequestException:
                 return
             if reply.status_code == 200:
@@ -35,10 +35,12 @@ def test_no_acknowledged_save_is_lost(victim):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         running = [pool.submit(save, image) for image in images]
-        time.sleep(1.5)
-        victim.kill()
+        try:
+            once(lambda: len(acknowledged), lambda count: count == 8)
+            time.sleep(1)
+        finally:
+            victim.kill()
         concurrent.futures.wait(running)
-    assert len(acknowledged) == 8
     victim.start()
     for image, version in acknowledged.items():
         stored = owner.get(f"/annotations/{image}").json()["annotations"]
@@ -64,11 +66,13 @@ def test_uploads_are_whole_or_absent(victim):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         running = [pool.submit(upload, worker) for worker in range(4)]
-        time.sleep(2)
-        victim.kill()
+        try:
+            once(lambda: len(acknowledged), lambda count: count > 4)
+            time.sleep(0.5)
+        finally:
+            victim.kill()
         concurrent.futures.wait(running)
     victim.start()
-    assert acknowledged
     for image in acknowledged:
         assert owner.get(f"/images/{image}").content == big
     listed = owner.get(f"/datasets/{project['id']}?include_images=true&images_limit=10000").json()["dataset"]

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 from conftest import contract, picture
-from server import Client, Server
+from server import Client, Server, once
 from test_every_operation import Answer, dial, read_all
 
 JSON = b"Content-Type: application/json\r\n"
@@ -167,10 +167,7 @@ def test_an_upload_that_breaks_off(impatient, lines, body, status):
     before = sorted((impatient.folder / "objects").rglob("*"))
     out = ask(impatient, b"PUT " + target[len(impatient.url):].encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" + lines + b"\r\n" + body)
     assert not out or int(out.split()[1]) == status, out[:300]
-    deadline = time.monotonic() + 10
-    while sorted((impatient.folder / "objects").rglob("*")) != before:
-        assert time.monotonic() < deadline, "what had arrived is still there"
-        time.sleep(0.05)
+    once(lambda: sorted((impatient.folder / "objects").rglob("*")), lambda found: found == before)
     owner.put_object(target, picture())
 
 
@@ -179,7 +176,7 @@ def test_a_slow_head(impatient):
         s.sendall(GET + b"X-Slow: ")
         began = time.monotonic()
         out = read_all(s)
-    assert out.startswith(b"HTTP/1.1 408") and 1 < time.monotonic() - began < 10
+    assert out.startswith(b"HTTP/1.1 408") and 1 < time.monotonic() - began < 30  # by itself 60
 
 
 # --- names ---

@@ -60,7 +60,7 @@ def test_mail_server_is_gone(tmp_path):
     try:
         began = time.monotonic()
         made = Client(server.url, server.key, contract()).post(INVITES, {"email": "lee@example.org"}, 201).json()["invite"]
-        assert made["email_sent"] is False and time.monotonic() - began < 12
+        assert made["email_sent"] is False and time.monotonic() - began < 25  # clients wait 30 s
         assert "a secret of the mail server" not in server.log.read_text()
     finally:
         server.stop()

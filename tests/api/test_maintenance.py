@@ -113,7 +113,7 @@ def test_backup_of_a_live_folder_and_restore(served, tmp_path):
     assert copied(run("backup", "--output", tmp_path / "backup", data=server.folder)) == [6, 6]
     client.delete(f"/images/{client.images[5]['id']}?permanent=true")
     client.images.append(client.upload(client.made, "6.png", picture(6), content_type="image/png"))
-    with sqlite3.connect(server.folder / "pictograph.db") as db:
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=60) as db:
         db.execute("DELETE FROM uploads")  # else they keep the deleted image's bytes for a day
     assert copied(run("backup", "--output", tmp_path / "backup", data=server.folder)) == [6, 1]  # the second one takes only what is new
     before = facts(client)
@@ -205,7 +205,7 @@ def test_check_names_lost_bytes(served, tmp_path):
 def test_check_mends_what_is_derived(served):
     server, client = served
     before = facts(client)
-    with sqlite3.connect(server.folder / "pictograph.db") as db:
+    with sqlite3.connect(server.folder / "pictograph.db", timeout=60) as db:
         db.execute("UPDATE projects SET image_count = 99, completed_image_count = 7, total_size = 1, archived_images = 5")
         db.execute("UPDATE organizations SET image_count = 1, storage_bytes = 2")
         db.execute("UPDATE credit_ledger SET balance_after = balance_after + 1")

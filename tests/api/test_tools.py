@@ -68,7 +68,7 @@ def test_tools_use_no_operation_that_is_not_listed(owner, server, image):
 
 def wait_for_line(server, request_id, after):
     """The lines of the log between those two requests, once both are written."""
-    for _ in range(100):
+    for _ in range(600):
         text = server.log.read_text().partition(after)[2].partition("\n")[2]
         if request_id in text:
             return [json.loads(line) for line in text[:text.index(request_id)].splitlines()[:-1] if line.startswith("{")]
