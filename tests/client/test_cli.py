@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import termios
+import threading
 import time
 import urllib.parse
 
@@ -143,12 +144,12 @@ def test_ctrl_c_at_the_hidden_prompt_gives_the_terminal_back(server, tmp_path):
     terminal, end = pty.openpty()
     try:
         process = subprocess.Popen([CLI, "login"], stdin=end, stdout=end, stderr=end, env=server.environment(HOME=str(tmp_path)))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while termios.tcgetattr(end)[3] & termios.ECHO:
             assert time.monotonic() < deadline, "typing is shown"
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
         assert termios.tcgetattr(end)[3] & termios.ECHO
     finally:
         os.close(terminal)
@@ -164,12 +165,13 @@ def test_init_writes_once(server, tmp_path):
 
 
 def test_ctrl_c_ends_soon_with_130(server):
-    server.answers["GET models/"] = lambda asked: time.sleep(5) or (200, {"models": []})
+    came, over = threading.Event(), threading.Event()
+    server.answers["GET models/"] = lambda asked: came.set() or over.wait(60) and (200, {"models": []})
     process = subprocess.Popen([CLI, "models", "list"], env=server.environment(), stderr=subprocess.PIPE, text=True)
-    time.sleep(0.5)
+    assert came.wait(30)
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    assert process.wait(10) == 130 and time.monotonic() - started < 2
+    assert process.wait(30) == 130 and not over.is_set()
+    over.set()
     assert process.stderr.read() == "interrupted\n"
 
 
@@ -347,7 +349,7 @@ def test_a_retry_in_a_crowd_keeps_its_key(server, tmp_path):
     started = time.monotonic()
     done = server.cli("datasets", "upload", "cars", tmp_path)
     assert json.loads(done.stdout)["images_uploaded"] == 20
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 15  # one after the other they would wait for 15 s at least
     keys = {}
     for asked in server.asked:
         if asked.route == "POST images/register":
@@ -474,7 +476,7 @@ def test_waiting_ends_in_time(server):
     started = time.monotonic()
     done = server.cli("train", "start", "cars", "-p", "yolox", "--timeout", "2")
     assert done.returncode == 1 and "did not end in 2 s (status=408" in done.stderr
-    assert 2 <= time.monotonic() - started < 5
+    assert 2 <= time.monotonic() - started < 30
 
 
 def test_a_run_that_is_not_waited_for(server):

@@ -39,7 +39,7 @@ def test_backoff_grows_and_gives_up(server):
     with Client(server.url, retries=2) as client:
         assert client.balance() == "ServerError"
     assert len(server.asked) == 3
-    assert 0.75 + 1.5 <= time.monotonic() - started <= 1.25 + 2.5 + 1
+    assert 0.75 + 1.5 <= time.monotonic() - started <= 1.25 + 2.5 + 20  # a machine may be busy
 
 
 def test_a_short_429_is_slept_a_long_one_is_not(server):
@@ -52,7 +52,7 @@ def test_a_short_429_is_slept_a_long_one_is_not(server):
         started = time.monotonic()
         assert client.balance() == "RateLimitError"
         assert client.error.retry_after == 121
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 60
 
 
 def test_every_post_carries_one_key_over_its_retries(server):
@@ -119,22 +119,25 @@ def test_nobody_there():
 
 
 def test_silence_times_out(server):
-    server.answers[BALANCE] = lambda asked: time.sleep(1.5) or GOOD
+    over = threading.Event()
+    server.answers[BALANCE] = lambda asked: over.wait(60) and GOOD
     with Client(server.url, retries=0, timeout=0.3) as client:
-        started = time.monotonic()
         assert client.balance() == "RequestTimeoutError"
-        assert time.monotonic() - started < 1.2
+        assert not over.is_set()
+    over.set()
 
 
 def test_cancelling_ends_a_call_and_a_wait_between_tries(server):
-    for answer in (lambda asked: time.sleep(3) or GOOD, lambda asked: (503, error("x", "later"))):
+    over = threading.Event()
+    for answer in (lambda asked: over.wait(60) and GOOD, lambda asked: (429, error("x", "later"), {"Retry-After": "60"})):
         server.answers[BALANCE] = answer
         stop = threading.Event()
         threading.Timer(0.4, stop.set).start()
-        with Client(server.url, retries=3, timeout=20, cancelled=lambda _: stop.is_set()) as client:
+        with Client(server.url, retries=3, timeout=60, cancelled=lambda _: stop.is_set()) as client:
             started = time.monotonic()
             assert client.balance() == "Cancelled"
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 30
+        over.set()
 
 
 def test_many_threads_share_a_client(server):
