@@ -43,6 +43,15 @@ bool text_is_utf8(const char *text, size_t size) {
     return true;
 }
 
+int text_put_letter(uint32_t code, char out[4]) {
+    if (code < 0x80) return out[0] = (char)code, 1;
+    if (code < 0x800) return out[0] = (char)(0xC0 | code >> 6), out[1] = (char)(0x80 | (code & 0x3F)), 2;
+    if (code < 0x10000)
+        return out[0] = (char)(0xE0 | code >> 12), out[1] = (char)(0x80 | (code >> 6 & 0x3F)), out[2] = (char)(0x80 | (code & 0x3F)), 3;
+    out[0] = (char)(0xF0 | code >> 18), out[1] = (char)(0x80 | (code >> 12 & 0x3F)), out[2] = (char)(0x80 | (code >> 6 & 0x3F)), out[3] = (char)(0x80 | (code & 0x3F));
+    return 4;
+}
+
 char *text_mend_utf8(char *text) {
     size_t size = strlen(text);
     for (size_t i = 0, n; i < size; i += n ? n : 1) {

@@ -12,6 +12,8 @@ bool text_ends_with(const char *text, const char *suffix);
 bool text_equal_ignoring_case(const char *a, const char *b); /* ASCII letters only */
 /* True when the bytes are well-formed UTF-8: no surrogates, no overlong forms. */
 bool text_is_utf8(const char *text, size_t size);
+/* UTF-8 of a code point up to U+10FFFF: 1 to 4 bytes, no NUL after them. */
+int text_put_letter(uint32_t code, char out[4]);
 /* Makes a '?' of each byte that belongs to no well-formed sequence, as where "%.100s" cut one. Returns text. */
 char *text_mend_utf8(char *text);
 /* Code points in well-formed UTF-8; the unit of the contract's minLength and maxLength. */

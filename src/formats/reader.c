@@ -66,6 +66,7 @@ static void make_utf8(Buffer *text) {
     bool big = text->size >= 2 && bytes[0] == 0xfe && bytes[1] == 0xff, little = text->size >= 2 && bytes[0] == 0xff && bytes[1] == 0xfe;
     if (!big && !little) return;
     Buffer utf8;
+    char letter[4];
     buffer_init(&utf8, SIZE_MAX / 2);
     buffer_reserve(&utf8, 1); /* there is a text, if an empty one */
     for (size_t i = 2, size = text->size; i + 1 < size; i += 2) {
@@ -73,11 +74,7 @@ static void make_utf8(Buffer *text) {
         bool is_pair = code >> 10 == 0xd800 >> 10 && next >> 10 == 0xdc00 >> 10;
         if (is_pair) code = 0x10000 + ((code & 0x3ff) << 10 | (next & 0x3ff)), i += 2;
         else if (code >> 11 == 0xd800 >> 11) code = 0xfffd;
-        if (code < 0x80) buffer_append_byte(&utf8, (char)code);
-        else if (code < 0x800) buffer_append(&utf8, (char[]){(char)(0xc0 | code >> 6)}, 1);
-        else if (code < 0x10000) buffer_append(&utf8, (char[]){(char)(0xe0 | code >> 12), (char)(0x80 | (code >> 6 & 0x3f))}, 2);
-        else buffer_append(&utf8, (char[]){(char)(0xf0 | code >> 18), (char)(0x80 | (code >> 12 & 0x3f)), (char)(0x80 | (code >> 6 & 0x3f))}, 3);
-        if (code >= 0x80) buffer_append_byte(&utf8, (char)(0x80 | (code & 0x3f)));
+        buffer_append(&utf8, letter, (size_t)text_put_letter(code, letter));
     }
     buffer_clear(text);
     *text = utf8;

@@ -373,6 +373,10 @@ static void texts_may_be_utf16(void **state) {
         utf16_file("yolo/images/a.txt", "0 0.5 0.5 0.5 0.5\r\n", big);
         assert_string_equal(test_read(&t, "yolo"), "yolo\n/ a.png 100x100 none: 1 " CAFE " bbox 25,25,50,50\n");
     }
+    /* halves of pairs become U+FFFD, half a letter at the end goes */
+    static const char HALVES[] = "\xff\xfe" "f\0i\0l\0e\0n\0a\0m\0e\0,\0n\0a\0m\0e\0,\0x\0,\0y\0,\0w\0,\0h\0\n\0" "a\0.\0p\0n\0g\0,\0\x3d\xd8z\0\0\xde,\0" "1\0,\0" "2\0,\0" "3\0,\0" "4\0" "5";
+    test_file_bytes(&t, "csv/a.csv", HALVES, sizeof HALVES - 1);
+    assert_string_equal(test_read(&t, "csv"), "csv\n/ a.png 90x90 none: line 2 \xef\xbf\xbdz\xef\xbf\xbd bbox 1,2,3,4\n");
 }
 
 /* Long texts are read piece by piece: wherever the pieces of this one end, it says the same. `hole` marks where it becomes longer by `filling`. */

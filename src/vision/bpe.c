@@ -69,7 +69,7 @@ static uint32_t stand_in(int byte) {
 static void read_bytes(Bpe *bpe, const StringMap *map) {
     for (int b = 0; b < 256; b++) {
         char text[sizeof END_OF_WORD + 4];
-        int length = letter_put(stand_in(b), text);
+        int length = text_put_letter(stand_in(b), text);
         text[length] = '\0';
         bpe->bytes[0][b] = token_of(map, text);
         memcpy(text + length, END_OF_WORD, sizeof END_OF_WORD);
@@ -200,7 +200,7 @@ static size_t encode_word(const Bpe *bpe, const char *word, size_t length, int32
 /* In small letters. Returns the length. */
 static size_t lower(const char *phrase, char *out, size_t room) {
     size_t length = 0;
-    while (*phrase && length + 4 < room) length += (size_t)letter_put(letter_small(letter_next(&phrase)), out + length);
+    while (*phrase && length + 4 < room) length += (size_t)text_put_letter(letter_small(letter_next(&phrase)), out + length);
     out[length] = '\0';
     return length;
 }

@@ -10,6 +10,7 @@
 // clang-format on
 
 #include "vision/bpe.h"
+#include "base/text.h"
 #include "vision/letters.h"
 #include "base/banned.h"
 
@@ -107,7 +108,7 @@ static void letters_are_what_unicode_says(void **state) {
         const char *p = text;
         assert_int_equal(letter_kind(CASES[i].code), CASES[i].kind);
         assert_int_equal(letter_small(CASES[i].code), CASES[i].small);
-        text[letter_put(CASES[i].code, text)] = '\0';
+        text[text_put_letter(CASES[i].code, text)] = '\0';
         assert_int_equal(letter_next(&p), CASES[i].code);
         assert_int_equal(*p, '\0');
     }

@@ -76,12 +76,3 @@ uint32_t letter_next(const char **p) {
     *p += good ? more + 1 : 1;
     return good && code <= 0x10FFFF ? code : 0xFFFD;
 }
-
-int letter_put(uint32_t code, char out[4]) {
-    if (code < 0x80) return out[0] = (char)code, 1;
-    if (code < 0x800) return out[0] = (char)(0xC0 | code >> 6), out[1] = (char)(0x80 | (code & 0x3F)), 2;
-    if (code < 0x10000)
-        return out[0] = (char)(0xE0 | code >> 12), out[1] = (char)(0x80 | (code >> 6 & 0x3F)), out[2] = (char)(0x80 | (code & 0x3F)), 3;
-    out[0] = (char)(0xF0 | code >> 18), out[1] = (char)(0x80 | (code >> 12 & 0x3F)), out[2] = (char)(0x80 | (code >> 6 & 0x3F)), out[3] = (char)(0x80 | (code & 0x3F));
-    return 4;
-}

@@ -11,5 +11,3 @@ uint32_t letter_small(uint32_t code);
 
 /* The code point at *p of UTF-8 text, and moves on behind it; a byte that begins none counts as U+FFFD. */
 uint32_t letter_next(const char **p);
-/* UTF-8 of a code point up to U+10FFFF: 1 to 4 bytes, no NUL after them. */
-int letter_put(uint32_t code, char out[4]);
