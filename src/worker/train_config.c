@@ -69,7 +69,9 @@ static void check_number(const NumberRow *row, yyjson_val *value, const FieldPat
 static void check_choice(yyjson_val *config, const char *name, bool (*is_one)(const char *), const char *those, const FieldPath *path, FieldErrors *errors) {
     yyjson_val *value = yyjson_obj_get(config, name);
     FieldPath field = FIELD_IN(path, name);
-    if (!value || yyjson_is_null(value) || (yyjson_is_str(value) && is_one(yyjson_get_str(value)))) return;
+    const char *text = yyjson_get_str(value);
+    bool whole = text && strlen(text) == yyjson_get_len(value); /* no NUL in it */
+    if (!value || yyjson_is_null(value) || (whole && is_one(text))) return;
     field_error(errors, &field, value, "value_error", "Input should be one of %s", those);
 }
 

@@ -167,7 +167,7 @@ def test_refused_runs(owner, filled, jpeg):
     owner.post("/training/", {"dataset_name": filled["name"], "export_name": "nope", "pipeline_type": "yolox"}, 404)
     start(owner, filled, config={"epochs": 0}, expect=422)
     start(owner, filled, config={"epochs": "many"}, expect=422)
-    for field, bad in (("model_size", "huge"), ("model_size", 7), ("precision", "float16"), ("learning_rate", 11), ("start_size", 8), ("validation_fraction", 1), ("mosaic", "yes"),
+    for field, bad in (("model_size", "huge"), ("model_size", 7), ("model_size", "nano\x00"), ("precision", "float16"), ("learning_rate", 11), ("start_size", 8), ("validation_fraction", 1), ("mosaic", "yes"),
                        ("mixup", 2), ("horizontal_flip", -1), ("vertical_flip", []), ("seed", "x"), ("max_seconds", 7201), ("image_size", 31), ("batch_size", 0)):
         reply = start(owner, filled, config={**SMALL, field: bad}, expect=422)
         assert reply["detail"][0]["loc"] == ["body", "config", field], reply

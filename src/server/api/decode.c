@@ -182,6 +182,12 @@ const char *read_string(Decoder *d, const FieldPath *at, yyjson_val *value, Stri
     return NULL;
 }
 
+/* Text that is to be a number, a word or a time; "" when a NUL would end it early. */
+static const char *text_of(yyjson_val *value) {
+    const char *text = yyjson_get_str(value);
+    return strlen(text) == yyjson_get_len(value) ? text : "";
+}
+
 static bool is_number_text(const char *text) {
     text += *text == '-';
     return *text && text[strspn(text, "0123456789")] == '\0';
@@ -191,7 +197,7 @@ static bool is_number_text(const char *text) {
 static bool to_int(Decoder *d, const FieldPath *at, yyjson_val *value, int64_t *out, bool *fits) {
     *fits = true;
     if (d->from_text && yyjson_is_str(value)) {
-        const char *text = yyjson_get_str(value);
+        const char *text = text_of(value);
         if (text_to_int(text, out)) return true;
         if (!is_number_text(text)) {
             field_error(d->errors, at, value, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
@@ -250,7 +256,7 @@ bool read_int(Decoder *d, const FieldPath *at, yyjson_val *value, int64_t minimu
 bool read_number(Decoder *d, const FieldPath *at, yyjson_val *value, NumberRule rule, double *out) {
     double number = yyjson_get_num(value);
     if (d->from_text && yyjson_is_str(value)) {
-        if (!text_to_number(yyjson_get_str(value), &number)) {
+        if (!text_to_number(text_of(value), &number)) {
             field_error(d->errors, at, value, "float_parsing", "Input should be a valid number, unable to parse string as a number");
             return false;
         }
@@ -283,7 +289,7 @@ bool read_bool(Decoder *d, const FieldPath *at, yyjson_val *value, bool *out) {
         return false;
     }
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
-        if (text_equal_ignoring_case(yyjson_get_str(value), WORDS[i])) {
+        if (text_equal_ignoring_case(text_of(value), WORDS[i])) {
             *out = i % 2;
             return true;
         }
@@ -303,7 +309,7 @@ bool read_time(Decoder *d, const FieldPath *at, yyjson_val *value, int64_t *out)
         field_wrong_type(d->errors, at, value, FIELD_STRING);
         return false;
     }
-    if (strlen(yyjson_get_str(value)) == yyjson_get_len(value) && text_to_time(d->arena, yyjson_get_str(value), out)) return true;
+    if (text_to_time(d->arena, text_of(value), out)) return true;
     field_error(d->errors, at, value, "datetime_parsing", "Input should be a valid date and time, such as 2026-04-19T10:15:30Z");
     return false;
 }

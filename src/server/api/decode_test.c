@@ -283,6 +283,9 @@ static void test_query_words(void **state) {
     assert_string_equal(exports->dataset_name, "a b/c");
     assert_int_equal(decode_query_of("getDatasetByName", "include_images=maybe", &dataset), STATUS_VALIDATION_ERROR);
     assert_string_equal(summary(), "query.include_images bool_parsing");
+    ListProjectsInput *projects;
+    assert_int_equal(decode_query_of("listProjects", "limit=5%00x&offset=1%00", &projects), STATUS_VALIDATION_ERROR);
+    assert_string_equal(summary(), "query.include_images bool_parsing; query.limit int_parsing; query.offset int_parsing");
 }
 
 static void test_form(void **state) {
