@@ -1,9 +1,10 @@
 """Batches whose classes are tags: by the model that describes images, into their automatic tags."""
+import contextlib
 import sqlite3
-import time
 
 import pytest
-from server import ROOT
+from server import ROOT, once
+from test_search import DESCRIBED_WITHIN
 from test_text_prompts import photo, start
 
 pytestmark = pytest.mark.skipif(not (ROOT / "build/deps/models/efficientnet_lite0.onnx").exists(), reason="efficientnet_lite0 is not installed: tools/setup models")
@@ -73,13 +74,9 @@ def test_tags_stay_when_everything_is_described(owner, photos, server):
     project, images = photos
     run(owner, project, ["chelsea.jpg"], [], model_id="efficientnet_lite0", top_k=6, confidence_threshold=0.0005)
     found = tags(owner, images["chelsea"])
-    deadline = time.monotonic() + 60
-    while True:
-        with sqlite3.connect(server.folder / "pictograph.db", timeout=30) as db:
-            if db.execute("SELECT count(*) FROM description_queue WHERE project_id = ?", [project["id"]]).fetchone()[0] == 0:
-                break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    with contextlib.closing(sqlite3.connect(server.folder / "pictograph.db", timeout=60)) as db:
+        waits = "SELECT count(*) FROM description_queue WHERE project_id = ?"
+        once(lambda: db.execute(waits, [project["id"]]).fetchone()[0], lambda count: count == 0, DESCRIBED_WITHIN)
     assert tags(owner, images["chelsea"]) == found
 
 
