@@ -65,7 +65,8 @@ AMBIGUOUS = {
 }
 
 
-REFUSED_BY_NEWER_LIBRARIES = ("length and chunks", "other encoding", "chunks")  # libmicrohttpd 1.0 of Debian 13, before any request exists
+REFUSED_BY_NEWER_LIBRARIES = ("length and chunks", "other encoding", "chunks", "blank before the colon", "blank before the other colon", "carriage return in a value",
+                              "folded length", "folded encoding")  # libmicrohttpd 1.0 of Debian 13, before any request exists
 
 
 def library_version():
