@@ -42,7 +42,7 @@ class Server:
 
     def command(self, *words, check=True):
         named = 2 if words[0] in ("org", "credits", "model") else 1
-        done = subprocess.run([BIN / "pictographd", *words[:named], "--data", self.folder, *words[named:]], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([BIN / "pictographd", *words[:named], "--data", self.folder, *words[named:]], capture_output=True, text=True, timeout=300)
         if check:
             assert done.returncode == 0, f"pictographd {words}: {done.stderr}"
             return done.stdout

@@ -114,7 +114,7 @@ def run_page(page):
             environment = {"PATH": f"{BIN}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "PICTOGRAPH_BASE_URL": server.url,
                            "PICTOGRAPH_API_KEY": server.key, "PICTOGRAPH_DATA": str(server.folder), **(settings or {})}
             try:
-                done = subprocess.run(["bash", "-euo", "pipefail", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+                done = subprocess.run(["bash", "-euo", "pipefail", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
                 code, text = done.returncode, done.stdout[-1500:] + done.stderr[-3000:]
             except subprocess.TimeoutExpired as e:
                 code, text = -1, f"not done after {e.timeout:.0f} s: {(e.stderr or b'')[-2000:]!r}"

@@ -202,7 +202,7 @@ def weights(owner, server, filled, tmp_path_factory):
     signed = owner.get(f"/exports/{filled['name']}/e/download").json()["download_url"]
     (folder / "e.zip").write_bytes(owner.fetch(signed).content)
     (folder / "RUN.json").write_text(json.dumps({"data": str(folder / "e.zip"), "output": str(folder / "out"), "config": {**SMALL, "epochs": 1}}))
-    subprocess.run([BIN / "pictograph-train", folder / "RUN.json"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+    subprocess.run([BIN / "pictograph-train", folder / "RUN.json"], check=True, stdout=subprocess.DEVNULL, timeout=600)
     data = (folder / "out" / "checkpoint.safetensors").read_bytes()
     size = int.from_bytes(data[:8], "little")
     model = {}

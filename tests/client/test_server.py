@@ -33,7 +33,7 @@ def pictograph(served):
     url, key = served
 
     def run(*words, fails=False, stream="stdout"):
-        done = subprocess.run([CLI, *map(str, words)], capture_output=True, text=True, timeout=120,
+        done = subprocess.run([CLI, *map(str, words)], capture_output=True, text=True, timeout=600,
                               env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PICTOGRAPH_API_KEY": key, "PICTOGRAPH_BASE_URL": url, "PICTOGRAPH_BIN": str(BIN)})
         assert (done.returncode != 0) == fails, done.stderr
         return done.stderr if fails or stream == "stderr" else json.loads(done.stdout) if done.stdout[:1] in "[{" else done.stdout

@@ -21,7 +21,7 @@ name = "client-" + uuid.uuid4().hex[:8]
 EPOCHS = int(os.environ.get("PICTOGRAPH_TEST_EPOCHS", 60))
 LEARNT = EPOCHS >= 60  # fewer end in a model that finds nothing
 KEEP = "PICTOGRAPH_TEST_KEEP" in os.environ
-PATIENCE = float(os.environ.get("PICTOGRAPH_TEST_PATIENCE", 60))  # seconds for descriptions
+PATIENCE = float(os.environ.get("PICTOGRAPH_TEST_PATIENCE", 300))  # seconds for descriptions
 
 
 def scene(path, seed):

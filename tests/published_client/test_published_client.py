@@ -43,7 +43,7 @@ def environment(version):
     return programs
 
 
-def drive(version, url, key, clip, variables, timeout=400):
+def drive(version, url, key, clip, variables, timeout=900):
     return subprocess.run([environment(version) / "python", pathlib.Path(__file__).with_name("drive.py"), clip], capture_output=True, text=True, timeout=timeout,
                           env={**os.environ, **variables, "PICTOGRAPH_API_KEY": key, "PICTOGRAPH_BASE_URL": url})
 
@@ -68,7 +68,7 @@ def test_command_line(version, tmp_path):
     environ = {**{k: v for k, v in os.environ.items() if k != "PICTOGRAPH_API_KEY"}, "HOME": str(tmp_path), "PICTOGRAPH_BASE_URL": server.url}
 
     def say(*words, code=0):
-        done = subprocess.run([environment(version) / "pictograph", *words], capture_output=True, text=True, timeout=120, env=environ, cwd=tmp_path)
+        done = subprocess.run([environment(version) / "pictograph", *words], capture_output=True, text=True, timeout=600, env=environ, cwd=tmp_path)
         assert done.returncode == code, f"{words}: {done.stdout[-500:]}{done.stderr[-1500:]}"
         return done.stderr if code else done.stdout
 

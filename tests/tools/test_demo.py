@@ -22,7 +22,7 @@ def demo(tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         return subprocess.run([tmp_path / "tree" / "tools" / "demo"], env={"PATH": "/usr/bin:/bin", "DATA": str(folder), "PORT": str(port)}, capture_output=True,
-                              text=True, timeout=120)
+                              text=True, timeout=600)
     return demo
 
 
