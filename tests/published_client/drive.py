@@ -1,6 +1,6 @@
 """Does with the published client (PyPI pictograph) what its documentation shows, against PICTOGRAPH_BASE_URL. Run by test_published_client.py in
 the environment of one version; raises at the first surprise. tests/soak sets PICTOGRAPH_TEST_EPOCHS to train in a second, and PICTOGRAPH_TEST_KEEP
-to find afterwards what was stored, and PICTOGRAPH_TEST_PATIENCE where faults hold the server up."""
+to find afterwards what was stored."""
 import datetime
 import os
 import pathlib
@@ -21,7 +21,7 @@ name = "client-" + uuid.uuid4().hex[:8]
 EPOCHS = int(os.environ.get("PICTOGRAPH_TEST_EPOCHS", 60))
 LEARNT = EPOCHS >= 60  # fewer end in a model that finds nothing
 KEEP = "PICTOGRAPH_TEST_KEEP" in os.environ
-PATIENCE = float(os.environ.get("PICTOGRAPH_TEST_PATIENCE", 300))  # seconds for descriptions
+PATIENCE = 300  # seconds, for descriptions above all
 
 
 def scene(path, seed):

@@ -137,7 +137,7 @@ def with_faults(base, rounds, library):
             for n in range(1, rounds + 1):
                 began = time.monotonic()
                 faults.rate(0.01)
-                well, of, said = play(ledger.url, keys, clip, {**variables, "PICTOGRAPH_TEST_KEEP": "1", "PICTOGRAPH_TEST_PATIENCE": "300"})
+                well, of, said = play(ledger.url, keys, clip, {**variables, "PICTOGRAPH_TEST_KEEP": "1"})
                 faults.rate(0)
                 failed = sum(count for status, count in ledger.statuses.items() if status >= 500)
                 show(round=n, suites=f"{well}/{of}", seconds=time.monotonic() - began, **{"5xx": failed}, faults=faults.count(), kills=killer.count, **size(server))
