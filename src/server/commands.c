@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -215,6 +217,12 @@ static void block_signals(sigset_t *out) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Keys of other services lie in memory, which a core dump would write to the disk. The limit 1 is Linux's word for none at all: 0 does not keep one from a
+ * program that core_pattern names (fs/coredump.c). */
+static void forbid_core_dumps(void) {
+    if (setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1}) != 0) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 Status command_serve(const Options *options, Arena *arena, Error *err) {
     Config config;
     Server server = {0};
@@ -224,6 +232,7 @@ Status command_serve(const Options *options, Arena *arena, Error *err) {
     if (status == STATUS_OK) status = need_data_folder(options, arena, err);
     if (status == STATUS_OK) status = lock_folder(options->data, &lock, arena, err);
     if (status == STATUS_OK) {
+        forbid_core_dumps();
         block_signals(&signals);
         status = server_open(&server, &config, err);
     }

@@ -1,5 +1,8 @@
 """Imports from V7 and Roboflow against stand-ins (sources.py)."""
 import concurrent.futures
+import os
+import resource
+import signal
 import time
 
 import pytest
@@ -119,6 +122,20 @@ def test_rejected_key(owner, place, sources, provider):
         body = start(owner, provider, wrong, [{"id": "101", "name": "Refused", "slug": "refused"}], 401)
         assert body["error_code"] == "provider_auth_failed" and wrong not in str(body)
     nothing_holds(place, "wrong-secret-of-the-source")
+
+
+def test_a_crash_leaves_no_key_on_the_disk(sources, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server = Server(tmp_path / "data")
+    usual = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (usual[1], usual[1]))
+    try:
+        server.start(**sources.settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, usual)
+    os.kill(server.process.pid, signal.SIGQUIT)  # dumps core, and no sanitizer takes it
+    _, status = os.waitpid(server.process.pid, 0)
+    assert os.WTERMSIG(status) == signal.SIGQUIT and not os.WCOREDUMP(status)
 
 
 def test_source_misbehaves(owner, place, sources, tmp_path):
