@@ -80,7 +80,7 @@ def vision():
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory):
-    worker = Worker(BUILD / "src/media/pictograph-media", "--write", "/tmp")
+    worker = Worker(BUILD / "src/media/pictograph-media", "--write", tmp_path_factory.getbasetemp())
     yield worker
     worker.close()
 
