@@ -199,7 +199,7 @@ static void text_knows_utf8(void **state) {
     assert_true(text_to_int("-12", &n) && n == -12);
     assert_false(text_to_int("12x", &n) || text_to_int("99999999999999999999", &n) || text_to_int(" 1", &n));
     assert_true(text_to_number("1e-3", &d) && d == 1e-3);
-    assert_false(text_to_number("nan", &d) || text_to_number("inf", &d) || text_to_number("", &d));
+    assert_false(text_to_number("nan", &d) || text_to_number("inf", &d) || text_to_number("", &d) || text_to_number("0x1p3", &d));
 }
 
 static void files_appear_whole(void **state) {

@@ -118,7 +118,7 @@ bool text_to_int(const char *text, int64_t *out) {
 }
 
 bool text_to_number(const char *text, double *out) {
-    if (!text || !*text || isspace((unsigned char)*text)) return false;
+    if (!text || !*text || isspace((unsigned char)*text) || strpbrk(text, "xX")) return false; /* strtod takes 0x1 */
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end || !isfinite(value)) return false;
