@@ -135,6 +135,9 @@ def test_mcp_says_how_much_of_a_large_result_fits(owner, jpeg):
     pages = [use(owner, "get_dataset", {"name": project["name"], "include_images": True, "images_limit": fits, "images_offset": at})["images"] for at in (0, fits)]
     assert [len(page) for page in pages] == [fits, 256 - fits] and fits > 100 and len({i["id"] for page in pages for i in page}) == 256
     assert told["_message"].endswith(", and what comes after that is had by images_offset.")
+    owner.post(f"/annotations/{image['id']}", {"annotations": [{**BOX, "id": str(i)} for i in range(1000)]})
+    told = use(owner, "get_annotations", {"image_uuid": image["id"]})
+    assert told["_truncated"] and told["_message"].endswith("; it is had over HTTP, with the same key."), "it has no limit"
 
 
 def test_mcp_offers_all_tools(owner):

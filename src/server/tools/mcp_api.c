@@ -160,9 +160,9 @@ static void answer_truncated(Message *m, yyjson_val *tool, const Buffer *result)
     Arena *arena = &m->rq->arena;
     const char *limit = argument_ending(tool, "limit"), *offset = argument_ending(tool, "offset");
     size_t fitting = limit ? fitting_entries(result) : 0;
-    const char *how = fitting ? arena_printf(arena, ": %s %zu would fit%s%s", limit, fitting, offset ? ", and what comes after that is had by " : "", offset ? offset : "") : "";
-    const char *text = arena_printf(arena, "{\"_truncated\":true,\"_message\":\"The result is too large for a conversation; narrow it down by a limit or a filter%s.\",\"_size_chars\":%zu}",
-                                    how, result->size);
+    const char *how = limit ? "narrow it down by a limit or a filter" : "it is had over HTTP, with the same key";
+    if (fitting) how = arena_printf(arena, "%s: %s %zu would fit%s%s", how, limit, fitting, offset ? ", and what comes after that is had by " : "", offset ? offset : "");
+    const char *text = arena_printf(arena, "{\"_truncated\":true,\"_message\":\"The result is too large for a conversation; %s.\",\"_size_chars\":%zu}", how, result->size);
     answer_result(m, text, strlen(text), false);
 }
 
