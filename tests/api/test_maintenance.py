@@ -176,6 +176,7 @@ def test_what_is_no_backup(served, tmp_path):
     (tmp_path / "full" / "photo.jpg").write_bytes(b"mine")
     assert "holds no backup" in run("backup", "--output", tmp_path / "full", data=server.folder, code=2)
     assert "served" in run("backup", "--output", server.folder, data=server.folder, code=2)
+    assert "served" in run("restore", "--from", server.folder, data=tmp_path / "new", code=2)
     (tmp_path / "link").symlink_to(server.folder / "objects", target_is_directory=True)
     for inside in (server.folder / "backup", server.folder / "a" / ".." / "b", tmp_path / "link" / "deep"):
         assert "lies inside" in run("backup", "--output", inside, data=server.folder, code=2) and not inside.exists()

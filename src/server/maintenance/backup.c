@@ -170,6 +170,12 @@ static Status check_outside(const char *path, const char *folder, Error *err) {
     return inside ? error_set(err, STATUS_CONFIGURATION, "%s lies inside %s: name a folder outside of it", path, folder) : STATUS_OK;
 }
 
+/* The database of such a folder may lie in two files, of which a copy would take one; and it is no place for a copy. */
+static Status check_not_served(const char *path, Arena *arena, Error *err) {
+    if (!file_exists(arena_printf(arena, "%s/serve.lock", path))) return STATUS_OK;
+    return error_set(err, STATUS_CONFIGURATION, "%s is a data folder that was served, not a backup", path);
+}
+
 /* --- backup --- */
 
 /* Objects that the backup's database does not name any more. */
@@ -220,8 +226,7 @@ Status backup_make(const char *data, const char *output, FILE *out, Error *err) 
     Status status = file_make_directories(output, 0700, err);
     if (status == STATUS_OK && !is_empty(output) && !file_exists(arena_printf(&arena, "%s/pictograph.db", output)) && !file_exists(arena_printf(&arena, "%s/pictograph.db.new", output)))
         status = error_set(err, STATUS_CONFIGURATION, "%s is not empty and holds no backup", output);
-    if (status == STATUS_OK && file_exists(arena_printf(&arena, "%s/serve.lock", output)))
-        status = error_set(err, STATUS_CONFIGURATION, "%s is a data folder that was served, not a backup", output);
+    if (status == STATUS_OK) status = check_not_served(output, &arena, err);
     if (status == STATUS_OK) status = check_outside(output, data, err);
     if (status != STATUS_OK) rmdir(output); /* if it was made now */
     if (status == STATUS_OK) status = maintenance_pin(data, &pin, err);
@@ -259,6 +264,7 @@ Status backup_restore(const char *data, const char *backup, FILE *out, Error *er
     arena_init(&arena, 64 << 20);
     Status status = STATUS_OK;
     if (!file_exists(arena_printf(&arena, "%s/pictograph.db", backup))) status = error_set(err, STATUS_CONFIGURATION, "%s holds no backup", backup);
+    if (status == STATUS_OK) status = check_not_served(backup, &arena, err);
     if (status == STATUS_OK && file_exists(data) && !is_empty(data)) status = error_set(err, STATUS_CONFIGURATION, "%s is not empty: a backup is restored into a new folder", data);
     bool ours = status == STATUS_OK;
     if (status == STATUS_OK) status = file_make_directories(data, 0700, err);
