@@ -97,8 +97,12 @@ bool reader_finds_file(const Dataset *dataset, bool (*takes)(const Dataset *data
 /* The image that a label file speaks of: in the folder that mirrors the label's (Annotations or labels against JPEGImages or images), beside
  * it, or the only one of that name. named is a base name or relative path, with or without extension. NULL: not there. */
 TreeFile *reader_find_image(Reader *reader, const char *label_path, const char *named);
+/* The same where only the name without its extension is known. */
+TreeFile *reader_find_image_of_stem(Reader *reader, const char *label_path, const char *stem);
 /* Keeps the image at the expected place for this label file: no other finds it by its base name alone. Claim all, then find. */
 void reader_claim_image(Reader *reader, const char *label_path, const char *named);
+/* The same of the image whose stem the label file bears. */
+void reader_claim_image_of(Reader *reader, const char *label_path);
 /* Before the first image: sees to it that no two images get one place. */
 void reader_keep_places_apart(Reader *reader);
 /* An image struct for a file of the tree: folder, filename, path, split. In image_arena. */

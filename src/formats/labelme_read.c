@@ -184,7 +184,7 @@ static bool find_image(LabelmeReader *l, yyjson_val *root) {
     Reader *r = l->reader;
     const char *named = image_path(r, root), *stem = name_without_extension(&r->image_arena, file_base_name(l->file));
     TreeFile *file = named && *named ? reader_find_image(r, l->file, named) : NULL;
-    if (!file) file = reader_find_image(r, l->file, stem);
+    if (!file) file = reader_find_image_of_stem(r, l->file, stem);
     if (file && file->seen) {
         reader_leave_file_out(r, l->file, "a second label file of image %s; left out", file->path);
         return false;

@@ -123,20 +123,21 @@ static bool is_one_of(const char *const *words, const char *word, size_t length)
     return false;
 }
 
-/* The image at folder/named, whatever its extension when named has none of an image. */
-static TreeFile *find_at(const Tree *tree, Arena *arena, const char *folder, int folder_length, const char *named) {
-    static const char *const EXTENSIONS[] = {"", ".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".webp", ".tif", ".tiff", ".JPEG", ".PNG", ".gif", NULL};
+/* The image at folder/named, whatever its extension when named has none of an image. A stem never has one: "a.png" is of "a.png.jpg" before "a.png". */
+static TreeFile *find_at(const Tree *tree, Arena *arena, const char *folder, int folder_length, const char *named, bool is_stem) {
+    static const char *const EXTENSIONS[] = {"", ".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".webp", ".tif", ".tiff", ".JPEG", ".PNG", ".gif"};
+    enum { COUNT = sizeof EXTENSIONS / sizeof *EXTENSIONS };
     bool with_slash = folder_length && folder[folder_length - 1] != '/';
-    for (const char *const *extension = EXTENSIONS; *extension; extension++) {
-        if (**extension && name_is_image(named)) break;
-        TreeFile *file = tree_find(tree, arena_printf(arena, "%.*s%s%s%s", folder_length, folder, with_slash ? "/" : "", named, *extension));
+    for (size_t i = 0; i < (is_stem || !name_is_image(named) ? COUNT : 1); i++) {
+        const char *extension = EXTENSIONS[is_stem ? (i + 1) % COUNT : i];
+        TreeFile *file = tree_find(tree, arena_printf(arena, "%.*s%s%s%s", folder_length, folder, with_slash ? "/" : "", named, extension));
         if (file && file->is_image) return file;
     }
     return NULL;
 }
 
 /* Tries the label's folder with one part changed from a word for labels to a word for images: a/labels/b -> a/images/b. */
-static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label_path, const char *named) {
+static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label_path, const char *named, bool is_stem) {
     const char *slash = strrchr(label_path, '/');
     size_t folder_length = slash ? (size_t)(slash - label_path) : 0;
     for (const char *part = label_path; part < label_path + folder_length;) {
@@ -147,7 +148,7 @@ static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label
                 int after_length = (int)(label_path + folder_length - after);
                 if (!**word && after_length) after++, after_length--;
                 const char *folder = arena_printf(arena, "%.*s%s%.*s", (int)(part - label_path), label_path, *word, after_length, after);
-                TreeFile *file = find_at(tree, arena, folder, (int)strlen(folder), named);
+                TreeFile *file = find_at(tree, arena, folder, (int)strlen(folder), named, is_stem);
                 if (file) return file;
             }
         }
@@ -156,17 +157,17 @@ static TreeFile *find_mirrored(const Tree *tree, Arena *arena, const char *label
     return NULL;
 }
 
-static TreeFile *find_by_place(Reader *r, const char *label_path, const char *named) {
+static TreeFile *find_by_place(Reader *r, const char *label_path, const char *named, bool is_stem) {
     const char *slash = strrchr(label_path, '/');
     Arena scratch;
     if (!r->tree->image_count) return NULL; /* it would be looked for at a hundred places */
     arena_init(&scratch, SIZE_MAX);
     /* Where ours are is known, and a user's folder may be called images/ or labels/, too: beside the label (LabelMe), or below images/ (of a list at the root). */
     bool beside = r->tree->is_ours && r->keeps_folders, below = r->tree->is_ours && !slash && !beside;
-    TreeFile *file = beside ? NULL : below ? find_at(r->tree, &scratch, "images", 6, named) : find_mirrored(r->tree, &scratch, label_path, named);
-    if (!file) file = find_at(r->tree, &scratch, label_path, slash ? (int)(slash - label_path) : 0, named);
-    if (!file) file = find_at(r->tree, &scratch, "images", 6, named);
-    if (!file) file = find_at(r->tree, &scratch, "", 0, named);
+    TreeFile *file = beside ? NULL : below ? find_at(r->tree, &scratch, "images", 6, named, is_stem) : find_mirrored(r->tree, &scratch, label_path, named, is_stem);
+    if (!file) file = find_at(r->tree, &scratch, label_path, slash ? (int)(slash - label_path) : 0, named, is_stem);
+    if (!file) file = find_at(r->tree, &scratch, "images", 6, named, is_stem);
+    if (!file) file = find_at(r->tree, &scratch, "", 0, named, is_stem);
     arena_clear(&scratch);
     return file;
 }
@@ -180,19 +181,27 @@ static const char *plain_path(Reader *r, const char *named) {
     return path ? path : named;
 }
 
-void reader_claim_image(Reader *r, const char *label_path, const char *named) {
-    TreeFile *file = find_by_place(r, label_path, plain_path(r, named));
+static void claim(TreeFile *file) {
     if (file) file->claimed = true;
 }
 
-TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named) {
-    named = plain_path(r, named);
-    TreeFile *file = find_by_place(r, label_path, named);
+void reader_claim_image(Reader *r, const char *label_path, const char *named) { claim(find_by_place(r, label_path, plain_path(r, named), false)); }
+
+void reader_claim_image_of(Reader *r, const char *label_path) {
+    claim(find_by_place(r, label_path, name_without_extension(&r->image_arena, file_base_name(label_path)), true));
+}
+
+static TreeFile *find_image(Reader *r, const char *label_path, const char *named, bool is_stem) {
+    TreeFile *file = find_by_place(r, label_path, named, is_stem);
     if (file) return file;
-    file = tree_find_image_named(r->tree, file_base_name(named));
+    file = tree_find_image_named(r->tree, file_base_name(named), is_stem);
     if (!file) file = tree_find_image_below(r->tree, named);
     return file && !file->claimed ? file : NULL;
 }
+
+TreeFile *reader_find_image(Reader *r, const char *label_path, const char *named) { return find_image(r, label_path, plain_path(r, named), false); }
+
+TreeFile *reader_find_image_of_stem(Reader *r, const char *label_path, const char *stem) { return find_image(r, label_path, plain_path(r, stem), true); }
 
 /* Virtual path of an image: below the first folder that is named for images, else all of it. */
 static const char *virtual_path(Reader *r, Arena *arena, const char *path) {
@@ -419,7 +428,7 @@ Status reader_label_files(Reader *r, bool (*takes)(const Dataset *dataset, const
                           Status (*read)(Reader *reader, const char *file, const char *text, size_t size, Error *err), Error *err) {
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        if (takes(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
+        if (takes(r->dataset, file)) reader_claim_image_of(r, file->path);
         arena_reset(&r->image_arena);
     }
     Status status = STATUS_OK;

@@ -519,6 +519,20 @@ static void other_formats_in_the_folder_are_said(void **state) {
 }
 
 /* A label file in a folder of its own does not take the image that another one has by its place. */
+/* As programs leave them that put an extension on top of another. */
+static void images_with_two_extensions(void **state) {
+    (void)state;
+    static const char *const IMAGES[] = {"train/images/p.png.jpg", "valid/images/p.png.jpg", "valid/images/p.png", "valid/images/p.jpg.jpg"};
+    for (size_t i = 0; i < 4; i++) test_image(&t, arena_printf(&t.arena, "d/%s", IMAGES[i]), 10, 10);
+    test_file(&t, "d/data.yaml", "names: [car, bus]\n");
+    test_file(&t, "d/train/labels/p.png.txt", "0 0.5 0.5 0.2 0.2\n");
+    test_file(&t, "d/valid/labels/p.png.txt", "0 0.5 0.5 0.4 0.4\n");
+    test_file(&t, "d/valid/labels/p.txt", "1 0.5 0.5 0.2 0.2\n");
+    test_file(&t, "d/valid/labels/p.jpg.txt", "1 0.5 0.5 0.4 0.4\n");
+    assert_string_equal(test_read(&t, "d"), "yolo\n/train p.png.jpg 10x10 train: 1 car bbox 4,4,2,2\n/valid p.jpg.jpg 10x10 val: 1 bus bbox 3,3,4,4\n"
+                                            "/valid p.png.jpg 10x10 val: 1 car bbox 3,3,4,4\n/valid p.png 10x10 val: 1 bus bbox 4,4,2,2\n");
+}
+
 static void equal_names_in_two_folders(void **state) {
     (void)state;
     test_image(&t, "d/images/x/a.png", 100, 80);
@@ -589,6 +603,9 @@ static void yaml_as_people_write_it(void **state) {
     assert_int_equal(yaml_get(&yaml, "list")->count, 2);
     assert_true(yaml_get(&yaml, "last")->is_scalar);
     assert_null(yaml_get(&yaml, "y"));
+    yaml_read(&t.arena, "names: [\"caf\\xE9\", \"\\u0161\\U0001F600\", \"\\ud83d\\ude00\", \"\\N\\_\\L\\P\", \"\\ud83d \\u12 \\/\"]\n", &yaml); /* as Python and JSON write them */
+    static const char *const NAMES[] = {"caf\xc3\xa9", "\xc5\xa1\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", "\xc2\x85\xc2\xa0\xe2\x80\xa8\xe2\x80\xa9", "ud83d u12 /"};
+    for (size_t i = 0; i < 5; i++) assert_string_equal(yaml_get(&yaml, "names")->items[i].value, NAMES[i]);
 }
 
 static void sizes_from_headers(void **state) {
@@ -659,6 +676,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(texts_may_be_utf16, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_texts_are_read_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(csv_with_its_oddities, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(images_with_two_extensions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_names_in_two_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_composed_and_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(images_alone, set_up, tear_down),

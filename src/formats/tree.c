@@ -187,9 +187,10 @@ TreeFile *tree_find(const Tree *tree, const char *path) {
     return at == STRING_MAP_NONE || at == TREE_SEVERAL ? NULL : &tree->files[at];
 }
 
-TreeFile *tree_find_image_named(const Tree *tree, const char *base_name) {
+TreeFile *tree_find_image_named(const Tree *tree, const char *base_name, bool is_stem) {
     base_name = composer_form(tree->composer, base_name);
-    size_t at = string_map_get(&tree->by_name, base_name);
+    size_t at = is_stem ? string_map_get(&tree->by_stem, base_name) : STRING_MAP_NONE;
+    if (at == STRING_MAP_NONE) at = string_map_get(&tree->by_name, base_name);
     if (at == STRING_MAP_NONE) {
         Arena scratch;
         arena_init(&scratch, SIZE_MAX);

@@ -66,8 +66,8 @@ Status tree_finish(Tree *tree, Error *err);
 void tree_close(Tree *tree);
 /* The file of that path, else the one whose path is the same when both are composed; NULL when there is none. */
 TreeFile *tree_find(const Tree *tree, const char *path);
-/* The one image of that base name, else the one image of that stem; NULL when there is none or several. */
-TreeFile *tree_find_image_named(const Tree *tree, const char *base_name);
+/* The one image of that base name, else the one image of that stem (of a stem the other way round); NULL when there is none or several. */
+TreeFile *tree_find_image_named(const Tree *tree, const char *base_name, bool is_stem);
 /* The one image whose path ends with this one of folder and name; NULL when there is none or several. */
 TreeFile *tree_find_image_below(Tree *tree, const char *path);
 /* Path to open, in arena; NULL when it is not on disk. */

@@ -40,14 +40,14 @@ static xmlNode *child(const xmlNode *parent, const char *name) {
     return NULL;
 }
 
-/* Text of an element without blanks around it, in image_arena; NULL when it has none. */
+/* Text of an element without blanks around it, in image_arena; NULL when it has none. In our own files blanks are part of a filename. */
 static const char *text_of(Reader *r, const xmlNode *node) {
     xmlChar *content = node ? xmlNodeGetContent(node) : NULL;
     if (!content) return NULL;
     const char *start = (const char *)content;
-    start += strspn(start, " \t\r\n");
+    if (!r->tree->is_ours) start += strspn(start, " \t\r\n");
     size_t length = strlen(start);
-    while (length && strchr(" \t\r\n", start[length - 1])) length--;
+    while (!r->tree->is_ours && length && strchr(" \t\r\n", start[length - 1])) length--;
     const char *text = length ? arena_strndup(&r->image_arena, start, length) : NULL;
     xmlFree(content);
     return text;
@@ -100,7 +100,7 @@ static void read_object(Reader *r, DatasetImage *image, const char *file, const 
 /* The image that the file is about: by its filename, else by its own name, which tools that rename images keep in step. */
 static TreeFile *find_image(Reader *r, const char *file, const char *named, const char *stem) {
     TreeFile *image = named ? reader_find_image(r, file, named) : NULL;
-    return image ? image : reader_find_image(r, file, stem);
+    return image ? image : reader_find_image_of_stem(r, file, stem);
 }
 
 /* "Annotations/a/b.xml" about the missing "b.jpg" -> "a/b.jpg": the label files mirror the images. */
@@ -169,7 +169,7 @@ static void read_list(Reader *r, const TreeFile *list, const char *split) {
     for (char *rest = text.size ? text.data : NULL, *line; (line = strsep(&rest, "\n"));) {
         line[strcspn(line, " \t\r")] = '\0'; /* some lists say 1 or -1 after the name */
         if (!*line) continue;
-        TreeFile *image = reader_find_image(r, "Annotations/-", line);
+        TreeFile *image = reader_find_image_of_stem(r, "Annotations/-", line);
         if (image) reader_set_split(r, image, split);
         else missing++;
     }

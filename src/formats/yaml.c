@@ -2,7 +2,7 @@
 #include "formats/yaml.h"
 
 #include <ctype.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -51,29 +51,44 @@ static const char *skip_space(const char *p) {
     }
 }
 
-/* What JSON writes for a character, p at the letter behind its backslash; false for any other letter, which stands for itself. */
-static bool unescaped(const char *p, char *out, size_t *length) {
-    static const char LETTERS[] = "ntrbf", CHARACTERS[] = "\n\t\r\b\f";
+/* False when there are not so many digits, or they make no character. */
+static bool hexadecimal(const char *p, size_t digits, uint32_t *code) {
+    char text[9] = "";
+    if (strspn(p, "0123456789abcdefABCDEF") < digits) return false;
+    memcpy(text, p, digits);
+    *code = (uint32_t)strtoul(text, NULL, 16);
+    return *code && *code <= 0x10ffff;
+}
+
+/* The character that JSON or YAML writes so, p at the letter behind its backslash; false for any other letter, which stands for itself. */
+static bool unescaped(const char *p, uint32_t *code, size_t *length) {
+    static const char LETTERS[] = "ntrbfaveN_LP";
+    static const uint32_t CODES[] = {'\n', '\t', '\r', '\b', '\f', '\a', '\v', 27, 0x85, 0xa0, 0x2028, 0x2029};
+    size_t digits = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
     const char *letter = strchr(LETTERS, *p);
-    unsigned code;
-    bool is_code = *p == 'u' && strspn(p + 1, "0123456789abcdefABCDEF") >= 4 && sscanf(p + 1, "%4x", &code) == 1 && code > 0 && code < 0x80;
-    if (letter) *out = CHARACTERS[letter - LETTERS];
-    else if (is_code) *out = (char)code;
-    *length = is_code ? 5 : 1;
-    return letter || is_code;
+    uint32_t half;
+    *length = 1 + digits;
+    if (letter) *code = CODES[letter - LETTERS];
+    if (!digits || !hexadecimal(p + 1, digits, code)) return letter;
+    if (*code >> 11 != 0xd800 >> 11) return true;
+    if (*code >= 0xdc00 || p[5] != '\\' || p[6] != 'u' || !hexadecimal(p + 7, 4, &half) || half >> 10 != 0xdc00 >> 10) return false;
+    *code = 0x10000 + ((*code & 0x3ff) << 10 | (half & 0x3ff));
+    *length = 11;
+    return true;
 }
 
 /* After the opening quote; *end is set behind the closing one. */
 static const char *quoted(Arena *arena, const char *p, char quote, const char **end) {
-    char *text = arena_alloc(arena, strcspn(p, "\n") + 1), *out = text;
+    char *text = arena_alloc(arena, 2 * strcspn(p, "\n") + 1), *out = text; /* two bytes, "\\L", are three */
     while (*p && *p != '\n') {
         if (*p == quote) {
             if (quote != '\'' || p[1] != '\'') break;
             p++;
         } else if (quote == '"' && *p == '\\' && p[1] && p[1] != '\n') {
             size_t length;
-            if (unescaped(++p, out, &length)) {
-                out++;
+            uint32_t code = 0;
+            if (unescaped(++p, &code, &length)) {
+                out += text_put_letter(code, out);
                 p += length;
                 continue;
             }

@@ -290,7 +290,7 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
     const char *name = file_base_name(file->path);
     const char *stem = arena_strndup(&r->image_arena, name, strlen(name) - strlen(".txt"));
     if (!name_is_safe_path(stem)) stem = name; /* "..txt", of the image "..jpg" */
-    TreeFile *image_file = reader_find_image(r, file->path, stem);
+    TreeFile *image_file = reader_find_image_of_stem(r, file->path, stem);
     DatasetImage image;
     Buffer text;
     if (image_file && image_file->seen) {
@@ -315,7 +315,7 @@ static Status read_label_file(Reader *r, const TreeFile *file, Error *err) {
 /* A text of words is no label file, which is said where it bears an image's name; an empty one is, when it belongs to an image, or to one of those that
  * are all elsewhere. */
 static bool is_label_text(Reader *r, const TreeFile *file) {
-    bool has_image = reader_find_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path))) != NULL;
+    bool has_image = reader_find_image_of_stem(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path))) != NULL;
     bool in_labels = strstr(file->path, "labels/") != NULL;
     bool is = tree_size(r->tree, file) ? starts_as_label(r->tree, file) || in_labels : has_image || (in_labels && !r->tree->image_count);
     if (has_image && !is) reader_leave_file_out(r, file->path, "its first line is neither a box nor a polygon; the file is left out");
@@ -347,7 +347,7 @@ Status yolo_read(Reader *r, Error *err) {
     read_keypoint_shape(r, &yaml);
     for (size_t i = 0; i < r->tree->count; i++) {
         const TreeFile *file = &r->tree->files[i];
-        if (is_label(r->dataset, file)) reader_claim_image(r, file->path, name_without_extension(&r->image_arena, file_base_name(file->path)));
+        if (is_label(r->dataset, file)) reader_claim_image_of(r, file->path);
         arena_reset(&r->image_arena);
     }
     Status status = STATUS_OK;

@@ -127,11 +127,26 @@ static Status write_lists(YoloWriter *y, Error *err) {
     return status;
 }
 
-/* JSON texts are YAML texts in double quotes. */
+/* JSON texts are YAML texts in double quotes, but for what YAML takes for the end of a line (U+0085, U+2028, U+2029) and refuses as unprintable. */
+static void write_name(Buffer *out, const char *name) {
+    Buffer json;
+    JsonWriter j;
+    buffer_init(&json, (size_t)1 << 30);
+    json_writer_init(&j, &json);
+    json_string(&j, name);
+    for (const unsigned char *p = (const unsigned char *)buffer_text(&json); *p; p++) {
+        unsigned last = p[1] ? p[2] & 0x3f : 0, code = *p == 0x7f ? *p : *p == 0xc2 && p[1] < 0xa0 ? p[1] : 0;
+        if (*p == 0xe2 && p[1] == 0x80 && (last == 0x28 || last == 0x29)) code = 0x2000 | last;
+        if (*p == 0xef && p[1] == 0xbf && last >= 0x3e) code = 0xffc0 | last;
+        if (!code) buffer_append_byte(out, (char)*p);
+        else buffer_printf(out, "\\u%04x", code), p += code < 0x80 ? 0 : code < 0x800 ? 1 : 2;
+    }
+    buffer_clear(&json);
+}
+
 static Status write_yaml(YoloWriter *y, Error *err) {
     const DatasetInfo *info = y->writer->info;
     Buffer text;
-    JsonWriter j;
     buffer_init(&text, (size_t)1 << 30);
     buffer_append_text(&text, "# path: the folder of this file, seen from where the training runs\npath: .\n");
     const char *train = y->lists[0].size ? "train.txt" : "images", *val = y->lists[1].size ? "val.txt" : train;
@@ -140,8 +155,7 @@ static Status write_yaml(YoloWriter *y, Error *err) {
     buffer_printf(&text, "nc: %zu\nnames:%s\n", info->class_count, info->class_count ? "" : " {}");
     for (size_t i = 0; i < info->class_count; i++) {
         buffer_printf(&text, "  %zu: ", i);
-        json_writer_init(&j, &text);
-        json_string(&j, info->classes[i].name);
+        write_name(&text, info->classes[i].name);
         buffer_append_byte(&text, '\n');
     }
     Status status = zip_writer_bytes(y->writer->zip, "data.yaml", text.data, text.size, err);

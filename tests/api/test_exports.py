@@ -66,6 +66,15 @@ def test_formats(owner, filled, format):
     assert labels_of(zip_file, format) == {"cell": 2, "nucleus": 2}
 
 
+def test_names_of_classes_are_the_same_to_yaml(owner, jpeg):
+    names = ["yes", "~", "1.0", "a: b # c", "'a' \"b\" \\\\n", "caf\u00e9", "\U0001f600", "line\u0085end", "line\u2028end\u2029s", "delete\x7f\u009f", "none\ufffe\uffff", "\ufffd\ue000"]
+    project = owner.project(classes=names)
+    image = owner.upload(project, "a.jpg", jpeg)
+    owner.post(f"/annotations/{image['id']}", {"annotations": [{**BOX, "id": str(i), "name": name} for i, name in enumerate(names)]})
+    zip_file = archive(owner, export(owner, project, format="yolo"))
+    assert list(yaml.safe_load(zip_file.read("data.yaml"))["names"].values()) == names
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_filters_in_every_format(owner, filled, format):
     one = export(owner, filled, "one class", format=format, class_filter=["nucleus"])
