@@ -107,6 +107,12 @@ def test_which_frames(owner, clip, asked, expected):
     assert numbers(owner, images(owner, project)) == list(expected)
 
 
+@pytest.mark.parametrize("asked", [{"start_seconds": 4.95}, {"start_seconds": 1.02, "end_seconds": 1.08}])
+def test_a_time_between_two_frames(owner, clip, asked):
+    job = finish(owner, extract(owner, upload(owner, clip), owner.project(), **asked))
+    assert (job["status"], job["error"]) == ("failed", "No frame of the video begins in the time that was asked for")
+
+
 @pytest.mark.parametrize("container", ["vfr.mp4", "vfr.mkv"])
 def test_variable_rate(owner, tmp_path, container):
     """The frame nearest to each instant, by timestamps; one that stands for several instants is taken once."""

@@ -214,7 +214,8 @@ static Status conclude(DbSession *tx, Round *r, Error *err) {
     Status status = summary(tx, r, &all, &text, err);
     if (status != STATUS_OK) return status;
     bool failed = r->cut_off || all == 0;
-    if (all == 0 && !text) text = "No frame of the video could be decoded";
+    bool in_part = r->e->start > 0 || isfinite(r->e->end);
+    if (all == 0 && !text) text = in_part ? "No frame of the video begins in the time that was asked for" : "No frame of the video could be decoded";
     return db_exec(tx, err,
                    "UPDATE frame_extractions SET status = $1, progress = CASE WHEN $1 = 'complete' THEN 100 ELSE progress END, total_frames = CASE WHEN $1 = 'complete' "
                    "THEN $2 ELSE total_frames END, error_message = $3, completed_at = $4 WHERE id = $5 AND status = 'processing'",
