@@ -72,6 +72,8 @@ static void read_manifest(OperatorModels *m, OperatorModel *model, const char *p
     Error failure;
     buffer_init(&text, MANIFEST_BYTES_MAX);
     Status status = file_read(path, &text, &failure);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) /* its own words name the data folder */
+        error_set(&failure, status, "it cannot be read, or has more than %d bytes", MANIFEST_BYTES_MAX);
     if (status == STATUS_OK) status = manifest_parse(&model->manifest, &m->arena, buffer_text(&text), text.size, &failure);
     buffer_clear(&text);
     model->present = status != STATUS_NOT_FOUND;

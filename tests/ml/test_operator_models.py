@@ -202,7 +202,16 @@ def test_a_manifest_that_is_none(vision, place, tmp_path, text):
     (folder / "manifest.json").write_text(text)
     path = pixels(tmp_path / "a.pixels", picture(60, 40))
     error = vision.refusal("segment_point", image_key="x", pixels_path=path, models_path=str(folder.parent), points=[{"x": 5, "y": 5}])
-    assert error["code"] == "model_unavailable" and "manifest.json" in error["message"]
+    assert error["code"] == "model_unavailable" and "manifest.json" in error["message"] and str(tmp_path) not in error["message"]
+
+
+def test_a_manifest_that_cannot_be_read(vision, place, tmp_path):
+    folder = place("sam", "mine")
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+    path = pixels(tmp_path / "a.pixels", picture(60, 40))
+    error = vision.refusal("segment_point", image_key="x", pixels_path=path, models_path=str(folder.parent), points=[{"x": 5, "y": 5}])
+    assert "manifest.json: it cannot be read" in error["message"] and str(tmp_path) not in error["message"]
 
 
 def rename(path, old, new):
