@@ -2,7 +2,6 @@ import io
 import math
 import sqlite3
 import time
-import sqlite3
 
 import pytest
 from PIL import Image, ImageDraw

@@ -209,7 +209,8 @@ def test_changes_are_seen_at_once(owner):
     similar(owner, first, 404)
 
 
-def test_other_organizations_see_nothing(owner, stranger, gallery):
+def test_other_organizations_see_nothing(owner, server, gallery):
+    stranger = Client(server.url, server.command("org", "create", "--org", "Without images", "--email", "without@example.org").strip(), contract())
     project, kinds = gallery
     image = next(iter(kinds))
     similar(stranger, image, 404)
