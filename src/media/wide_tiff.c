@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/picture.h"
 #include "base/banned.h"
 
 enum { BLOCK_MAX = 1 << 28 };
