@@ -60,7 +60,7 @@ class Server:
             try:
                 if requests.get(self.url + "/readyz", timeout=20).status_code == 200:
                     return self
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 pass
             time.sleep(0.02)
         raise AssertionError("pictographd did not get ready:\n" + self.log.read_text()[-3000:])
