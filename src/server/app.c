@@ -121,6 +121,12 @@ Status server_open(Server *server, const Config *config, Error *err) {
     return status;
 }
 
+void server_hurry(Server *server) {
+    workers_hurry(server->media);
+    workers_hurry(server->video);
+    workers_hurry(server->vision);
+}
+
 void server_close(Server *server) {
     atomic_store(&server->ready, false);
     http_close(server->http);

@@ -72,3 +72,5 @@ typedef struct Server {
 /* app.c: opens everything in order, starts jobs, serves; close drains and undoes it. */
 Status server_open(Server *server, const Config *config, Error *err);
 void server_close(Server *server);
+/* While it closes: ends what requests still wait for, so that they are answered. */
+void server_hurry(Server *server);

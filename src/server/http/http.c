@@ -166,6 +166,7 @@ static void *serve(void *argument) {
             exchange_sweep(thread, now);
             next_sweep = now + 1;
         }
+        if (thread->draining && now >= drained_by) server_hurry(thread->server);
         if (!thread->draining && atomic_load(&loop->http->stopping)) {
             thread->draining = true;
             drained_by = now + HTTP_DRAIN_TIMEOUT;

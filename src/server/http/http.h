@@ -18,7 +18,7 @@ enum {
     HTTP_CONNECTIONS_MAXIMUM = 8192, /* per loop */
     HTTP_BODY_TIMEOUT = 60,          /* seconds, unless configured: for a whole collected body, or between two pieces of a stream */
     HTTP_IDLE_TIMEOUT = 75,          /* seconds without a byte */
-    HTTP_DRAIN_TIMEOUT = 20,         /* seconds that http_close grants to requests under way */
+    HTTP_DRAIN_TIMEOUT = 20,         /* seconds that http_close grants to requests under way, before server_hurry */
     HTTP_LINGER_SECONDS = 5,         /* how long a refused body is still read, so that the reply is not lost to a reset */
 };
 

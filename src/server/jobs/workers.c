@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ struct WorkerPool {
     const char *argv[ARGUMENTS_MAXIMUM + 2];
     Arena arena; /* of the two above */
     pthread_t keeper;
+    atomic_bool hurried; /* see workers_hurry */
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t changed;
     bool closing;
@@ -217,7 +219,13 @@ void workers_close(WorkerPool *pool) {
     free(pool);
 }
 
+void workers_hurry(WorkerPool *pool) {
+    if (pool) atomic_store(&pool->hurried, true);
+}
+
 /* --- a call ---------------------------------------------------------------------------------------------------------------- */
+
+#define STOPPING "the server is stopping"
 
 typedef struct Call {
     WorkerPool *pool;
@@ -229,8 +237,14 @@ typedef struct Call {
     bool patient;
 } Call;
 
-static Exchange next_exchange(const Call *call, Worker *worker) {
-    return (Exchange){.fd = worker->fd, .id = ++worker->calls, .timeout = call->timeout, .stop = call->stop, .context = call->context};
+static bool shall_end(void *context) {
+    const Call *call = context;
+    return call->stop ? call->stop(call->context) : atomic_load(&call->pool->hurried);
+}
+
+/* call has to outlive the exchange. */
+static Exchange next_exchange(Call *call, Worker *worker) {
+    return (Exchange){.fd = worker->fd, .id = ++worker->calls, .timeout = call->timeout, .stop = shall_end, .context = call};
 }
 
 /* Of a program that does not start: not the fault of what the caller sent. */
@@ -241,7 +255,7 @@ static Status unavailable(const WorkerPool *pool, Error *err, const char *why) {
 
 static bool may_take(const Call *call) { return !call->patient || call->pool->waiting_first == 0; }
 
-static Status take_worker(Worker **out, const Call *call, Error *err) {
+static Status take_worker(Worker **out, Call *call, Error *err) {
     WorkerPool *pool = call->pool;
     Status status = STATUS_OK;
     double deadline = clock_monotonic() + call->timeout;
@@ -252,10 +266,10 @@ static Status take_worker(Worker **out, const Call *call, Error *err) {
     pthread_cond_broadcast(&pool->changed);
     while (status == STATUS_OK && !(*out = may_take(call) ? pop_idle(pool) : NULL)) {
         double now = clock_monotonic();
-        if (pool->closing) status = unavailable(pool, err, "the server is stopping");
+        if (pool->closing) status = unavailable(pool, err, STOPPING);
         else if (pool->live == 0 && now < pool->next_start) status = unavailable(pool, err, pool->start_error.message);
         else if (now >= deadline) status = error_set(err, STATUS_SERVICE_UNAVAILABLE, "All %s workers are busy", pool->program.name);
-        else if (call->stop && call->stop(call->context)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
+        else if (shall_end(call)) status = error_set(err, STATUS_CANCELLED, "Cancelled");
         else wait_changed(pool, TICK_MS / 1000.0);
     }
     pool->waiting--;
@@ -298,7 +312,7 @@ static bool give_up(WorkerPool *pool, Worker *worker, int tries, const Error *wh
 }
 
 /* Gives the request to a worker. One that died while it was idle, or was killed as it started, is replaced silently. */
-static Status hand_over(Worker **out, Exchange *out_exchange, const Call *call, Error *err) {
+static Status hand_over(Worker **out, Exchange *out_exchange, Call *call, Error *err) {
     for (int tries = 0;; tries++) {
         Worker *worker = NULL;
         Status status = take_worker(&worker, call, err);
@@ -321,7 +335,7 @@ static Status hand_over(Worker **out, Exchange *out_exchange, const Call *call, 
 }
 
 /* *out_killed: somebody else ended the worker, so it need not be what was sent to it. */
-static Status try_call(const Call *call, yyjson_doc **out, bool *out_killed, Error *err) {
+static Status try_call(Call *call, yyjson_doc **out, bool *out_killed, Error *err) {
     WorkerPool *pool = call->pool;
     Worker *worker = NULL;
     Exchange exchange;
@@ -339,12 +353,13 @@ static Status try_call(const Call *call, yyjson_doc **out, bool *out_killed, Err
     return error_prefix(err, "The %s worker gave up on this", pool->program.name);
 }
 
-static Status call_worker(const Call *call, yyjson_doc **out, Error *err) {
+static Status call_worker(Call *call, yyjson_doc **out, Error *err) {
     Error local = {0};
     if (!err) err = &local;
     bool killed;
     Status status = try_call(call, out, &killed, err);
     if (killed && call->pool->program.repeatable) status = try_call(call, out, &killed, err);
+    if (status == STATUS_CANCELLED && !call->stop) return unavailable(call->pool, err, STOPPING);
     if (status != STATUS_OK || yyjson_obj_get(yyjson_doc_get_root(*out), "result")) return status;
     status = channel_failure(yyjson_obj_get(yyjson_doc_get_root(*out), "error"), err);
     yyjson_doc_free(*out);

@@ -34,6 +34,10 @@ Status workers_open(WorkerPool **out, const WorkerProgram *program, Error *err);
 /* No call may be under way. Ends the processes. NULL is fine. */
 void workers_close(WorkerPool *pool);
 
+/* The server stops, and has waited: calls that nothing else stops end within a quarter of a second, with STATUS_SERVICE_UNAVAILABLE or the pool's own
+ * 5xx. NULL is fine. */
+void workers_hurry(WorkerPool *pool);
+
 /* Calls method with params (JSON text of an object). On success *out is the parsed answer, "result" its member; free it with
  * yyjson_doc_free. An error of the worker comes back as its status and text. timeout in seconds, for the work alone; waiting for a free worker
  * may take as long again and then ends with STATUS_SERVICE_UNAVAILABLE. `stop` may be NULL; it is asked about four times a second and ends

@@ -284,6 +284,24 @@ static bool stop_soon(void *context) {
     return clock_monotonic() > *until;
 }
 
+static void *hang(void *context) {
+    Fixture *f = context;
+    yyjson_doc *answer;
+    Error err = {0};
+    return (void *)(uintptr_t)workers_call(f->pool, &answer, "hang", "{}", 600, NULL, NULL, &err);
+}
+
+static void a_server_that_stops_ends_what_nobody_else_would(void **state) {
+    Fixture *f = *state;
+    pthread_t caller;
+    void *status;
+    assert_int_equal(pthread_create(&caller, NULL, hang, f), 0);
+    for (double start = clock_monotonic(); !workers_busy(f->pool) && clock_monotonic() - start < PATIENCE;) clock_sleep(0.01);
+    workers_hurry(f->pool);
+    pthread_join(caller, &status);
+    assert_int_equal((uintptr_t)status, STATUS_SERVICE_UNAVAILABLE);
+}
+
 static void a_call_can_be_stopped(void **state) {
     Fixture *f = *state;
     yyjson_doc *answer;
@@ -566,6 +584,7 @@ int main(int argc, char **argv) {
         WORKERS_TEST(a_call_whose_worker_was_killed_is_made_once_more),
         WORKERS_TEST(a_worker_that_died_idle_is_replaced_silently),
         WORKERS_TEST(a_call_can_be_stopped),
+        WORKERS_TEST(a_server_that_stops_ends_what_nobody_else_would),
         WORKERS_TEST(as_many_processes_as_allowed_share_the_work),
         WORKERS_TEST(a_patient_call_comes_last),
         WORKERS_TEST(idle_workers_end),
