@@ -361,8 +361,10 @@ static void open_table(CsvReader *c) {
 static void find_images(CsvReader *tables, size_t count) {
     Reader *r = tables->reader;
     struct CsvImage **first = xcalloc(r->tree->count + 1, sizeof *first);
-    for (CsvReader *c = tables + count; c-- > tables;) {
-        for (struct CsvImage *image = c->list + c->image_count; image-- > c->list;) {
+    for (size_t n = count; n-- > 0;) {
+        CsvReader *c = &tables[n];
+        for (size_t i = c->image_count; i-- > 0;) {
+            struct CsvImage *image = &c->list[i];
             image->table = c;
             image->file = reader_find_image(r, c->file, image->path);
             if (!image->file) continue;

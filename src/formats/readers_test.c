@@ -271,6 +271,8 @@ static void files_of_one_image_are_put_together(void **state) {
                         "! 2.csv: line 3 (bus): box reaches 209 pixels out of the image; cut\n"
                         "! 2.csv: 2 of its images are listed before: 2 of their annotations are added there, 1 are there already\n");
     assert_int_equal(t.report.annotations, 6);
+    test_file(&t, "d/other/4.csv", "filename,name,x,y,w,h\n"); /* a table without lines */
+    assert_non_null(strstr(test_read(&t, "d"), "/other a.png 100x80 none: line 2 van bbox 1,2,3,4\n"));
     test_file(&t, "c/1.xml", "<annotations><version>1.1</version><image name=\"a.png\" width=\"100\" height=\"80\"><box label=\"car\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/>"
                              "<points label=\"car\" points=\"7,8\"/></image><image name=\"b.png\" width=\"9\" height=\"9\"/></annotations>");
     test_file(&t, "c/2.xml", "<annotations><version>1.1</version><image name=\"b.png\" width=\"9\" height=\"9\"><box label=\"bus\" xtl=\"1\" ytl=\"2\" xbr=\"4\" ybr=\"6\"/></image>"
