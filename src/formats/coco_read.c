@@ -429,7 +429,7 @@ static const char *split_of_file(Reader *r, const char *file, const char **folde
 }
 
 /* What is said of the image elsewhere, be it in another file of objects or twice in one. */
-static void merge(Mention *from, DatasetImage *image) {
+static void merge(Mention *from, DatasetImage *image, United *united) {
     CocoReader *c = from->document;
     DatasetImage as_told = *image;
     yyjson_val *value = parse_image(c, from->image);
@@ -437,7 +437,7 @@ static void merge(Mention *from, DatasetImage *image) {
     reader_settle_size(c->reader, &as_told, c->file, json_get_number(value, "width", 0), json_get_number(value, "height", 0));
     from->merged = true;
     read_annotations(c, image, from->image);
-    reader_unite(c->reader, &image->annotations, before, &c->merged);
+    reader_unite(c->reader, united, &image->annotations, before, &c->merged);
 }
 
 static Status read_image(Mention *mention, Error *err) {
@@ -463,7 +463,8 @@ static Status read_image(Mention *mention, Error *err) {
     if (c->split) image.split = c->split;
     image.labelled = true;
     read_annotations(c, &image, mention->image);
-    for (Mention *m = mention->next; m; m = m->next) merge(m, &image);
+    United united = {0};
+    for (Mention *m = mention->next; m; m = m->next) merge(m, &image, &united);
     return reader_deliver(r, &image, err);
 }
 

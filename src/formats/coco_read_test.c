@@ -95,6 +95,24 @@ static void coco_files_of_one_image_are_put_together(void **state) {
 }
 
 /* The reader cuts the text into rows by itself: what is no JSON must be refused as a whole, and told as the parser tells it. */
+/* What is known of the image is kept from one mention to the next: to gather it anew each time took minutes and all memory. */
+static void coco_that_lists_one_image_very_often(void **state) {
+    (void)state;
+    enum { TIMES = 20000 };
+    Buffer text;
+    buffer_init(&text, 16 << 20);
+    test_image(&t, "d/a.png", 100, 100);
+    buffer_append_text(&text, "{\"categories\":[{\"id\":1,\"name\":\"car\"}],\"images\":[");
+    for (int i = 0; i < TIMES; i++) buffer_printf(&text, "%s{\"id\":%d,\"file_name\":\"a.png\"}", i ? "," : "", i);
+    buffer_append_text(&text, "],\"annotations\":[");
+    for (int i = 0; i < TIMES; i++) buffer_printf(&text, "%s{\"id\":%d,\"image_id\":%d,\"category_id\":1,\"bbox\":[1,2,%d.%05d,4]}", i ? "," : "", i, i, 3 + i % 2, i / 2);
+    buffer_append_text(&text, "]}");
+    test_file(&t, "d/a.json", buffer_text(&text));
+    test_read(&t, "d");
+    assert_int_equal(t.report.annotations, TIMES);
+    buffer_clear(&text);
+}
+
 static void coco_rows_end_where_they_should(void **state) {
     (void)state;
     test_file(&t, "d/a.json", "{\"info\":{\"x\":[1,{\"y\":\"]\"}]},\"licenses\":[ ],\"images\":[\n {\"id\":1,\"file_name\":\"a,]}\\\".png\",\"width\":9,\"height\":9} , 7,[[]],null],"
@@ -180,6 +198,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(coco_with_its_oddities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_as_the_real_world_writes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_files_of_one_image_are_put_together, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coco_that_lists_one_image_very_often, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_rows_end_where_they_should, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_with_numbers_that_are_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(coco_of_splits_and_folders_with_equal_names, set_up, tear_down),

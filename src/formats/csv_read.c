@@ -340,12 +340,13 @@ static bool read_lines_of(struct CsvImage *entry, DatasetImage *image) {
 
 static Status read_image(struct CsvImage *entry, Error *err) {
     DatasetImage image;
+    United united = {0};
     if (entry->merged || !read_lines_of(entry, &image)) return STATUS_OK;
     for (struct CsvImage *other = entry->next; other; other = other->next) {
         size_t before = image.annotations.count;
         other->merged = true;
         read_lines_of(other, &image);
-        reader_unite(other->table->reader, &image.annotations, before, &other->table->merged);
+        reader_unite(other->table->reader, &united, &image.annotations, before, &other->table->merged);
     }
     return reader_deliver(entry->table->reader, &image, err);
 }

@@ -22,6 +22,7 @@ enum { CHUNK_SIZE = 1 << 16, ELLIPSE_POINTS = 36, MASK_PIXELS_MAX = 1 << 28, IMA
 typedef struct Several {
     Arena arena; /* takes the reader's place while the image is read */
     DatasetImage image;
+    United united;
     size_t shape_count;
     size_t read, mentions;
 } Several;
@@ -315,7 +316,7 @@ static Status end_image(CvatReader *c) {
     Several *open = c->open;
     c->has_image = false;
     if (!open) return reader_deliver(r, &c->image, c->err);
-    if (open->read > 1) reader_unite(r, &c->image.annotations, open->image.annotations.count, &c->merged);
+    if (open->read > 1) reader_unite(r, &open->united, &c->image.annotations, open->image.annotations.count, &c->merged);
     open->image = c->image;
     open->shape_count = c->shape_count;
     Status status = open->read == open->mentions ? reader_deliver(r, &c->image, c->err) : STATUS_OK;

@@ -125,8 +125,14 @@ void reader_add_keypoint(Reader *reader, DatasetImage *image, const char *file, 
 typedef struct Merged {
     size_t images, added, known;
 } Merged;
+/* What is known of the annotations of one image; zeroed when it begins, in image_arena. */
+typedef struct United {
+    StringMap known, ids;
+    size_t count; /* of those looked at */
+    bool begun;
+} United;
 /* Annotations from `first` on, which another mention of the image brought, go where they say what an earlier one says; ids stay unique. */
-void reader_unite(Reader *reader, AnnotationList *list, size_t first, Merged *merged);
+void reader_unite(Reader *reader, United *united, AnnotationList *list, size_t first, Merged *merged);
 void reader_tell_merged(Reader *reader, const char *file, const Merged *merged);
 /* Counts, hands over to the sink, empties image_arena. */
 Status reader_deliver(Reader *reader, DatasetImage *image, Error *err);

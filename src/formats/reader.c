@@ -345,19 +345,22 @@ static const char *annotation_key(Arena *arena, const Annotation *a) {
     return arena_printf(arena, "%d %llx %llx %llx %llx %s", (int)a->type, box[0], box[1], box[2], box[3], a->name);
 }
 
-void reader_unite(Reader *r, AnnotationList *list, size_t first, Merged *merged) {
+void reader_unite(Reader *r, United *united, AnnotationList *list, size_t first, Merged *merged) {
     Arena *arena = &r->image_arena;
-    StringMap known, ids;
-    size_t kept = 0;
-    string_map_init(&known, arena);
-    string_map_init(&ids, arena);
-    for (size_t i = 0; i < list->count; i++) {
+    size_t kept = united->count;
+    if (!united->begun) {
+        string_map_init(&united->known, arena);
+        string_map_init(&united->ids, arena);
+        united->begun = true;
+    }
+    for (size_t i = kept; i < list->count; i++) {
         Annotation a = list->items[i];
-        bool is_known = string_map_get_or_set(&known, annotation_key(arena, &a), i) != i;
+        bool is_known = string_map_get_or_set(&united->known, annotation_key(arena, &a), kept) != kept;
         if (i >= first && is_known) continue;
-        while (string_map_get_or_set(&ids, a.id, i) != i) a.id = arena_printf(arena, "%s#%zu", a.id, kept);
+        while (string_map_get_or_set(&united->ids, a.id, kept) != kept) a.id = arena_printf(arena, "%s#%zu", a.id, kept);
         list->items[kept++] = a;
     }
+    united->count = kept;
     merged->images++;
     merged->added += kept - first;
     merged->known += list->count - kept;
