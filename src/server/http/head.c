@@ -17,7 +17,7 @@ bool head_field_is_sound(const char *name, size_t name_size, const char *value, 
     for (size_t i = 0; i < name_size; i++)
         if (!isalnum((unsigned char)name[i]) && !strchr("!#$%&'*+-.^_`|~", name[i])) return false;
     for (size_t i = 0; i < value_size; i++)
-        if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7F) return false;
+        if (value[i] == '\r' || value[i] == '\n' || value[i] == '\0') return false;
     return name_size > 0 && !is_glued(name, name_size);
 }
 

@@ -66,6 +66,8 @@ static void entity_tags(void **state) {
 static void lengths_and_hosts(void **state) {
     (void)state;
     assert_true(head_field_is_sound("X-A.b~1", 7, "a\tb \xc3\xa9", 6));
+    assert_true(head_field_is_sound("Range", 5, "6\x04\x7f", 3));
+    assert_false(head_field_is_sound("X", 1, "a\nb", 3));
     assert_true(head_field_is_sound("Content-Length", 14, "", 0));
     assert_false(head_field_is_sound("Content-Length ", 15, "5", 1));
     assert_false(head_field_is_sound("content-length5", 15, "", 0));
